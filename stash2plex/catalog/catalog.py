@@ -1,0 +1,296 @@
+"""The catalogue as a service: filled in the background, asked by deliveries.
+
+A listing replaces what it covers only when it was read to its end: a server that
+fails half-way erases nothing. Until both libraries were listed once, look-ups ask
+the servers about the one file in question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from stash2plex.catalog.matching import Answer, Matcher
+from stash2plex.catalog.store import CatalogStore
+from stash2plex.config import MatchSettings, PathRule
+from stash2plex.db.database import Database
+from stash2plex.errors import (
+    AmbiguousMatch,
+    ItemNotFound,
+    LibraryNotFound,
+    Stash2PlexError,
+)
+from stash2plex.paths import Mapped, PathMap, file_name
+from stash2plex.plex.item import ItemEntry, Section
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.scene import SceneEntry
+from stash2plex.stash.client import StashClient
+
+log = structlog.get_logger()
+
+# Facts kept in the store.
+_MACHINE = "plex_machine"
+_PLEX_COMPLETE = "catalog_plex_complete"
+_STASH_COMPLETE = "catalog_stash_complete"
+_RULES = "path_rules"
+_REFRESHED_AT = "catalog_refreshed_at"
+
+# Plex is asked for news at most this often because of a scene that it lacks, seconds.
+_NEWS_INTERVAL = 10.0
+# Plex's clock against its own rows: how far back news may be dated, seconds.
+_OVERLAP = 300
+# A listing that changed while it was read is read again, this often at most.
+_LISTINGS = 3
+_FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
+
+
+class Catalog:
+    """What both libraries hold."""
+
+    def __init__(
+        self,
+        database: Database,
+        stash: StashClient,
+        plex: PlexLibrary,
+        *,
+        match: MatchSettings,
+        rules: Sequence[PathRule],
+        on_complete: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._stash = stash
+        self._plex = plex
+        self._paths = PathMap(rules)
+        self._rules = _digest(rules)
+        self._on_complete = on_complete
+        self.store = CatalogStore(database, self._paths)
+        self._matcher = Matcher(self.store, match, self._paths)
+        self._requested = asyncio.Event()
+        self._requested.set()
+        self._stopping = False
+        self._seen = 0
+        self._asked_for_news = float("-inf")
+        self._asking = asyncio.Lock()
+        self.machine: str | None = None
+        self.sections: list[Section] = []
+        self.plex_complete = False
+        self.stash_complete = False
+        self.refreshed_at: str | None = None
+        self.error: str | None = None
+
+    async def load(self) -> None:
+        """Learn from the store where the last run ended; before anything else."""
+        self.machine = await self._database.fact(_MACHINE)
+        self.refreshed_at = await self._database.fact(_REFRESHED_AT)
+        self.plex_complete = bool(await self._database.fact(_PLEX_COMPLETE))
+        self.stash_complete = bool(await self._database.fact(_STASH_COMPLETE))
+        self._seen = await self.store.last_seen()
+        if await self._database.fact(_RULES) != self._rules:
+            await self.store.rekey()
+            await self._database.set_fact(_RULES, self._rules)
+
+    def request(self) -> None:
+        """Ask for both libraries to be listed anew."""
+        self._requested.set()
+
+    def stop(self) -> None:
+        """Return from `run`; a listing under way is given up."""
+        self._stopping = True
+        self._requested.set()
+
+    async def run(self) -> None:
+        """List both libraries whenever asked to, again until it succeeds."""
+        wait = _FIRST_WAIT
+        while True:
+            await self._requested.wait()
+            if self._stopping:
+                return
+            self._requested.clear()
+            try:
+                await self.refresh()
+            except Stash2PlexError as error:
+                self.error = str(error)
+                show = log.error if isinstance(error, LibraryNotFound) else log.warning
+                show("catalog_refresh_failed", error=str(error), again_in=wait)
+                await self._sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+                self._requested.set()
+            else:
+                self.error = None
+                wait = _FIRST_WAIT
+
+    async def refresh(self) -> None:
+        """List both libraries; forgets nothing when a server fails, which is raised."""
+        started = time.monotonic()
+        self._seen += 1
+        await self.ensure_machine()
+        results = await asyncio.gather(
+            self._list_plex(), self._list_stash(), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        self.refreshed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
+        scenes, items = await self.store.counts()
+        log.info(
+            "catalog_refreshed",
+            scenes=scenes,
+            items=items,
+            seconds=round(time.monotonic() - started, 1),
+        )
+        await self._on_complete()
+
+    async def ensure_machine(self) -> str:
+        """Return the identifier of the Plex server that the catalogue is of."""
+        if self.machine is None:
+            server = await self._plex.server()
+            await self.note_machine(server.machine)
+        return self.machine or ""
+
+    async def note_machine(self, machine: str) -> None:
+        """Start anew if *machine* is another Plex server than the catalogue's."""
+        if machine == self.machine:
+            return
+        if self.machine is not None:
+            log.warning("plex_replaced", before=self.machine, now=machine)
+        await self.store.forget_plex()
+        await self._set_plex_complete(complete=False)
+        await self._database.set_fact(_MACHINE, machine)
+        self.machine = machine
+        self.request()
+
+    async def match(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
+        """Find the items of *scenes*, which were just read from Stash.
+
+        Whether an answer is final `decides` tells. Raises what the servers raise.
+        """
+        await self.store.put_scenes(scenes, self._seen)
+        answers = await self._matcher.match(scenes)
+        missing = [one for one in scenes if _is_missing(answers[one.id])]
+        if missing:
+            if self.plex_complete:
+                await self._look_for_news()
+            else:
+                await self._look_up(missing)
+            answers |= await self._matcher.match(missing)
+        if not self.stash_complete:
+            answers |= await self._check_claims(scenes, answers)
+        return answers
+
+    def decides(self, answer: Answer) -> bool:
+        """Whether *answer* can be trusted, with as much as was listed so far."""
+        if isinstance(answer, AmbiguousMatch):
+            return True
+        if isinstance(answer, ItemNotFound):
+            return self.plex_complete and self.stash_complete
+        return self.stash_complete or all(match.how == "path" for match in answer)
+
+    async def forget_item(self, rating_key: int) -> None:
+        """Drop an item that Plex does not have any more."""
+        await self.store.forget_items([rating_key])
+
+    async def note_item(self, item: ItemEntry) -> None:
+        """Correct the row of an item that was just read."""
+        await self.store.put_items([item], self._seen)
+
+    async def _look_for_news(self) -> None:
+        """Read what Plex added or changed, unless that was done a moment ago."""
+        async with self._asking:
+            if time.monotonic() - self._asked_for_news < _NEWS_INTERVAL:
+                return
+            since = max(0, await self.store.newest_item_time() - _OVERLAP)
+            for section in await self._current_sections():
+                async for page, _ in self._plex.entries(section.id, since):
+                    await self.store.put_items(page, self._seen)
+            self._asked_for_news = time.monotonic()
+
+    async def _look_up(self, scenes: Sequence[SceneEntry]) -> None:
+        """Ask Plex for the files of *scenes* by name, before it was listed."""
+        await self.ensure_machine()
+        sections = self.sections or await self._current_sections()
+        names = {file_name(file.path) for one in scenes for file in one.files}
+        for section in sections:
+            for name in sorted(names):
+                found = await self._plex.entries_named(section.id, name)
+                await self.store.put_items(found, self._seen)
+
+    async def _check_claims(
+        self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
+    ) -> dict[int, Answer]:
+        """Ask Stash who else has a file of the items found, before it was listed."""
+        asked: list[SceneEntry] = []
+        for scene in scenes:
+            answer = answers[scene.id]
+            if isinstance(answer, ItemNotFound):
+                continue
+            own = {self._paths.key_of_stash(file.path) for file in scene.files}
+            for match in answer:
+                for file in await self.store.files_of_item(match.rating_key):
+                    twin = self._paths.to_stash(file.path)
+                    if file.key not in own and isinstance(twin, Mapped):
+                        asked += await self._stash.entries_at(twin.path)
+        if not asked:
+            return {}
+        await self.store.put_scenes(asked, self._seen)
+        return await self._matcher.match(scenes)
+
+    async def _current_sections(self) -> list[Section]:
+        self.sections = await self._plex.sections()
+        return self.sections
+
+    async def _list_plex(self) -> None:
+        sections = await self._current_sections()
+        for section in sections:
+            await self._list_section(section)
+        await self.store.forget_other_sections(section.id for section in sections)
+        await self._set_plex_complete(complete=True)
+
+    async def _list_section(self, section: Section) -> None:
+        for _ in range(_LISTINGS):
+            totals: set[int] = set()
+            async for page, total in self._plex.entries(section.id):
+                totals.add(total)
+                await self.store.put_items(page, self._seen)
+            if len(totals) <= 1:
+                break
+        gone = await self.store.forget_unseen_items(section.id, self._seen)
+        if gone:
+            log.info("items_gone", library=section.title, items=gone)
+
+    async def _list_stash(self) -> None:
+        async for page in self._stash.entries():
+            await self.store.put_scenes(page, self._seen)
+        gone = await self.store.forget_unseen_scenes(self._seen)
+        if gone:
+            log.info("scenes_gone", scenes=gone)
+        if not self.stash_complete:
+            self.stash_complete = True
+            await self._database.set_fact(_STASH_COMPLETE, "1")
+
+    async def _set_plex_complete(self, *, complete: bool) -> None:
+        self.plex_complete = complete
+        await self._database.set_fact(_PLEX_COMPLETE, "1" if complete else "")
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, or until `stop` or `request`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._requested.wait()
+        except TimeoutError:
+            return
+
+
+def _is_missing(answer: Answer) -> bool:
+    return isinstance(answer, ItemNotFound) and not isinstance(answer, AmbiguousMatch)
+
+
+def _digest(rules: Sequence[PathRule]) -> str:
+    canonical = json.dumps([rule.model_dump() for rule in rules], sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""Which items of Plex a scene owns; look-ups in the catalogue, no server asked.
+
+By mapped path first: every file of the scene, every item that holds one. When no path
+matches, by file name and size, then by a file name that is unique on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stash2plex.catalog.store import CatalogStore, PlexFile
+from stash2plex.config import MatchSettings
+from stash2plex.errors import AmbiguousMatch, ItemNotFound, UnmappedPath
+from stash2plex.paths import PathMap
+from stash2plex.scene import SceneEntry, SceneFile
+
+
+class Confidence(StrEnum):
+    """How sure a match is."""
+
+    HIGH = "high"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An item that belongs to a scene, and the file of Plex that says so."""
+
+    rating_key: int
+    file: str
+    how: str
+    confidence: Confidence
+
+
+Answer = tuple[Match, ...] | ItemNotFound
+
+
+class Matcher:
+    """Looks scenes up; they must be in the catalogue themselves."""
+
+    def __init__(
+        self, store: CatalogStore, settings: MatchSettings, paths: PathMap
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._paths = paths
+
+    async def match(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
+        """Return each scene's items, or why it has none, by scene id."""
+        keys = {
+            scene.id: [self._paths.key_of_stash(file.path) for file in scene.files]
+            for scene in scenes
+        }
+        wanted = {key for own in keys.values() for key in own if key is not None}
+        found: dict[str, list[PlexFile]] = {}
+        for file in await self._store.files_by_key(wanted):
+            found.setdefault(file.key, []).append(file)
+        rating_keys = {file.rating_key for files in found.values() for file in files}
+        claims = await self._store.claims(rating_keys)
+        answers: dict[int, Answer] = {}
+        for scene in scenes:
+            by_path = {
+                file.rating_key: file
+                for key in keys[scene.id]
+                if key is not None
+                for file in found.get(key, [])
+            }
+            if by_path:
+                answers[scene.id] = self._owned(scene.id, by_path, claims)
+            elif self._settings.fallback == "basename":
+                answers[scene.id] = await self._by_name(scene)
+            else:
+                answers[scene.id] = self._nothing(scene)
+        return answers
+
+    def _owned(
+        self, scene_id: int, files: dict[int, PlexFile], claims: dict[int, list[int]]
+    ) -> Answer:
+        """Sort out the items that other scenes claim too."""
+        owned: list[Match] = []
+        contested = ""
+        for rating_key, file in files.items():
+            rivals = [one for one in claims.get(rating_key, []) if one != scene_id]
+            if rivals and (self._settings.strict or min(rivals) < scene_id):
+                others = ", ".join(map(str, rivals))
+                contested = f"item {rating_key} also belongs to scene {others}"
+            else:
+                owned.append(Match(rating_key, file.path, "path", Confidence.HIGH))
+        return tuple(owned) or AmbiguousMatch(contested)
+
+    async def _by_name(self, scene: SceneEntry) -> Answer:
+        matches: dict[int, Match] = {}
+        problem: AmbiguousMatch | None = None
+        for file in scene.files:
+            try:
+                match = await self._one_by_name(scene.id, file)
+            except AmbiguousMatch as error:
+                problem = error
+                continue
+            if match:
+                matches.setdefault(match.rating_key, match)
+        return tuple(matches.values()) or problem or self._nothing(scene)
+
+    async def _one_by_name(self, scene_id: int, file: SceneFile) -> Match | None:
+        candidates = await self._unclaimed(scene_id, file)
+        sized = [one for one in candidates if file.size and one.size == file.size]
+        if sized:
+            how, confidence = "name and size", Confidence.HIGH
+        else:
+            how, confidence = "name", Confidence.LOW
+            sized = [one for one in candidates if not (file.size and one.size)]
+        if not sized:
+            return None
+        items = sorted({one.rating_key for one in sized})
+        rivals = await self._rivals(scene_id, file, confidence)
+        if len(items) > 1 and self._settings.strict:
+            listed = ", ".join(map(str, items))
+            raise AmbiguousMatch(f"items {listed} all have a file of this {how}")
+        if rivals and (self._settings.strict or min(rivals) < scene_id):
+            listed = ", ".join(map(str, rivals))
+            raise AmbiguousMatch(
+                f"item {items[0]} may as well belong to scene {listed} by {how}"
+            )
+        chosen = next(one for one in sized if one.rating_key == items[0])
+        return Match(chosen.rating_key, chosen.path, how, confidence)
+
+    async def _unclaimed(self, scene_id: int, file: SceneFile) -> list[PlexFile]:
+        """Return files of the same name in items that no other scene has by path."""
+        candidates = await self._store.files_named(file.path)
+        claims = await self._store.claims(one.rating_key for one in candidates)
+        return [
+            one
+            for one in candidates
+            if all(claim == scene_id for claim in claims.get(one.rating_key, []))
+        ]
+
+    async def _rivals(
+        self, scene_id: int, file: SceneFile, confidence: Confidence
+    ) -> list[int]:
+        """Return other scenes for which the same name would speak as much."""
+        namesakes = [
+            one
+            for one in await self._store.scene_files_named(file.path)
+            if one.scene_id != scene_id
+        ]
+        if confidence is Confidence.HIGH:
+            namesakes = [one for one in namesakes if one.size == file.size]
+            at_home = {
+                one.key
+                for one in await self._store.files_by_key(
+                    one.key for one in namesakes if one.key
+                )
+            }
+            namesakes = [one for one in namesakes if one.key not in at_home]
+        return sorted({one.scene_id for one in namesakes})
+
+    def _nothing(self, scene: SceneEntry) -> ItemNotFound:
+        path = scene.files[0].path
+        mapped = [self._paths.key_of_stash(file.path) for file in scene.files]
+        if self._paths.has_rules and not any(mapped):
+            return UnmappedPath(f"no path rule maps {path!r}, nor is its name in Plex")
+        return ItemNotFound(f"Plex has no item with the file {mapped[0] or path!r}")

@@ -1,0 +1,278 @@
+"""The catalogue's tables: a light index of both libraries, and their join.
+
+Nothing here asks a server. A file's *key* is what every spelling of one path of Plex
+has in common; a file of Stash carries the key of the path it maps to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from stash2plex.db.database import Database, Transaction
+from stash2plex.paths import PathMap, file_name
+from stash2plex.plex.item import ItemEntry
+from stash2plex.scene import SceneEntry
+from stash2plex.text import name_key
+
+# Rows that one transaction rewrites, so that hooks get their turn in between.
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PlexFile:
+    """A file of Plex as the catalogue knows it."""
+
+    rating_key: int
+    path: str
+    key: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StashFile:
+    """A file of Stash as the catalogue knows it."""
+
+    scene_id: int
+    path: str
+    key: str | None
+    size: int | None
+
+
+class CatalogStore:
+    """Reads and writes the catalogue; knows the path rules for the keys."""
+
+    def __init__(self, database: Database, paths: PathMap) -> None:
+        self._database = database
+        self._paths = paths
+
+    # --- Plex ---------------------------------------------------------------
+
+    async def put_items(self, entries: Sequence[ItemEntry], seen: int) -> None:
+        """Add or replace items and their files."""
+        async with self._database.transaction() as transaction:
+            await self._put_items(transaction, entries, seen)
+
+    async def forget_items(self, rating_keys: Iterable[int]) -> None:
+        """Forget items that Plex no longer has."""
+        await self._database.write(
+            "DELETE FROM plex_item"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))",
+            json.dumps(list(rating_keys)),
+        )
+
+    async def forget_unseen_items(self, section_id: int, seen: int) -> int:
+        """Forget what a complete listing of one library did not show."""
+        rows = await self._database.write(
+            "DELETE FROM plex_item WHERE section_id = ? AND seen < ? RETURNING 1",
+            section_id,
+            seen,
+        )
+        return len(rows)
+
+    async def forget_other_sections(self, section_ids: Iterable[int]) -> None:
+        """Forget the items of every library but these."""
+        await self._database.write(
+            "DELETE FROM plex_item"
+            " WHERE section_id NOT IN (SELECT value FROM json_each(?))",
+            json.dumps(list(section_ids)),
+        )
+
+    async def forget_plex(self) -> None:
+        """Forget everything of Plex: it is another server."""
+        await self._database.write("DELETE FROM plex_item")
+
+    async def newest_item_time(self) -> int:
+        """Return the newest time that Plex reported, in its own clock."""
+        (row,) = await self._database.fetch(
+            "SELECT coalesce(max(updated_at), 0) AS newest FROM plex_item"
+        )
+        return int(row["newest"])
+
+    async def files_by_key(self, keys: Iterable[str]) -> list[PlexFile]:
+        """Return Plex's files whose path is one of *keys*."""
+        rows = await self._database.fetch(
+            "SELECT rating_key, path, key, size FROM plex_file"
+            " WHERE key IN (SELECT value FROM json_each(?)) ORDER BY rating_key, path",
+            json.dumps(list(keys)),
+        )
+        return [PlexFile(*row) for row in rows]
+
+    async def files_named(self, path: str) -> list[PlexFile]:
+        """Return Plex's files with the same file name as *path*."""
+        rows = await self._database.fetch(
+            "SELECT rating_key, path, key, size FROM plex_file WHERE name = ?"
+            " ORDER BY rating_key, path",
+            _name_of(path),
+        )
+        return [PlexFile(*row) for row in rows]
+
+    async def files_of_item(self, rating_key: int) -> list[PlexFile]:
+        """Return every file of one item."""
+        rows = await self._database.fetch(
+            "SELECT rating_key, path, key, size FROM plex_file WHERE rating_key = ?"
+            " ORDER BY path",
+            rating_key,
+        )
+        return [PlexFile(*row) for row in rows]
+
+    # --- Stash --------------------------------------------------------------
+
+    async def put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> None:
+        """Add or replace scenes and their files."""
+        async with self._database.transaction() as transaction:
+            ids = json.dumps([entry.id for entry in entries])
+            await transaction.run(
+                "DELETE FROM stash_file"
+                " WHERE scene_id IN (SELECT value FROM json_each(?))",
+                ids,
+            )
+            await transaction.run_many(
+                "INSERT INTO stash_scene VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " updated_at = excluded.updated_at, seen = excluded.seen",
+                [(entry.id, entry.updated_at, seen) for entry in entries],
+            )
+            await transaction.run_many(
+                "INSERT OR REPLACE INTO stash_file VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        entry.id,
+                        file.path,
+                        self._paths.key_of_stash(file.path),
+                        _name_of(file.path),
+                        file.size,
+                    )
+                    for entry in entries
+                    for file in entry.files
+                ],
+            )
+
+    async def forget_scene(self, scene_id: int) -> list[PlexFile]:
+        """Forget a scene; returns the files of Plex that no scene has any more."""
+        async with self._database.transaction() as transaction:
+            orphans = await transaction.run(
+                "SELECT rating_key, path, key, size FROM plex_file WHERE key IN"
+                " (SELECT key FROM stash_file WHERE scene_id = ?1)"
+                " AND key NOT IN (SELECT key FROM stash_file"
+                "  WHERE scene_id != ?1 AND key IS NOT NULL)",
+                scene_id,
+            )
+            await transaction.run("DELETE FROM stash_scene WHERE id = ?", scene_id)
+        return [PlexFile(*row) for row in orphans]
+
+    async def forget_unseen_scenes(self, seen: int) -> int:
+        """Forget what a complete listing of Stash did not show."""
+        rows = await self._database.write(
+            "DELETE FROM stash_scene WHERE seen < ? RETURNING 1", seen
+        )
+        return len(rows)
+
+    async def scene_files_named(self, path: str) -> list[StashFile]:
+        """Return Stash's files with the same file name as *path*."""
+        rows = await self._database.fetch(
+            "SELECT scene_id, path, key, size FROM stash_file WHERE name = ?"
+            " ORDER BY scene_id",
+            _name_of(path),
+        )
+        return [StashFile(*row) for row in rows]
+
+    # --- the join -----------------------------------------------------------
+
+    async def claims(self, rating_keys: Iterable[int]) -> dict[int, list[int]]:
+        """Return, by item, the scenes that have one of its files by path."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT plex_file.rating_key, stash_file.scene_id"
+            " FROM plex_file JOIN stash_file ON stash_file.key = plex_file.key"
+            " WHERE plex_file.rating_key IN (SELECT value FROM json_each(?))"
+            " ORDER BY stash_file.scene_id",
+            json.dumps(list(rating_keys)),
+        )
+        claims: dict[int, list[int]] = {}
+        for row in rows:
+            claims.setdefault(row["rating_key"], []).append(row["scene_id"])
+        return claims
+
+    async def rekey(self) -> None:
+        """Work out every key anew, after the path rules changed."""
+        await self._rekey("stash_file", "scene_id", self._paths.key_of_stash)
+        await self._rekey("plex_file", "rating_key", self._paths.key_of_plex)
+
+    async def counts(self) -> tuple[int, int]:
+        """Return how many scenes and items the catalogue holds."""
+        (row,) = await self._database.fetch(
+            "SELECT (SELECT count(*) FROM stash_scene) AS scenes,"
+            " (SELECT count(*) FROM plex_item) AS items"
+        )
+        return row["scenes"], row["items"]
+
+    async def last_seen(self) -> int:
+        """Return the number of the newest listing that left a row."""
+        (row,) = await self._database.fetch(
+            "SELECT max(coalesce((SELECT max(seen) FROM stash_scene), 0),"
+            " coalesce((SELECT max(seen) FROM plex_item), 0)) AS seen"
+        )
+        return int(row["seen"])
+
+    async def _put_items(
+        self, transaction: Transaction, entries: Sequence[ItemEntry], seen: int
+    ) -> None:
+        keys = json.dumps([entry.rating_key for entry in entries])
+        await transaction.run(
+            "DELETE FROM plex_file"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))",
+            keys,
+        )
+        await transaction.run_many(
+            "INSERT INTO plex_item VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " section_id = excluded.section_id, updated_at = excluded.updated_at,"
+            " seen = excluded.seen",
+            [
+                (entry.rating_key, entry.section_id, entry.updated_at, seen)
+                for entry in entries
+            ],
+        )
+        await transaction.run_many(
+            "INSERT OR REPLACE INTO plex_file VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    entry.rating_key,
+                    file.path,
+                    self._paths.key_of_plex(file.path),
+                    _name_of(file.path),
+                    file.size,
+                )
+                for entry in entries
+                for file in entry.files
+            ],
+        )
+
+    async def _rekey(
+        self, table: str, owner: str, key_of: Callable[[str], str | None]
+    ) -> None:
+        last: tuple[int, str] = (-1, "")
+        while True:
+            rows = await self._database.fetch(
+                f"SELECT {owner} AS owner, path, key FROM {table}"
+                f" WHERE ({owner}, path) > (?, ?) ORDER BY {owner}, path LIMIT ?",
+                *last,
+                _CHUNK,
+            )
+            if not rows:
+                return
+            last = (rows[-1]["owner"], rows[-1]["path"])
+            changed = [
+                (key, row["owner"], row["path"])
+                for row in rows
+                if (key := key_of(row["path"])) != row["key"]
+            ]
+            if changed:
+                async with self._database.transaction() as transaction:
+                    await transaction.run_many(
+                        f"UPDATE {table} SET key = ? WHERE {owner} = ? AND path = ?",
+                        changed,
+                    )
+
+
+def _name_of(path: str) -> str:
+    return name_key(file_name(path))

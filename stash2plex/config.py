@@ -1,0 +1,299 @@
+"""The settings: what can be configured, with defaults, limits and descriptions.
+
+Each part of the daemon is handed its own section. `stash2plex.config_file` reads them
+from the TOML file and the environment; the descriptions are what
+``config.example.toml`` and ``docs/configuration.md`` say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from stash2plex.paths import PathMap, RuleError
+
+ENV_PREFIX = "STASH2PLEX_"
+
+
+def _checked_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL such as http://192.168.1.5:9999")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must be a plain URL without ?, # or a user name")
+    _ = parts.port  # raises ValueError for a port that is none
+    return value.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_checked_url)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file; an unknown key is an error, not a shrug."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Section):
+    """Where the daemon listens and keeps what must survive."""
+
+    host: str = Field("0.0.0.0", description="address to listen on")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        9898, description="port to listen on"
+    )
+    token: SecretStr = Field(
+        SecretStr(""),
+        description="bearer token of the API; empty: made and kept in data_dir/token",
+    )
+    data_dir: Path = Field(
+        Path("data"),
+        description="the SQLite file and everything else that must survive",
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _printable(cls, token: SecretStr) -> SecretStr:
+        return _header_value(token)
+
+
+class StashSettings(Section):
+    """How to reach Stash."""
+
+    url: Url = Field("http://127.0.0.1:9999", description="as seen from the daemon")
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="Settings > Security > API Key; empty when Stash has none",
+    )
+    timeout: Seconds = Field(10, description="seconds for one request")
+    verify_tls: bool = Field(
+        True, description="false accepts a self-signed certificate"
+    )
+    page_size: Annotated[int, Field(ge=10, le=5000)] = Field(
+        500, description="scenes per listing page"
+    )
+
+    @field_validator("api_key")
+    @classmethod
+    def _printable(cls, key: SecretStr) -> SecretStr:
+        return _header_value(key)
+
+
+class PlexSettings(Section):
+    """How to reach Plex, and how hard to lean on it."""
+
+    url: Url = Field("http://127.0.0.1:32400", description="as seen from the daemon")
+    token: SecretStr = Field(
+        SecretStr(""), description="X-Plex-Token of the server's owner; required"
+    )
+    timeout: Seconds = Field(30, description="seconds for one request")
+    libraries: tuple[str, ...] = Field(
+        (), description="titles of movie libraries; empty: every movie library"
+    )
+    concurrency: Annotated[int, Field(ge=1, le=16)] = Field(
+        4, description="requests in flight towards Plex"
+    )
+    pace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0, description="most items written per second; 0: as fast as Plex answers well"
+    )
+    verify_tls: bool = Field(
+        True, description="false accepts a self-signed certificate"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _printable(cls, token: SecretStr) -> SecretStr:
+        return _header_value(token)
+
+
+class PathRule(Section):
+    """How a path of one side is found on the other; see ``docs/path-rules.md``."""
+
+    name: str = Field(min_length=1, description="shown in logs and by `paths test`")
+    stash: str = Field(description="regular expression for Stash's spelling")
+    plex: str = Field(description="regular expression for Plex's spelling")
+    stash_template: str | None = Field(
+        None, description="how to write Stash's path when its expression cannot tell"
+    )
+    plex_template: str | None = Field(
+        None, description="how to write Plex's path when its expression cannot tell"
+    )
+    ignore_case: bool = Field(False, description="compare without regard to case")
+    example: tuple[str, str] | None = Field(
+        None, description="a pair of paths that must map both ways, checked at start"
+    )
+
+
+class MatchSettings(Section):
+    """How the Plex item of a scene is found."""
+
+    strict: bool = Field(
+        True, description="write nothing when several items or scenes are candidates"
+    )
+    fallback: Literal["basename", "none"] = Field(
+        "basename", description="when no path matches: file name and size, or nothing"
+    )
+    not_found: Literal["retry", "skip"] = Field(
+        "retry", description="skip: Plex is a deliberate subset, neither retry nor gap"
+    )
+
+
+class SyncFields(Section):
+    """Which fields are written."""
+
+    title: bool = Field(True, description="title, else the file's name")
+    summary: bool = Field(True, description="details")
+    studio: bool = Field(True, description="studio")
+    date: bool = Field(True, description="release date")
+    rating: bool = Field(True, description="rating, as the owner's star rating")
+    performers: bool = Field(True, description="performers, as actors")
+    tags: bool = Field(True, description="tags, as genres")
+    director: bool = Field(True, description="director")
+    collections: bool = Field(True, description="studio and groups, as collections")
+    tagline: bool = Field(True, description="studio code, as tagline")
+    content_rating: bool = Field(True, description="provider.content_rating")
+    poster: bool = Field(True, description="cover, in provider.poster shape")
+    background: bool = Field(True, description="cover, as it is")
+
+
+class SyncSettings(Section):
+    """What is written to Plex, and which scenes take part."""
+
+    enabled: bool = Field(True, description="master switch: false writes nothing")
+    mode: Literal["mirror", "fill", "merge"] = Field(
+        "mirror",
+        description="mirror: Stash is the truth; fill: only what Plex lacks;"
+        " merge: others' tags and people stay",
+    )
+    lock: bool = Field(True, description="lock what we write, so a refresh keeps it")
+    respect_locks: bool = Field(
+        False, description="leave fields alone that a human locked in Plex"
+    )
+    max_tags: Annotated[int, Field(ge=10, le=500)] = Field(
+        100, description="most genres per item, 10 to 500"
+    )
+    require_organized: bool = Field(False, description="only scenes marked organized")
+    require_stash_id: bool = Field(False, description="only scenes with a stash-box id")
+    exclude_tag: str = Field("", description="leave scenes with this tag alone")
+    fields: SyncFields = Field(default_factory=SyncFields)
+
+
+class QueueSettings(Section):
+    """When a job is tried again, and when it is given up."""
+
+    max_attempts: Count = Field(5, description="tries before a dead letter")
+    retry_base: Seconds = Field(5, description="first back-off, seconds")
+    retry_cap: Seconds = Field(80, description="longest back-off, seconds")
+    not_found_attempts: Count = Field(
+        12, description="look-ups before a scene that Plex lacks becomes a gap"
+    )
+    not_found_base: Seconds = Field(30, description="first wait for Plex, seconds")
+    not_found_cap: Seconds = Field(600, description="longest wait for Plex, seconds")
+
+
+class OutageSettings(Section):
+    """When a server counts as down, and how it is asked whether it is back."""
+
+    failure_threshold: Count = Field(
+        5, description="consecutive failures that open the circuit breaker"
+    )
+    open_seconds: Seconds = Field(
+        60,
+        description="longest wait without a successful probe before one trial delivery",
+    )
+    probe_min: Seconds = Field(5, description="first wait between health probes")
+    probe_max: Seconds = Field(60, description="longest wait between health probes")
+
+
+class ProviderSettings(Section):
+    """What push and pull have in common."""
+
+    poster: Literal["crop", "blur", "letterbox", "original"] = Field(
+        "crop", description="how a 16:9 picture becomes a 2:3 poster"
+    )
+    content_rating: str = Field("XXX", description="content rating of every scene")
+
+
+class LogSettings(Section):
+    """What the log says, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level shown"
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console on a terminal, else json"
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    stash: StashSettings = Field(default_factory=StashSettings)
+    plex: PlexSettings = Field(default_factory=PlexSettings)
+    path_rules: tuple[PathRule, ...] = ()
+    match: MatchSettings = Field(default_factory=MatchSettings)
+    sync: SyncSettings = Field(default_factory=SyncSettings)
+    queue: QueueSettings = Field(default_factory=QueueSettings)
+    outage: OutageSettings = Field(default_factory=OutageSettings)
+    provider: ProviderSettings = Field(default_factory=ProviderSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @model_validator(mode="after")
+    def _rules_work(self) -> Self:
+        try:
+            PathMap(self.path_rules)
+        except RuleError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing but what is handed in: `config_file` reads the environment."""
+        return (init_settings,)
+
+    def secrets(self) -> Iterable[str]:
+        """Return every value that must reach no log, URL or error."""
+        for secret in (self.server.token, self.stash.api_key, self.plex.token):
+            if secret.get_secret_value():
+                yield secret.get_secret_value()
+
+
+def _header_value(secret: SecretStr) -> SecretStr:
+    """Check that *secret* can be sent in an HTTP header."""
+    text = secret.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or text != text.strip():
+        raise ValueError("must be printable ASCII without spaces around it")
+    return secret

@@ -1,0 +1,203 @@
+"""Reading the settings: one TOML file, any value of which the environment overrides.
+
+``STASH2PLEX_PLEX__TOKEN=…`` beats ``token`` under ``[plex]``, and
+``STASH2PLEX_PLEX__TOKEN_FILE=/run/secrets/token`` reads the value from a file. Whatever
+is wrong leaves as one `ConfigError` that names file, key, value and remedy.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from stash2plex.config import ENV_PREFIX, PathRule, Settings
+from stash2plex.errors import ConfigError
+
+DEFAULT_FILE = "config.toml"
+CONFIG_VARIABLE = "STASH2PLEX_CONFIG"
+
+_FILE_SUFFIX = "_FILE"
+# Variables with our prefix that are not settings.
+_NOT_SETTINGS = frozenset({CONFIG_VARIABLE})
+# So much of a wrong value is quoted.
+_SHOWN = 80
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Read the TOML file at *path* and let *environment* override it.
+
+    Without a path, ``config.toml`` is read if it is there. Relative paths in the
+    file start at its folder. Raises `ConfigError`.
+    """
+    named = path is not None
+    path = path or Path(DEFAULT_FILE)
+    table = _read_toml(path, required=named)
+    overrides = _from_environment(environment)
+    try:
+        settings = Settings(**_merged(table, overrides))
+    except ValidationError as error:
+        raise ConfigError(_explained(error, path, table, environment)) from error
+    data_dir = path.absolute().parent / settings.server.data_dir.expanduser()
+    server = settings.server.model_copy(update={"data_dir": data_dir})
+    return settings.model_copy(update={"server": server})
+
+
+def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if not required:
+            return {}
+        msg = (
+            f"{path}: no such file; write one (see config.example.toml) or correct "
+            "--config / STASH2PLEX_CONFIG"
+        )
+        raise ConfigError(msg) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path}: is not valid TOML: {error}"
+        raise ConfigError(msg) from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what STASH2PLEX_… variables set, as nested tables."""
+    values: dict[str, str] = {}
+    for name, value in environment.items():
+        if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        if not name.endswith(_FILE_SUFFIX):
+            values[name] = value
+    for name, file in environment.items():
+        if not name.startswith(ENV_PREFIX) or not name.endswith(_FILE_SUFFIX):
+            continue
+        target = name.removesuffix(_FILE_SUFFIX)
+        if target not in environment:
+            values[target] = _read_secret(name, Path(file))
+    _refuse_unknown(values)
+    for name, value in values.items():
+        try:
+            _Environment({name: value})()
+        except ValueError as error:
+            msg = f"""environment: {name}: must be JSON, such as '["One", "Two"]'"""
+            raise ConfigError(msg) from error
+    return _Environment(values)()
+
+
+class _Environment(EnvSettingsSource):
+    """pydantic's own reading of nested variables, from a mapping of ours."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = {name.lower(): value for name, value in values.items()}
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return self._values
+
+
+def _read_secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        msg = f"environment: {name}={file}: cannot be read: {reason}"
+        raise ConfigError(msg) from error
+
+
+def _refuse_unknown(values: Mapping[str, str]) -> None:
+    for name in values:
+        section, _, rest = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if section not in Settings.model_fields:
+            raise ConfigError(
+                f"environment: {name}: there is no section {section!r}; sections are "
+                f"{', '.join(Settings.model_fields)}"
+            )
+        if not rest and section != "path_rules":
+            raise ConfigError(
+                f"environment: {name}: name a key too, as in {ENV_PREFIX}"
+                f"{section.upper()}__KEY"
+            )
+
+
+def _merged(table: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(table)
+    for key, value in over.items():
+        known = merged.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            merged[key] = _merged(known, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _explained(
+    error: ValidationError,
+    path: Path,
+    table: dict[str, Any],
+    environment: Mapping[str, str],
+) -> str:
+    return "\n".join(
+        _one_problem(problem, path, table, environment)
+        for problem in error.errors(include_url=False)
+    )
+
+
+def _one_problem(
+    problem: Any,
+    path: Path,
+    table: dict[str, Any],
+    environment: Mapping[str, str],
+) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    origin = _origin(problem["loc"], path, table, environment)
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(_siblings(problem["loc"]))
+        return f"{origin}: {key}: unknown key; known here: {known}"
+    if not key:
+        return f"{origin}: {message}"
+    shown = "" if _is_secret(key) or problem["type"] == "missing" else _shown(problem)
+    return f"{origin}: {key}{shown}: {message[:1].lower()}{message[1:]}"
+
+
+def _shown(problem: Any) -> str:
+    text = repr(problem["input"])
+    return f" = {text if len(text) < _SHOWN else text[: _SHOWN - 3] + '...'}"
+
+
+def _is_secret(key: str) -> bool:
+    return key.rpartition(".")[2] in {"token", "api_key", "secret"}
+
+
+def _origin(
+    loc: tuple[Any, ...],
+    path: Path,
+    table: dict[str, Any],
+    environment: Mapping[str, str],
+) -> str:
+    name = ENV_PREFIX + "__".join(str(part).upper() for part in loc)
+    for candidate in (name, name + _FILE_SUFFIX):
+        if candidate in environment:
+            return f"environment: {candidate}"
+    return str(path)
+
+
+def _siblings(loc: tuple[Any, ...]) -> list[str]:
+    """Return the keys that are known where the unknown key *loc* was found."""
+    model: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        else:
+            model = PathRule
+    return list(model.model_fields)

@@ -1,0 +1,271 @@
+"""Wire the parts together, run them, take them down in reverse.
+
+A part that dies takes the daemon down with its traceback; systemd or Docker starts
+it again, and the store makes that safe. Only this module knows every part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from stash2plex import __version__
+from stash2plex.catalog.catalog import Catalog
+from stash2plex.catalog.gaps import Gaps
+from stash2plex.db.database import Database
+from stash2plex.errors import AddressInUse, AlreadyRunning, DataDirUnusable
+from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.pace import Pace
+from stash2plex.health.probe import Probe
+from stash2plex.plex.connection import PlexConnection
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.push.delivery import Delivery
+from stash2plex.push.expand import Expander
+from stash2plex.push.ledger import Ledger
+from stash2plex.push.sync import Syncer
+from stash2plex.queue.retry import RetryPolicy
+from stash2plex.queue.store import JobStore
+from stash2plex.queue.worker import Worker
+from stash2plex.stash.client import StashClient
+from stash2plex.web.app import Parts, create_app
+from stash2plex.web.auth import make_token, token_file, token_of
+from stash2plex.web.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stash2plex.config import OutageSettings, ServerSettings, Settings
+    from stash2plex.logs import Secrets
+
+log = structlog.get_logger()
+
+DATABASE = "stash2plex.db"
+_LOCK = "lock"
+_CLIENT_IDENTIFIER = "plex_client_identifier"
+# How long a request to us may go on once we are told to stop, seconds.
+_HTTP_GRACE = 2.0
+
+
+async def run(
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    stopping: asyncio.Event | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT (or *stopping*), or until a part fails.
+
+    Raises `DataDirUnusable`, `AlreadyRunning`, `DatabaseTooNew` or `AddressInUse`
+    when it cannot start.
+    """
+    if stopping is None:
+        stopping = _stopped_by_signals()
+    started_at = datetime.now(UTC)
+    async with AsyncExitStack() as stack:
+        folder = settings.server.data_dir
+        await asyncio.to_thread(_make_usable, folder)
+        stack.enter_context(_held_alone(folder))
+        token = await asyncio.to_thread(_token, settings.server)
+        secrets.add(token)
+        database = await stack.enter_async_context(Database.open(folder / DATABASE))
+
+        stash = await stack.enter_async_context(StashClient.connect(settings.stash))
+        connection = await stack.enter_async_context(
+            PlexConnection.open(settings.plex, await _client_identifier(database))
+        )
+        plex = PlexLibrary(connection, settings.plex.libraries)
+
+        jobs = JobStore(database)
+        stash_breaker = _breaker("Stash", settings.outage)
+        plex_breaker = _breaker("Plex", settings.outage)
+
+        async def wake_held() -> None:
+            await jobs.make_held_due()
+            worker.wake()
+
+        catalog = Catalog(
+            database,
+            stash,
+            plex,
+            match=settings.match,
+            rules=settings.path_rules,
+            on_complete=wake_held,
+        )
+        gaps = Gaps(database)
+        delivery = Delivery(
+            settings,
+            stash=stash,
+            plex=plex,
+            catalog=catalog,
+            ledger=Ledger(database),
+            gaps=gaps,
+            pace=Pace(settings.plex.concurrency, settings.plex.pace),
+            expander=Expander(stash, jobs),
+            stash_breaker=stash_breaker,
+            plex_breaker=plex_breaker,
+        )
+        worker = Worker(
+            database,
+            jobs,
+            delivery.deliver,
+            RetryPolicy(settings.queue),
+            (stash_breaker, plex_breaker),
+        )
+
+        async def ask_plex() -> str:
+            server = await plex.server()
+            await catalog.note_machine(server.machine)
+            return server.version
+
+        plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
+        stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
+        await catalog.load()
+
+        parts = Parts(
+            token=token,
+            secrets=secrets,
+            sync=settings.sync,
+            jobs=jobs,
+            wake=worker.wake,
+            syncer=Syncer(stash, jobs),
+            status=Status(
+                started_at=started_at,
+                jobs=jobs,
+                worker=worker,
+                catalog=catalog,
+                gaps=gaps,
+                plex=plex_probe,
+                plex_breaker=plex_breaker,
+                stash=stash_probe,
+            ),
+            ready=lambda: not stopping.is_set(),
+        )
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        for service in (worker, catalog, plex_probe, stash_probe):
+            name = type(service).__name__.lower()
+            tasks.create_task(service.run(), name=name)
+            stack.callback(service.stop)
+        for breaker in (stash_breaker, plex_breaker):
+            watching = tasks.create_task(_on_closing(breaker, wake_held))
+            stack.callback(watching.cancel)
+        await stack.enter_async_context(
+            _serving(create_app(parts), settings.server.host, settings.server.port)
+        )
+        log.info(
+            "daemon_started",
+            version=__version__,
+            listening=f"{settings.server.host}:{settings.server.port}",
+            data_dir=str(folder),
+        )
+        if on_ready:
+            on_ready()
+        await stopping.wait()
+        log.info("daemon_stopping")
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _make_usable(folder: Path) -> None:
+    """Create the data directory, and make sure that it can be written."""
+    remedy = "make it writable for the user the daemon runs as, or set server.data_dir"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        msg = f"server.data_dir = {str(folder)!r}: {error.strerror}; {remedy}"
+        raise DataDirUnusable(msg) from error
+
+
+@contextmanager
+def _held_alone(folder: Path) -> Iterator[None]:
+    """Keep a second daemon off the data directory; the kernel forgets no lock."""
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            raise AlreadyRunning(
+                f"another daemon (process {holder or 'unknown'}) uses {folder}; stop"
+                " it, or set another server.data_dir and server.port"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _token(settings: ServerSettings) -> str:
+    token = token_of(settings)
+    if token is None:
+        token = make_token(settings)
+        log.info("token_made", file=str(token_file(settings)))
+    return token
+
+
+async def _client_identifier(database: Database) -> str:
+    """Return what Plex knows us by; the same for the life of the data directory."""
+    known = await database.fact(_CLIENT_IDENTIFIER)
+    if known is None:
+        known = str(uuid.uuid4())
+        await database.set_fact(_CLIENT_IDENTIFIER, known)
+    return known
+
+
+def _breaker(service: str, settings: OutageSettings) -> CircuitBreaker:
+    return CircuitBreaker(
+        service,
+        threshold=settings.failure_threshold,
+        open_seconds=settings.open_seconds,
+    )
+
+
+async def _on_closing(
+    breaker: CircuitBreaker, wake_held: Callable[[], Awaitable[None]]
+) -> None:
+    """Wake the jobs that waited for a server when it is back."""
+    while True:
+        await breaker.changed()
+        if breaker.state is State.CLOSED:
+            await wake_held()
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
+    """Answer HTTP requests for the length of the block."""
+    runner = web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=_HTTP_GRACE
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            msg = (
+                f"cannot listen on server.host = {host!r}, server.port = {port}:"
+                f" {error.strerror}; stop what listens there or choose another port"
+            )
+            raise AddressInUse(msg) from error
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,157 @@
+"""The SQLite file: opening it, migrating it, one writer at a time.
+
+A reader has a connection of its own, so that long listings do not hold up a hook's
+commit. Writes are on disk when a call returns (``synchronous = FULL``): what was
+answered 202 survives a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import structlog
+
+from stash2plex.errors import DatabaseTooNew, DataDirUnusable, StoreUnavailable
+
+log = structlog.get_logger()
+
+Rows = list[sqlite3.Row]
+
+
+def _read_migrations() -> list[str]:
+    folder = resources.files("stash2plex.db") / "migrations"
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    return [f.read_text(encoding="utf-8") for f in files if f.name.endswith(".sql")]
+
+
+# Read once at import, while nothing waits on the event loop.
+MIGRATIONS = _read_migrations()
+
+
+class Transaction:
+    """Statements that take effect together; see `Database.transaction`."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str, *values: Any) -> Rows:
+        """Run one statement."""
+        return list(await self._connection.execute_fetchall(sql, values))
+
+    async def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each of *rows*."""
+        await self._connection.executemany(sql, rows)
+
+
+class Database:
+    """One writing and one reading connection, shared by the whole daemon.
+
+    A transaction on a shared connection would swallow its neighbours'
+    statements, so every write holds the same lock.
+    """
+
+    def __init__(
+        self, writer: aiosqlite.Connection, reader: aiosqlite.Connection
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> AsyncIterator[Database]:
+        """Open and migrate the file at *path*; close it on the way out.
+
+        Raises `DatabaseTooNew` for a file of a later release and `DataDirUnusable`
+        for one that is no database or cannot be written.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                writer = await stack.enter_async_context(_connected(path))
+                await _migrate(writer, path)
+                reader = await stack.enter_async_context(_connected(path))
+                await reader.execute("PRAGMA query_only = ON")
+            except (sqlite3.DatabaseError, OSError) as error:
+                msg = (
+                    f"{path}: {error}; make it readable and writable, restore a copy, "
+                    "or move it away to start anew"
+                )
+                raise DataDirUnusable(msg) from error
+            yield cls(writer, reader)
+
+    async def fetch(self, sql: str, *values: Any) -> Rows:
+        """Run a reading statement; it sees everything committed before the call."""
+        return list(await self._reader.execute_fetchall(sql, values))
+
+    async def write(self, sql: str, *values: Any) -> Rows:
+        """Run one writing statement; it is its own transaction."""
+        async with self.transaction() as transaction:
+            return await transaction.run(sql, *values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run several writing statements, all or none.
+
+        Raises `StoreUnavailable` when the disk is full or cannot be written.
+        """
+        async with self._writing:
+            try:
+                try:
+                    await self._writer.execute("BEGIN IMMEDIATE")
+                    yield Transaction(self._writer)
+                    await self._writer.commit()
+                except BaseException:
+                    await asyncio.shield(self._writer.rollback())
+                    raise
+            except sqlite3.OperationalError as error:
+                raise StoreUnavailable(
+                    f"the database cannot be written: {error}"
+                ) from error
+
+    async def fact(self, name: str) -> str | None:
+        """Return a stored fact, or None."""
+        rows = await self.fetch("SELECT value FROM fact WHERE name = ?", name)
+        return str(rows[0]["value"]) if rows else None
+
+    async def set_fact(self, name: str, value: str) -> None:
+        """Store a fact about this store."""
+        await self.write("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
+
+
+@asynccontextmanager
+async def _connected(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    async with aiosqlite.connect(path, isolation_level=None) as connection:
+        connection.row_factory = sqlite3.Row
+        await connection.execute("PRAGMA journal_mode = WAL")
+        await connection.execute("PRAGMA synchronous = FULL")
+        await connection.execute("PRAGMA foreign_keys = ON")
+        await connection.execute("PRAGMA busy_timeout = 5000")
+        yield connection
+
+
+async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+    (row,) = await connection.execute_fetchall("PRAGMA user_version")
+    version = int(row[0])
+    if version > len(MIGRATIONS):
+        raise DatabaseTooNew(
+            f"{path} has schema {version}, this release knows {len(MIGRATIONS)}: "
+            "install the newer release again, or restore a copy made before it"
+        )
+    if 0 < version < len(MIGRATIONS):
+        copy = path.with_suffix(f".v{version}.bak")
+        await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await asyncio.to_thread(shutil.copyfile, path, copy)
+        log.info("database_copied", copy=str(copy))
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        await connection.executescript(
+            f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;"
+        )
+        log.info("database_migrated", version=number)

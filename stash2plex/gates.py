@@ -1,0 +1,33 @@
+"""Which scenes take part, and which know too little to overwrite anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stash2plex.text import name_key
+
+if TYPE_CHECKING:
+    from stash2plex.config import SyncSettings
+    from stash2plex.scene import Scene
+
+
+def excluded_by(scene: Scene, sync: SyncSettings) -> str | None:
+    """Return which setting keeps *scene* out, or None."""
+    if sync.require_organized and not scene.organized:
+        return "not organized"
+    if sync.require_stash_id and not scene.stash_ids:
+        return "no stash id"
+    excluded = name_key(sync.exclude_tag.strip())
+    if excluded and any(name_key(tag) == excluded for tag in scene.tags):
+        return "excluded by tag"
+    return None
+
+
+def says_nothing(scene: Scene) -> bool:
+    """Whether *scene* has no studio, performers, tags, details or date.
+
+    Stash has not finished with it: writing it would empty what Plex shows.
+    """
+    return not any(
+        (scene.studio, scene.performers, scene.tags, scene.details, scene.date)
+    )

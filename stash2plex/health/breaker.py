@@ -1,0 +1,152 @@
+"""A circuit breaker: stop asking a server that is not answering.
+
+Closed, it lets everything through. *threshold* consecutive failures open it; then a
+successful probe, or *open_seconds* without one, makes it half-open: a single trial
+goes through and closes it, or opens it again. A refused token opens it at once.
+Only unavailability counts. A server's stumbling over one item (HTTP 500) counts when
+it happens to different items in a row, since then it is the server and not the item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+
+import structlog
+
+from stash2plex.errors import AccessDenied, ServiceUnavailable
+
+log = structlog.get_logger()
+
+
+class State(StrEnum):
+    """What the breaker lets through: everything, nothing, one trial."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class CircuitBreaker:
+    """The breaker of one *service*."""
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        threshold: int,
+        open_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.service = service
+        self.state = State.CLOSED
+        self.error: ServiceUnavailable | None = None
+        self._threshold = threshold
+        self._open_seconds = open_seconds
+        self._now = now
+        self._failures = 0
+        self._opened_at = 0.0
+        self._trial_running = False
+        self._stumbled_over: set[int] = set()
+        self._stumbled_jobs: Counter[int] = Counter()
+        self._changed = asyncio.Event()
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the server refuses our token."""
+        return self.state is not State.CLOSED and isinstance(self.error, AccessDenied)
+
+    @property
+    def allows_some(self) -> bool:
+        """Whether `allowance` would let anything through now."""
+        if self.state is State.OPEN:
+            return self._waited_long_enough()
+        return self.state is State.CLOSED or not self._trial_running
+
+    def allowance(self, limit: int) -> int:
+        """Return how many of *limit* jobs may be tried now; claims a trial."""
+        if self.state is State.OPEN and self._waited_long_enough():
+            self._move(State.HALF_OPEN)
+        match self.state:
+            case State.CLOSED:
+                return limit
+            case State.HALF_OPEN if not self._trial_running:
+                self._trial_running = True
+                return 1
+            case _:
+                return 0
+
+    def trial_ended(self) -> None:
+        """Let the next trial through: this one told nothing about the server."""
+        self._trial_running = False
+
+    def succeed(self) -> None:
+        """Note that the server did what it was asked."""
+        self._failures = 0
+        self._stumbled_over.clear()
+        self._stumbled_jobs.clear()
+        if self.state is not State.CLOSED:
+            self.error = None
+            self._move(State.CLOSED)
+
+    def fail(self, error: ServiceUnavailable) -> None:
+        """Note that the server did not answer, or refused our token."""
+        self._failures += 1
+        self.error = error
+        hopeless = isinstance(error, AccessDenied)
+        trial_failed = self.state is State.HALF_OPEN
+        if hopeless or trial_failed or self._failures >= self._threshold:
+            self._open()
+
+    def stumble(self, thing: int, job_id: int) -> None:
+        """Note an HTTP 500 over *thing*, which cost *job_id* an attempt."""
+        self._stumbled_jobs[job_id] += 1
+        if thing not in self._stumbled_over or self.state is State.HALF_OPEN:
+            self._stumbled_over.add(thing)
+            self.fail(
+                ServiceUnavailable(self.service, "HTTP 500 on one item after another")
+            )
+
+    def take_stumbled_jobs(self) -> dict[int, int]:
+        """Return, once, the attempts that an outage cost (job id -> how many)."""
+        if self.state is State.CLOSED:
+            return {}
+        jobs, self._stumbled_jobs = dict(self._stumbled_jobs), Counter()
+        return jobs
+
+    def probe_succeeded(self) -> None:
+        """Let one trial through at once: the server answers again."""
+        if self.state is State.OPEN:
+            self._move(State.HALF_OPEN)
+
+    def seconds_until_trial(self) -> float:
+        """Return how long an open breaker stays so without a successful probe."""
+        return max(0.0, self._opened_at + self._open_seconds - self._now())
+
+    async def changed(self) -> None:
+        """Wait for the next change of state."""
+        await self._changed.wait()
+
+    def _waited_long_enough(self) -> bool:
+        return not self.is_denied and self.seconds_until_trial() == 0
+
+    def _open(self) -> None:
+        self._opened_at = self._now()
+        if self.state is not State.OPEN:
+            self._move(State.OPEN)
+
+    def _move(self, state: State) -> None:
+        before, self.state = self.state, state
+        self._trial_running = False
+        log.log(
+            30 if state is State.OPEN else 20,
+            f"circuit_{'opened' if state is State.OPEN else state}",
+            service=self.service,
+            before=before,
+            error=str(self.error) if self.error else None,
+        )
+        self._changed.set()
+        self._changed = asyncio.Event()

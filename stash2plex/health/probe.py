@@ -1,0 +1,112 @@
+"""Asking a server whether it is there, and drawing the one conclusion.
+
+While its breaker is closed a server is asked now and then, for its version and
+latency; while it is open, after *probe_min* seconds and then ever more seldom, up to
+*probe_max*. A probe never closes a breaker: it lets a trial through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from stash2plex.config import OutageSettings
+from stash2plex.errors import AccessDenied, Stash2PlexError
+from stash2plex.health.breaker import CircuitBreaker, State
+
+log = structlog.get_logger()
+
+# How often a server that is up is asked, seconds.
+_AT_EASE = 60.0
+
+# Asks the server whether it is there and takes our token; returns its version.
+Ask = Callable[[], Awaitable[str]]
+
+
+class Probe:
+    """What is known of one server's health."""
+
+    def __init__(
+        self, ask: Ask, breaker: CircuitBreaker, settings: OutageSettings
+    ) -> None:
+        self._ask = ask
+        self._breaker = breaker
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._answered: bool | None = None
+        self.version: str | None = None
+        self.latency_ms: float | None = None
+        self.error: str | None = None
+
+    @property
+    def state(self) -> str:
+        """``up``, ``down``, ``denied``, or ``unknown`` before the first answer."""
+        if self._breaker.is_denied:
+            return "denied"
+        if self._breaker.state is State.OPEN:
+            return "down"
+        if self._answered is None:
+            return "unknown"
+        return "up" if self._answered else "down"
+
+    def stop(self) -> None:
+        """Return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Probe until `stop`."""
+        delay = 0.0
+        while not self._stopping.is_set():
+            before = self._breaker.state
+            if await self._changed_within(delay):
+                delay = self._after_change(before, delay)
+            elif not self._stopping.is_set():
+                delay = _AT_EASE if await self.check() else self._longer(delay)
+
+    async def check(self) -> bool:
+        """Ask once; return whether the server is well."""
+        started = time.monotonic()
+        try:
+            self.version = await self._ask()
+        except Stash2PlexError as error:
+            self._answered = False
+            self.latency_ms = None
+            self.error = str(error)
+            if isinstance(error, AccessDenied) and not self._breaker.is_denied:
+                self._breaker.fail(error)
+            log.debug("probe_failed", service=self._breaker.service, error=str(error))
+            return False
+        self._answered = True
+        self.error = None
+        self.latency_ms = round((time.monotonic() - started) * 1000, 1)
+        self._breaker.probe_succeeded()
+        return True
+
+    def _after_change(self, before: State, delay: float) -> float:
+        if self._breaker.state is not State.OPEN:
+            return _AT_EASE
+        # Open again after a trial: the back-off goes on where it was.
+        return self._longer(delay) if before is State.HALF_OPEN else self._longer(0)
+
+    def _longer(self, delay: float) -> float:
+        longer = delay * 2 if delay < _AT_EASE else 0.0
+        return min(max(longer, self._settings.probe_min), self._settings.probe_max)
+
+    async def _changed_within(self, delay: float) -> bool:
+        """Wait for *delay*, `stop`, or a change of the breaker; whether it changed."""
+        waits = [
+            asyncio.ensure_future(self._stopping.wait()),
+            asyncio.ensure_future(self._breaker.changed()),
+        ]
+        try:
+            done, _ = await asyncio.wait(
+                waits, timeout=delay, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return waits[1] in done

@@ -1,0 +1,138 @@
+"""A scene as Plex should show it.
+
+This is the only place where Stash's vocabulary becomes Plex's. Pushing, serving and
+reconciling all start from a `Movie`, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from stash2plex.paths import file_name
+from stash2plex.text import clean_line, clean_text, name_key
+
+if TYPE_CHECKING:
+    from stash2plex.scene import Scene
+
+# Plex documents no limits; these are what its users are known to get away with.
+LINE_LIMIT = 255
+SUMMARY_LIMIT = 10_000
+# An edit travels in the request line, of which PMS refuses the very long; see
+# `stash2plex.plex.edits`. Twice its usual budget for the one field that needs it.
+SUMMARY_ENCODED_LIMIT = 15_000
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_RATING_SCALE = 10
+
+
+class Field(StrEnum):
+    """What can be switched on and off under ``[sync.fields]``."""
+
+    TITLE = "title"
+    SUMMARY = "summary"
+    STUDIO = "studio"
+    DATE = "date"
+    RATING = "rating"
+    PERFORMERS = "performers"
+    TAGS = "tags"
+    DIRECTOR = "director"
+    COLLECTIONS = "collections"
+    TAGLINE = "tagline"
+    CONTENT_RATING = "content_rating"
+    POSTER = "poster"
+    BACKGROUND = "background"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movie:
+    """One movie in Plex's vocabulary, clean and within Plex's limits.
+
+    Only what is in *managed* is ours to show. An empty value means that Plex should
+    show nothing; *title* is never empty. *released* is ``YYYY-MM-DD`` or "", *rating*
+    0 to 10 or None; *poster* and *background* are URLs of Stash.
+    """
+
+    managed: frozenset[Field]
+    title: str
+    summary: str = ""
+    studio: str = ""
+    released: str = ""
+    rating: float | None = None
+    actors: tuple[str, ...] = ()
+    genres: tuple[str, ...] = ()
+    directors: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    tagline: str = ""
+    content_rating: str = ""
+    poster: str = ""
+    background: str = ""
+
+    @classmethod
+    def from_scene(
+        cls,
+        scene: Scene,
+        *,
+        managed: frozenset[Field],
+        max_tags: int,
+        content_rating: str,
+    ) -> Movie:
+        """Translate *scene*; an untitled one is named after its first file."""
+        studio = clean_line(scene.studio, LINE_LIMIT)
+        return cls(
+            managed=managed,
+            title=_title(scene),
+            summary=clean_text(scene.details, SUMMARY_LIMIT, SUMMARY_ENCODED_LIMIT),
+            studio=studio,
+            released=complete_date(scene.date),
+            rating=_rating(scene.rating100),
+            actors=_names(sorted(scene.performers, key=_name_order)),
+            genres=_names(sorted(scene.tags, key=_name_order))[:max_tags],
+            directors=_names([scene.director]),
+            collections=_names([studio, *scene.groups]),
+            tagline=clean_line(scene.code, LINE_LIMIT),
+            content_rating=clean_line(content_rating, LINE_LIMIT),
+            poster=scene.screenshot,
+            background=scene.screenshot,
+        )
+
+
+def complete_date(text: str) -> str:
+    """Return *text* as ``YYYY-MM-DD``: partial ones get ``-01``, others become ""."""
+    match = _DATE.fullmatch(text.strip())
+    if not match:
+        return ""
+    try:
+        return date(*map(int, match.groups(default="01"))).isoformat()
+    except ValueError:
+        return ""
+
+
+def _title(scene: Scene) -> str:
+    title = clean_line(scene.title, LINE_LIMIT)
+    if not title and scene.files:
+        name = file_name(scene.files[0].path)
+        title = clean_line(name.rpartition(".")[0] or name, LINE_LIMIT)
+    return title or f"Scene {scene.id}"
+
+
+def _rating(rating100: int | None) -> float | None:
+    """Translate 1…100 to Plex's 0…10; Stash knows no rating of zero."""
+    return rating100 / _RATING_SCALE if rating100 else None
+
+
+def _name_order(name: str) -> tuple[str, str]:
+    return name_key(name), name
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    """Clean *names*; equal ones are one person, one tag, whatever their case."""
+    cleaned = (clean_line(name, LINE_LIMIT) for name in names)
+    unique: dict[str, str] = {}
+    for name in cleaned:
+        if name:
+            unique.setdefault(name_key(name), name)
+    return tuple(unique.values())

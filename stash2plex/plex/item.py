@@ -1,0 +1,140 @@
+"""What Plex shows: the values that leave this room instead of plexapi's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+# Plex's names: attributes of a Video element, and its child elements by edit name.
+TEXT_FIELDS = (
+    "title",
+    "summary",
+    "studio",
+    "originallyAvailableAt",
+    "userRating",
+    "tagline",
+    "contentRating",
+)
+TAG_ELEMENTS = {
+    "genre": "Genre",
+    "actor": "Role",
+    "director": "Director",
+    "collection": "Collection",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFile:
+    """One file of an item: *path* as Plex spells it, *size* in bytes."""
+
+    path: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemEntry:
+    """What a listing tells of an item, and all that the catalogue keeps.
+
+    *updated_at* is in unix seconds of Plex's clock, 0 when unknown.
+    """
+
+    rating_key: int
+    section_id: int
+    updated_at: int = 0
+    files: tuple[ItemFile, ...] = ()
+
+    def holds(self, path: str) -> bool:
+        """Whether one of the item's files is exactly *path*."""
+        return any(file.path == path for file in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item(ItemEntry):
+    """One item, read whole.
+
+    *text* and *tags* go by the names that edits use; *thumb* and *art* are paths
+    that change whenever the picture does, "" without one.
+    """
+
+    text: Mapping[str, str]
+    tags: Mapping[str, tuple[str, ...]]
+    locked: frozenset[str]
+    thumb: str = ""
+    art: str = ""
+
+    def picture(self, name: str) -> str:
+        """Return *thumb* or *art* by name."""
+        return self.thumb if name == "thumb" else self.art
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One library."""
+
+    id: int
+    title: str
+    kind: str
+    agent: str = ""
+    locations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture that an item could show, by the name it is selected under."""
+
+    name: str
+    selected: bool
+
+
+def entry_from(video: Element, section_id: int) -> ItemEntry:
+    """Read what a listing tells of one item."""
+    return ItemEntry(
+        rating_key=int(video.attrib["ratingKey"]),
+        section_id=int(video.get("librarySectionID") or section_id),
+        updated_at=int(video.get("updatedAt") or video.get("addedAt") or 0),
+        files=_files(video),
+    )
+
+
+def item_from(video: Element, section_id: int) -> Item:
+    """Read one item from its full element."""
+    return Item(
+        rating_key=int(video.attrib["ratingKey"]),
+        section_id=int(video.get("librarySectionID") or section_id),
+        updated_at=int(video.get("updatedAt") or 0),
+        files=_files(video),
+        text={name: video.get(name, "") for name in TEXT_FIELDS},
+        tags={
+            name: tuple(tag.get("tag", "") for tag in video.findall(element))
+            for name, element in TAG_ELEMENTS.items()
+        },
+        locked=frozenset(
+            field.get("name", "")
+            for field in video.findall("Field")
+            if field.get("locked") == "1"
+        ),
+        thumb=video.get("thumb", ""),
+        art=video.get("art", ""),
+    )
+
+
+def section_from(directory: Element) -> Section:
+    """Read one library."""
+    return Section(
+        id=int(directory.attrib["key"]),
+        title=directory.get("title", ""),
+        kind=directory.get("type", ""),
+        agent=directory.get("agent", ""),
+        locations=tuple(
+            location.get("path", "") for location in directory.findall("Location")
+        ),
+    )
+
+
+def _files(video: Element) -> tuple[ItemFile, ...]:
+    return tuple(
+        ItemFile(part.attrib["file"], int(part.get("size") or 0) or None)
+        for part in video.iter("Part")
+        if part.get("file")
+    )

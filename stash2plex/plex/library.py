@@ -1,0 +1,211 @@
+"""Plex, as far as we need it: libraries, their files, items, edits and pictures.
+
+Items are read many at a time and never built into plexapi objects, whose empty
+attributes cost a hidden request each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from urllib.parse import quote, urlencode
+
+import structlog
+
+from stash2plex.errors import LibraryNotFound, ServiceUnavailable
+from stash2plex.plex.connection import NotFoundInPlex, PlexConnection
+from stash2plex.plex.edits import Edit, targets
+from stash2plex.plex.item import (
+    Item,
+    ItemEntry,
+    Picture,
+    Section,
+    entry_from,
+    item_from,
+    section_from,
+)
+
+log = structlog.get_logger()
+
+PAGE_SIZE = 1000
+# Fields of a listing that the catalogue has no use for.
+_TRIM = {
+    "excludeElements": "Genre,Country,Director,Writer,Role,Collection,Image",
+    "excludeFields": "summary,tagline",
+}
+# What a picture is called where it is uploaded and listed, by its field.
+_ELEMENTS = {"thumb": "poster", "art": "art"}
+
+
+class Server:
+    """Who answered: *machine* tells one installation's database from another's."""
+
+    def __init__(self, machine: str, version: str) -> None:
+        self.machine = machine
+        self.version = version
+
+
+class PlexLibrary:
+    """The movie libraries of one Plex server."""
+
+    def __init__(self, connection: PlexConnection, titles: Sequence[str]) -> None:
+        self._connection = connection
+        self._titles = tuple(titles)
+
+    async def server(self) -> Server:
+        """Ask the server who it is, within five seconds; the token is checked too."""
+        root = await self._connection.identity()
+        machine = root.get("machineIdentifier")
+        if not machine:
+            raise ServiceUnavailable("Plex", "the answer is not a Plex server's")
+        return Server(machine, root.get("version", ""))
+
+    async def every_section(self) -> list[Section]:
+        """Return all libraries, of whatever kind."""
+        root = await self._connection.get("/library/sections")
+        return [section_from(directory) for directory in root.iter("Directory")]
+
+    async def sections(self) -> list[Section]:
+        """Return the movie libraries we are to keep, in Plex's order.
+
+        Raises `LibraryNotFound` when none of the configured ones is there; one that
+        is missing among others is only reported.
+        """
+        movies = [one for one in await self.every_section() if one.kind == "movie"]
+        if not self._titles:
+            return movies
+        wanted = [one for one in movies if one.title in self._titles]
+        missing = self.missing(wanted)
+        if not wanted:
+            have = ", ".join(repr(one.title) for one in movies) or "none"
+            raise LibraryNotFound(
+                f"plex.libraries: Plex has no movie library "
+                f"{', '.join(map(repr, missing))}; it has {have}"
+            )
+        if missing:
+            log.warning("libraries_missing", titles=missing)
+        return wanted
+
+    def missing(self, sections: Iterable[Section]) -> list[str]:
+        """Return the configured titles that are not among *sections*, sorted."""
+        return sorted(set(self._titles) - {one.title for one in sections})
+
+    async def entries(
+        self, section_id: int, since: int | None = None
+    ) -> AsyncIterator[tuple[list[ItemEntry], int]]:
+        """Walk a library page by page; yields items and the total Plex reports.
+
+        With *since* (unix seconds, Plex's clock) only items added or changed from
+        then on, if Plex honours that; more are harmless.
+        """
+        filters = (
+            [{}] if since is None else [{"updatedAt>>": since}, {"addedAt>>": since}]
+        )
+        for chosen in filters:
+            query = urlencode({"type": 1, "sort": "addedAt:asc", **_TRIM, **chosen})
+            start = 0
+            while True:
+                root = await self._connection.get(
+                    f"/library/sections/{section_id}/all?{query}",
+                    headers={
+                        "X-Plex-Container-Start": str(start),
+                        "X-Plex-Container-Size": str(PAGE_SIZE),
+                    },
+                )
+                page = [entry_from(video, section_id) for video in root.iter("Video")]
+                total = int(root.get("totalSize") or root.get("size") or len(page))
+                yield page, total
+                start += len(page)
+                if not page or start >= total:
+                    break
+
+    async def entries_named(self, section_id: int, name: str) -> list[ItemEntry]:
+        """Return items that may hold a file of this *name*; compare it yourself.
+
+        Uses the ``file`` filter, which is not in Plex's documentation. A comma means
+        "or" to it, so only the longest piece without one is asked for.
+        """
+        piece = max(name.split(","), key=len)
+        if not piece.strip():
+            return []
+        query = urlencode({"type": 1, "file": piece}, quote_via=quote)
+        root = await self._connection.get(
+            f"/library/sections/{section_id}/all?{query}",
+            headers={
+                "X-Plex-Container-Start": "0",
+                "X-Plex-Container-Size": str(PAGE_SIZE),
+            },
+        )
+        return [entry_from(video, section_id) for video in root.iter("Video")]
+
+    async def items(self, rating_keys: Iterable[int]) -> dict[int, Item]:
+        """Read items whole, in one request; those that are gone are left out."""
+        keys = ",".join(map(str, rating_keys))
+        if not keys:
+            return {}
+        try:
+            root = await self._connection.get(
+                f"/library/metadata/{keys}?skipRefresh=1&includeGuids=0"
+            )
+        except NotFoundInPlex:
+            return {}
+        section_id = int(root.get("librarySectionID") or 0)
+        found = (item_from(video, section_id) for video in root.iter("Video"))
+        return {item.rating_key: item for item in found}
+
+    async def edit(self, item: ItemEntry, edit: Edit) -> int:
+        """Carry out *edit*; returns how many requests it took."""
+        puts = targets(item.section_id, item.rating_key, edit)
+        for target in puts:
+            await self._connection.put(target)
+        return len(puts)
+
+    async def clear_rating(self, rating_key: int) -> None:
+        """Take back the owner's rating; an edit can set one but not clear it."""
+        query = urlencode(
+            {
+                "key": rating_key,
+                "identifier": "com.plexapp.plugins.library",
+                "rating": -1,
+            }
+        )
+        await self._connection.put(f"/:/rate?{query}")
+
+    async def upload(self, rating_key: int, field: str, picture: bytes) -> str:
+        """Upload *picture* for *field* (``thumb`` or ``art``); returns its name.
+
+        Plex selects it then; an upload goes by the SHA-1 of its bytes.
+        """
+        element = _ELEMENTS[field]
+        await self._connection.post(
+            f"/library/metadata/{rating_key}/{element}s", picture
+        )
+        digest = hashlib.sha1(picture, usedforsecurity=False).hexdigest()
+        return f"upload://{element}s/{digest}"
+
+    async def select(self, rating_key: int, field: str, name: str) -> bool:
+        """Select the upload called *name*; False when Plex does not list it."""
+        element = _ELEMENTS[field]
+        listed = await self._pictures(rating_key, element)
+        chosen = [one for one in listed if one.name == name]
+        if not chosen:
+            return False
+        if not chosen[0].selected:
+            query = urlencode({"url": name}, quote_via=quote)
+            await self._connection.put(
+                f"/library/metadata/{rating_key}/{element}?{query}"
+            )
+        return True
+
+    async def drop_picture(self, rating_key: int, field: str) -> None:
+        """Remove the picture that the item shows."""
+        await self._connection.delete(f"/library/metadata/{rating_key}/{field}")
+
+    async def _pictures(self, rating_key: int, element: str) -> list[Picture]:
+        root = await self._connection.get(f"/library/metadata/{rating_key}/{element}s")
+        return [
+            Picture(
+                name=photo.get("ratingKey", ""), selected=photo.get("selected") == "1"
+            )
+            for photo in root.iter("Photo")
+        ]

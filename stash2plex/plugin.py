@@ -1,0 +1,45 @@
+"""The files of the Stash plugin, from the wheel or from a checkout."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from stash2plex.errors import Stash2PlexError
+
+PLUGIN_ID = "stash2plexd"
+_FILES = (f"{PLUGIN_ID}.yml", f"{PLUGIN_ID}.py")
+
+
+class PluginNotInstalled(Stash2PlexError):
+    """The plugin's files could not be put where they were wanted."""
+
+    code = "plugin_not_installed"
+
+
+def plugin_folder() -> Path:
+    """Return the folder that holds the plugin's files."""
+    package = Path(__file__).parent
+    for folder in (package / "plugin_shim", package.parent / "plugin_shim"):
+        if (folder / _FILES[0]).is_file():
+            return folder
+    raise PluginNotInstalled(f"the plugin's files are missing beside {package}")
+
+
+def install(plugins: Path) -> Path:
+    """Put the plugin into Stash's plugins folder; returns its own folder there."""
+    if not plugins.is_dir():
+        raise PluginNotInstalled(
+            f"{plugins} is not a folder; name Stash's plugins folder (see Settings >"
+            " System > Plugins path in Stash)"
+        )
+    target = plugins / PLUGIN_ID
+    try:
+        target.mkdir(exist_ok=True)
+        for name in _FILES:
+            copied = shutil.copyfile(plugin_folder() / name, target / name)
+            copied.chmod(0o644)
+        target.chmod(0o755)
+    except OSError as error:
+        raise PluginNotInstalled(f"{target}: {error.strerror}") from error
+    return target

@@ -1,0 +1,254 @@
+"""What to change about an item: Stash wants, we wrote, Plex has; pure.
+
+`plan` is the whole policy of a delivery: modes, locks, what is cleared and what is
+left alone. Dry runs show its result, deliveries carry it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stash2plex.movie import Field, Movie
+from stash2plex.plex.edits import Edit, TagEdit
+from stash2plex.push.ledger import Entry, WrittenTags
+from stash2plex.text import name_key
+
+if TYPE_CHECKING:
+    from stash2plex.config import SyncSettings
+    from stash2plex.plex.item import Item
+
+TEXT_NAMES = {
+    Field.TITLE: "title",
+    Field.SUMMARY: "summary",
+    Field.STUDIO: "studio",
+    Field.DATE: "originallyAvailableAt",
+    Field.RATING: "userRating",
+    Field.TAGLINE: "tagline",
+    Field.CONTENT_RATING: "contentRating",
+}
+TAG_NAMES = {
+    Field.PERFORMERS: "actor",
+    Field.TAGS: "genre",
+    Field.DIRECTOR: "director",
+    Field.COLLECTIONS: "collection",
+}
+PICTURE_NAMES = {Field.POSTER: "thumb", Field.BACKGROUND: "art"}
+
+# Plex keeps ratings as binary fractions.
+_SAME_RATING = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """What a delivery does to one item, and what the ledger remembers of it.
+
+    *respected* are fields left alone because a human locked them; *cleared_rating*
+    needs a request of its own.
+    """
+
+    edit: Edit
+    clears_rating: bool = False
+    text: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, WrittenTags] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
+    respected: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> list[str]:
+        """The fields whose value changes, by Plex's names, sorted."""
+        names = {*self.edit.text, *self.edit.tags}
+        if self.clears_rating:
+            names.add(TEXT_NAMES[Field.RATING])
+        return sorted(names)
+
+    @property
+    def writes(self) -> bool:
+        """Whether Plex is asked to change anything."""
+        return bool(self.edit) or self.clears_rating
+
+
+def plan(movie: Movie, item: Item, entry: Entry | None, sync: SyncSettings) -> Plan:
+    """Work out how to make *item* show *movie*, given what we wrote before."""
+    planner = _Planner(item, entry, sync)
+    for of, name in TEXT_NAMES.items():
+        if of in movie.managed:
+            planner.text(of, name, _wanted_text(movie, of))
+        else:
+            planner.carry_text(name)
+    for of, name in TAG_NAMES.items():
+        if of in movie.managed:
+            planner.tags(of, name, _wanted_tags(movie, of))
+        else:
+            planner.carry_tags(name)
+    return planner.plan()
+
+
+def locked_by_human(
+    item: Item, entry: Entry | None, name: str, *, as_left: bool
+) -> bool:
+    """Whether somebody else locked a field, or changed it since we did.
+
+    *as_left* says whether Plex still shows what we left there.
+    """
+    ours = entry is not None and name in entry.locked and as_left
+    return name in item.locked and not ours
+
+
+class _Planner:
+    """Collects the plan field by field."""
+
+    def __init__(self, item: Item, entry: Entry | None, sync: SyncSettings) -> None:
+        self._item = item
+        self._entry = entry
+        self._sync = sync
+        self._text: dict[str, str] = {}
+        self._tags: dict[str, TagEdit] = {}
+        self._locks: set[str] = set()
+        self._own: set[str] = set()
+        self._wrote_text: dict[str, str] = {}
+        self._wrote_tags: dict[str, WrittenTags] = {}
+        self._respected: list[str] = []
+        self._clears_rating = False
+
+    def plan(self) -> Plan:
+        kept = self._entry.locked & self._item.locked if self._entry else frozenset()
+        return Plan(
+            edit=Edit(text=self._text, tags=self._tags, locks=frozenset(self._locks)),
+            clears_rating=self._clears_rating,
+            text=self._wrote_text,
+            tags=self._wrote_tags,
+            locked=frozenset(self._own | self._locks | (kept - {*self._respected})),
+            respected=tuple(self._respected),
+        )
+
+    def text(self, of: Field, name: str, wanted: str) -> None:
+        shown = self._item.text.get(name, "")
+        before = self._entry.text.get(name) if self._entry else None
+        same = _same(of, wanted, shown)
+        if not same and self._respects(name, as_left=before == shown):
+            self.carry_text(name)
+        elif not wanted:
+            self._empty_text(of, name, shown, before)
+        elif self._sync.mode == "fill" and shown:
+            self.carry_text(name)
+        else:
+            self._wrote_text[name] = wanted
+            if not same:
+                self._text[name] = wanted
+            self._lock(name)
+
+    def carry_text(self, name: str) -> None:
+        """Leave a field alone, and remember what we wrote there once."""
+        if self._entry and name in self._entry.text:
+            self._wrote_text[name] = self._entry.text[name]
+
+    def tags(self, of: Field, name: str, wanted: tuple[str, ...]) -> None:
+        shown = self._item.tags.get(name, ())
+        before = self._entry.tags.get(name) if self._entry else None
+        before = before or WrittenTags()
+        same = _keys(wanted) == _keys(shown)
+        as_left = _keys(shown) == _keys(before.left)
+        if not same and self._respects(name, as_left=as_left):
+            self.carry_tags(name)
+            return
+        if self._sync.mode == "fill" and (shown or not wanted):
+            self.carry_tags(name)
+            return
+        keeps_others = of is Field.COLLECTIONS or self._sync.mode == "merge"
+        ours = _keys(before.ours)
+        removed = tuple(
+            tag
+            for tag in shown
+            if name_key(tag) not in _keys(wanted)
+            and (not keeps_others or name_key(tag) in ours)
+        )
+        names = _complete(wanted, shown, removed)
+        added = _keys(wanted) - _keys(shown)
+        if added or removed:
+            self._tags[name] = TagEdit(names, removed)
+        if wanted or removed:
+            self._lock(name)
+        self._wrote_tags[name] = WrittenTags(
+            ours=tuple(tag for tag in wanted if name_key(tag) in added | ours),
+            left=names,
+        )
+
+    def carry_tags(self, name: str) -> None:
+        """Leave a list alone, and remember what we put there once."""
+        if self._entry and name in self._entry.tags:
+            self._wrote_tags[name] = self._entry.tags[name]
+
+    def _empty_text(self, of: Field, name: str, shown: str, before: str | None) -> None:
+        """Stash has nothing here; a rating goes only if it was ours."""
+        if not shown or self._sync.mode == "fill":
+            return
+        if of is not Field.RATING:
+            self._text[name] = ""
+            self._wrote_text[name] = ""
+            self._lock(name)
+        elif before and _same(of, before, shown):
+            self._clears_rating = True
+        else:
+            self.carry_text(name)
+
+    def _respects(self, name: str, *, as_left: bool) -> bool:
+        if self._sync.respect_locks and locked_by_human(
+            self._item, self._entry, name, as_left=as_left
+        ):
+            self._respected.append(name)
+            return True
+        return False
+
+    def _lock(self, name: str) -> None:
+        if name in self._item.locked:
+            self._own.add(name)
+        elif self._sync.lock:
+            self._locks.add(name)
+
+
+def _wanted_text(movie: Movie, of: Field) -> str:
+    match of:
+        case Field.DATE:
+            return movie.released
+        case Field.RATING:
+            return "" if movie.rating is None else f"{movie.rating:g}"
+        case _:
+            return str(getattr(movie, of))
+
+
+def _wanted_tags(movie: Movie, of: Field) -> tuple[str, ...]:
+    match of:
+        case Field.PERFORMERS:
+            return movie.actors
+        case Field.TAGS:
+            return movie.genres
+        case Field.DIRECTOR:
+            return movie.directors
+        case _:
+            return movie.collections
+
+
+def _same(of: Field, wanted: str, shown: str) -> bool:
+    if of is not Field.RATING or not wanted or not shown:
+        return wanted == shown
+    return abs(float(wanted) - float(shown)) < _SAME_RATING
+
+
+def _keys(names: Iterable[str]) -> set[str]:
+    return {name_key(name) for name in names}
+
+
+def _complete(
+    wanted: tuple[str, ...], shown: tuple[str, ...], removed: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the whole list wanted: our order, Plex's spelling where it has one."""
+    spelled = {name_key(tag): tag for tag in shown}
+    names = [spelled.get(name_key(tag), tag) for tag in wanted]
+    others = [
+        tag
+        for tag in shown
+        if tag not in removed and name_key(tag) not in _keys(wanted)
+    ]
+    return tuple(names + others)

@@ -1,0 +1,419 @@
+"""Carry a batch of scenes from Stash to Plex: the whole of the push, in order.
+
+One read of Stash for the batch, one of Plex, then per item only what differs. What
+fails about one scene never touches another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from stash2plex.catalog.catalog import Catalog
+from stash2plex.catalog.gaps import GapKind, Gaps
+from stash2plex.catalog.matching import Match
+from stash2plex.config import Settings
+from stash2plex.db.database import Transaction
+from stash2plex.errors import (
+    AmbiguousMatch,
+    CatalogIncomplete,
+    ItemNotFound,
+    LibraryNotFound,
+    PictureFailed,
+    RequestRejected,
+    ServerFault,
+    ServiceUnavailable,
+    StaleCatalog,
+    Stash2PlexError,
+    StoreUnavailable,
+    UnmappedPath,
+)
+from stash2plex.gates import excluded_by, says_nothing
+from stash2plex.health.breaker import CircuitBreaker
+from stash2plex.health.pace import Pace
+from stash2plex.movie import Field, Movie
+from stash2plex.plex.item import Item
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.push.artwork import Artwork
+from stash2plex.push.expand import Expander
+from stash2plex.push.ledger import Entry, Ledger
+from stash2plex.push.writer import ItemWriter, Target, Written
+from stash2plex.queue.job import Job, Kind
+from stash2plex.queue.outcome import Outcome, Record, Result, Settle, nothing
+from stash2plex.scene import Scene
+from stash2plex.stash.client import StashClient
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Task:
+    """One scene of the batch on its way."""
+
+    job: Job
+    scene: Scene
+    movie: Movie
+    matches: tuple[Match, ...]
+    done: list[Written] = field(default_factory=list)
+    errors: list[Stash2PlexError] = field(default_factory=list)
+
+
+class Delivery:
+    """What the worker does with a batch of jobs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stash: StashClient,
+        plex: PlexLibrary,
+        catalog: Catalog,
+        ledger: Ledger,
+        gaps: Gaps,
+        pace: Pace,
+        expander: Expander,
+        stash_breaker: CircuitBreaker,
+        plex_breaker: CircuitBreaker,
+    ) -> None:
+        self._settings = settings
+        self._stash = stash
+        self._plex = plex
+        self._catalog = catalog
+        self._ledger = ledger
+        self._gaps = gaps
+        self._expander = expander
+        self._stash_breaker = stash_breaker
+        self._plex_breaker = plex_breaker
+        self._writer = ItemWriter(
+            plex,
+            Artwork(stash, settings.sync, settings.provider.poster),
+            settings.sync,
+            pace,
+            plex_breaker,
+        )
+        # Scenes whose pictures are in memory.
+        self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)
+        self._managed = frozenset(
+            one for one in Field if getattr(settings.sync.fields, one)
+        )
+
+    async def deliver(self, jobs: Sequence[Job], settle: Settle) -> None:
+        """Make Plex show the scenes of *jobs* as they are in Stash at this moment."""
+        scene_jobs = [job for job in jobs if job.kind is Kind.SCENE]
+        if self._settings.sync.enabled:
+            taking_part = await self._read(scene_jobs, settle)
+            tasks = await self._match(taking_part, settle)
+            await self._write(tasks, settle)
+        else:
+            for job in scene_jobs:
+                await self._skip(job, settle, "sync.enabled is false")
+        for job in jobs:
+            if job.kind is not Kind.SCENE:
+                await self._expand(job, settle)
+
+    # --- reading ------------------------------------------------------------
+
+    async def _expand(self, job: Job, settle: Settle) -> None:
+        try:
+            scenes = await self._expander.expand(job)
+        except Stash2PlexError as error:
+            self._note_stash(job, error)
+            await settle(job, Outcome(result=Result.FAILED, error=error))
+            return
+        self._stash_breaker.succeed()
+        log.info("job_expanded", kind=job.kind, stash_id=job.stash_id, scenes=scenes)
+        await settle(job, Outcome(result=Result.EXPANDED))
+
+    async def _read(
+        self, jobs: Sequence[Job], settle: Settle
+    ) -> list[tuple[Job, Scene]]:
+        """Read the scenes; settle those that are gone, kept out, or unfinished."""
+        if not jobs:
+            return []
+        try:
+            scenes = await self._stash.scenes([job.stash_id for job in jobs])
+        except Stash2PlexError as error:
+            for job in jobs:
+                self._note_stash(job, error)
+                await settle(job, Outcome(result=Result.FAILED, error=error))
+            return []
+        taking_part: list[tuple[Job, Scene]] = []
+        for job in jobs:
+            scene = scenes[job.stash_id]
+            if isinstance(scene, Stash2PlexError):
+                self._note_stash(job, scene)
+                await settle(job, Outcome(result=Result.FAILED, error=scene))
+                continue
+            self._stash_breaker.succeed()
+            if scene is None:
+                await self._gone(job, settle)
+            elif reason := self._refusal(scene):
+                await self._skip(job, settle, reason)
+            else:
+                taking_part.append((job, scene))
+        return taking_part
+
+    def _refusal(self, scene: Scene) -> str | None:
+        if not scene.files:
+            return "no files"
+        excluded = excluded_by(scene, self._settings.sync)
+        if excluded is None and says_nothing(scene):
+            return "no metadata yet"
+        return excluded
+
+    async def _gone(self, job: Job, settle: Settle) -> None:
+        """Take a scene out of the catalogue; Plex is never changed over that."""
+        orphans = await self._catalog.store.forget_scene(job.stash_id)
+
+        async def record(transaction: Transaction) -> None:
+            await self._gaps.close(transaction, job.stash_id)
+            for file in orphans:
+                await self._gaps.record_item(
+                    transaction,
+                    file.rating_key,
+                    path=file.path,
+                    detail=f"scene {job.stash_id} was deleted in Stash",
+                )
+
+        await self._skip(job, settle, "gone from Stash", record)
+
+    async def _skip(
+        self,
+        job: Job,
+        settle: Settle,
+        reason: str,
+        record: Record = nothing,
+    ) -> None:
+        log.info("scene_skipped", scene=job.stash_id, reason=reason)
+        await settle(job, Outcome(result=Result.SKIPPED, reason=reason, record=record))
+
+    def _note_stash(self, job: Job, error: Stash2PlexError) -> None:
+        """Tell Stash's breaker, if *error* is about Stash."""
+        service = self._stash_breaker.service
+        match error:
+            case ServiceUnavailable() if error.service == service:
+                self._stash_breaker.fail(error)
+            case ServerFault() if error.service == service:
+                self._stash_breaker.stumble(job.stash_id, job.id)
+
+    # --- matching -----------------------------------------------------------
+
+    async def _match(
+        self, scenes: Sequence[tuple[Job, Scene]], settle: Settle
+    ) -> list[_Task]:
+        """Find the items; settle the scenes that have none."""
+        if not scenes:
+            return []
+        try:
+            answers = await self._catalog.match([scene for _, scene in scenes])
+        except (
+            ServiceUnavailable,
+            LibraryNotFound,
+            RequestRejected,
+            ServerFault,
+        ) as error:
+            held: Stash2PlexError = error
+            if not isinstance(error, ServiceUnavailable):
+                held = CatalogIncomplete(str(error))
+            elif error.service == self._plex_breaker.service:
+                self._plex_breaker.fail(error)
+            else:
+                self._stash_breaker.fail(error)
+            for job, _ in scenes:
+                await settle(job, Outcome(result=Result.FAILED, error=held))
+            return []
+        tasks: list[_Task] = []
+        for job, scene in scenes:
+            answer = answers[scene.id]
+            if not self._catalog.decides(answer):
+                incomplete = CatalogIncomplete("the libraries are still being read")
+                await settle(job, Outcome(result=Result.FAILED, error=incomplete))
+            elif isinstance(answer, ItemNotFound):
+                await self._missing(job, scene, answer, settle)
+            else:
+                movie = self._movie(scene)
+                tasks.append(_Task(job, scene, movie, answer))
+        return tasks
+
+    def _movie(self, scene: Scene) -> Movie:
+        return Movie.from_scene(
+            scene,
+            managed=self._managed,
+            max_tags=self._settings.sync.max_tags,
+            content_rating=self._settings.provider.content_rating,
+        )
+
+    async def _missing(
+        self, job: Job, scene: Scene, error: ItemNotFound, settle: Settle
+    ) -> None:
+        """Let a scene wait for Plex; at last it is a gap that people can see."""
+        if self._settings.match.not_found == "skip" and not isinstance(
+            error, AmbiguousMatch
+        ):
+            await self._skip(job, settle, "not in Plex")
+            return
+        match error:
+            case AmbiguousMatch():
+                kind = GapKind.AMBIGUOUS
+            case UnmappedPath():
+                kind = GapKind.UNMAPPED
+            case _:
+                kind = GapKind.MISSING_IN_PLEX
+
+        async def gap(transaction: Transaction) -> None:
+            await self._gaps.record_scene(
+                transaction,
+                kind,
+                scene.id,
+                path=scene.files[0].path,
+                detail=str(error),
+            )
+
+        # What waiting for a scan cannot mend is shown at once.
+        evident = kind is not GapKind.MISSING_IN_PLEX
+        outcome = Outcome(result=Result.FAILED, error=error, ended=gap)
+        if evident:
+            outcome = Outcome(result=Result.FAILED, error=error, record=gap)
+        await settle(job, outcome)
+
+    # --- writing ------------------------------------------------------------
+
+    async def _write(self, tasks: Sequence[_Task], settle: Settle) -> None:
+        if not tasks:
+            return
+        keys = {match.rating_key for task in tasks for match in task.matches}
+        try:
+            self._writer.refuse_while_open()
+            machine = await self._catalog.ensure_machine()
+            items = await self._read_items(keys)
+            entries = await self._ledger.entries(machine, keys)
+        except Stash2PlexError as error:
+            for task in tasks:
+                await settle(task.job, Outcome(result=Result.FAILED, error=error))
+            return
+        late = await asyncio.gather(
+            *(
+                self._write_scene(task, machine, items, entries, settle)
+                for task in tasks
+            ),
+            return_exceptions=True,
+        )
+        for result in late:
+            if isinstance(result, BaseException):
+                raise result
+        waiting = [task for task, waits in zip(tasks, late, strict=True) if waits]
+        if waiting:
+            await self._writer.verify(
+                [one for task in waiting for one in task.done if one.uploaded]
+            )
+            for task in waiting:
+                await self._finish(task, settle)
+
+    async def _read_items(self, keys: set[int]) -> dict[int, Item]:
+        try:
+            return await self._plex.items(sorted(keys))
+        except ServiceUnavailable as error:
+            self._plex_breaker.fail(error)
+            raise
+
+    async def _write_scene(
+        self,
+        task: _Task,
+        machine: str,
+        items: dict[int, Item],
+        entries: dict[tuple[int, str], Entry],
+        settle: Settle,
+    ) -> bool:
+        """Write every item of a scene; True when pictures still want verifying."""
+        async with self._at_hand:
+            for match in task.matches:
+                try:
+                    target = Target(
+                        job_id=task.job.id,
+                        scene=task.scene,
+                        movie=task.movie,
+                        match=match,
+                        item=await self._still_holding(match, items),
+                        entry=entries.get((match.rating_key, match.file)),
+                        machine=machine,
+                    )
+                    task.done.append(await self._writer.write(target))
+                except StoreUnavailable:
+                    raise
+                except Stash2PlexError as error:
+                    self._note_stash(task.job, error)
+                    task.errors.append(error)
+        if any(written.uploaded for written in task.done):
+            return True
+        await self._finish(task, settle)
+        return False
+
+    async def _still_holding(self, match: Match, items: dict[int, Item]) -> Item:
+        """Return the item if it still holds the file that led to it."""
+        item = items.get(match.rating_key)
+        if item is None:
+            await self._catalog.forget_item(match.rating_key)
+            raise StaleCatalog(f"item {match.rating_key} is gone from Plex")
+        if not item.holds(match.file):
+            await self._catalog.note_item(item)
+            raise StaleCatalog(
+                f"item {match.rating_key} no longer holds {match.file!r}"
+            )
+        return item
+
+    async def _finish(self, task: _Task, settle: Settle) -> None:
+        """Settle a scene's job with all that happened to its items."""
+        errors = [*task.errors, *(one.error for one in task.done if one.error)]
+        for written in task.done:
+            _log(task, written)
+
+        async def record(transaction: Transaction) -> None:
+            for written in task.done:
+                await self._ledger.record(transaction, written.entry)
+            if not errors:
+                keys = tuple(match.rating_key for match in task.matches)
+                await self._gaps.close(transaction, task.scene.id, keys)
+
+        wrote = any(written.requests for written in task.done)
+        result = Result.WRITTEN if wrote else Result.UNCHANGED
+        await settle(
+            task.job,
+            Outcome(
+                result=Result.FAILED if errors else result,
+                error=min(errors, key=_severity) if errors else None,
+                record=record,
+            ),
+        )
+
+
+def _log(task: _Task, written: Written) -> None:
+    log.info(
+        "scene_delivered",
+        scene=task.scene.id,
+        item=written.item.rating_key,
+        outcome="written" if written.requests else "unchanged",
+        changed=written.changed,
+        locked_by_others=written.respected or None,
+        confidence=written.entry.confidence,
+        requests=written.requests,
+        ms=round(written.seconds * 1000),
+        error=str(written.error) if written.error else None,
+    )
+
+
+def _severity(error: Stash2PlexError) -> int:
+    """Order errors by which of them decides about the job, the patient ones first."""
+    match error:
+        case ServiceUnavailable():
+            return 0
+        case StaleCatalog():
+            return 1
+        case ServerFault():
+            return 2
+        case PictureFailed():
+            return 3
+        case _:
+            return 4

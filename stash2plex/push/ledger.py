@@ -1,0 +1,118 @@
+"""The ledger: what we last wrote to Plex, by server, rating key and file.
+
+It tells our locks from a human's, our tags from others', and an unchanged picture
+without a download.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from stash2plex.catalog.matching import Confidence
+from stash2plex.db.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTags:
+    """A list of tags: *ours* we put there, *left* is all that was there then."""
+
+    ours: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPicture:
+    """A picture: its `picture_hash` ("" for none), and how Stash and Plex name it."""
+
+    hash: str
+    etag: str = ""
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What we wrote to one item, by Plex's field names."""
+
+    machine: str
+    rating_key: int
+    file: str
+    scene_id: int
+    confidence: Confidence
+    scene_updated_at: str = ""
+    text: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, WrittenTags] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
+    pictures: Mapping[str, WrittenPicture] = field(default_factory=dict)
+
+
+class Ledger:
+    """Reads and writes entries."""
+
+    def __init__(
+        self, database: Database, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._now = now
+
+    async def entries(
+        self, machine: str, rating_keys: Iterable[int]
+    ) -> dict[tuple[int, str], Entry]:
+        """Return what we wrote to these items, by rating key and file."""
+        rows = await self._database.fetch(
+            "SELECT * FROM ledger WHERE machine = ?"
+            " AND rating_key IN (SELECT value FROM json_each(?))",
+            machine,
+            json.dumps(list(rating_keys)),
+        )
+        found: dict[tuple[int, str], Entry] = {}
+        for row in rows:
+            wrote = json.loads(row["wrote"])
+            found[row["rating_key"], row["file"]] = Entry(
+                machine=machine,
+                rating_key=row["rating_key"],
+                file=row["file"],
+                scene_id=row["scene_id"],
+                confidence=Confidence(row["confidence"]),
+                scene_updated_at=row["scene_updated_at"],
+                text=wrote["text"],
+                tags={
+                    name: WrittenTags(tuple(tags["ours"]), tuple(tags["left"]))
+                    for name, tags in wrote["tags"].items()
+                },
+                locked=frozenset(json.loads(row["locked"])),
+                pictures={
+                    name: WrittenPicture(**picture)
+                    for name, picture in json.loads(row["pictures"]).items()
+                },
+            )
+        return found
+
+    async def record(self, transaction: Transaction, entry: Entry) -> None:
+        """Remember what was written, in the transaction that ends the job."""
+        wrote = {
+            "text": dict(entry.text),
+            "tags": {
+                name: {"ours": tags.ours, "left": tags.left}
+                for name, tags in entry.tags.items()
+            },
+        }
+        pictures = {
+            name: {"hash": one.hash, "etag": one.etag, "shown": one.shown}
+            for name, one in entry.pictures.items()
+        }
+        await transaction.run(
+            "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            entry.machine,
+            entry.rating_key,
+            entry.file,
+            entry.scene_id,
+            json.dumps(wrote),
+            json.dumps(sorted(entry.locked)),
+            json.dumps(pictures),
+            entry.scene_updated_at,
+            entry.confidence,
+            self._now(),
+        )

@@ -1,0 +1,55 @@
+"""Enqueue many scenes because a person asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from stash2plex.queue.job import Kind, Reason
+from stash2plex.queue.store import JobStore
+from stash2plex.stash.client import StashClient, parsed_time
+
+# Stash compares times as text in its own zone; no zone is further from UTC.
+_ZONES = timedelta(hours=26)
+
+
+class Syncer:
+    """Turns a wish for many scenes into jobs; the worker does the rest."""
+
+    def __init__(
+        self,
+        stash: StashClient,
+        jobs: JobStore,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._stash = stash
+        self._jobs = jobs
+        self._now = now
+
+    async def scenes(self, scene_ids: Sequence[int]) -> int:
+        """Enqueue these scenes, ahead of everything else; returns how many."""
+        return await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.MANUAL)
+
+    async def all(self, hours: int | None = None) -> int:
+        """Enqueue every scene, or those updated within *hours*; returns how many.
+
+        They go behind fresh edits, which must not wait for a whole library.
+        """
+        since = None if hours is None else self._now() - timedelta(hours=hours)
+        bound = (since - _ZONES).strftime("%Y-%m-%dT%H:%M:%S") if since else None
+        count = 0
+        async for page in self._stash.entries(updated_since=bound):
+            ids = [
+                one.id
+                for one in page
+                if since is None or _is_after(one.updated_at, since)
+            ]
+            count += await self._jobs.enqueue_many(Kind.SCENE, ids, Reason.EXPANDED)
+        return count
+
+
+def _is_after(text: str, since: datetime) -> bool:
+    time = parsed_time(text)
+    # A time we cannot read may be recent.
+    return time is None or time >= since

@@ -1,0 +1,216 @@
+"""The one loop that changes Plex: claim a batch, deliver it, settle each job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from stash2plex.db.database import Database
+from stash2plex.errors import ServerFault, ServiceUnavailable, StoreUnavailable
+from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.queue.job import Job
+from stash2plex.queue.outcome import Deliver, Outcome, Result
+from stash2plex.queue.retry import Fate, RetryPolicy, code_of
+from stash2plex.queue.store import JobStore
+
+log = structlog.get_logger()
+
+BATCH = 50
+# Batches under way at once: one that hangs on an item does not hold up the next.
+_AT_ONCE = 2
+# How long a wake-up is left to gather more: a bulk edit sends a hook for each scene.
+_COALESCE = 0.1
+_POLL = 5.0
+_LEAST_WAIT = 0.05
+# How long work in hand may take once `stop` was called, seconds.
+_GRACE = 6.0
+
+
+class Worker:
+    """Takes due jobs in batches and delivers them until told to stop."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: JobStore,
+        deliver: Deliver,
+        policy: RetryPolicy,
+        breakers: Sequence[CircuitBreaker],
+        *,
+        coalesce: float = _COALESCE,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._deliver = deliver
+        self._policy = policy
+        self._breakers = breakers
+        self._coalesce = coalesce
+        self._now = now
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._batches: set[asyncio.Task[None]] = set()
+        self.results: Counter[Result] = Counter()
+
+    def wake(self) -> None:
+        """Look for work now instead of at the next poll."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish the work in hand, or hand it back, then return from `run`."""
+        self._stopping.set()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; raises what a bug in here raises."""
+        taken = await self._store.take_back_running()
+        if taken:
+            log.info("jobs_taken_back", jobs=taken)
+        try:
+            while not self._stopping.is_set():
+                self._woken.clear()
+                if not await self._start_batch():
+                    await self._pause()
+        finally:
+            await self._finish_batches()
+
+    async def _start_batch(self) -> bool:
+        """Claim and start a batch; False when there is nothing to do now."""
+        self._collect()
+        if len(self._batches) >= _AT_ONCE:
+            return False
+        limit = BATCH
+        for breaker in self._breakers:
+            limit = breaker.allowance(limit)
+        jobs: list[Job] = []
+        try:
+            if limit:
+                jobs = await self._store.claim(limit)
+        except StoreUnavailable as error:
+            log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
+        if not jobs:
+            for breaker in self._breakers:
+                breaker.trial_ended()
+            return False
+        batch = asyncio.create_task(self._work(jobs), name="batch")
+        batch.add_done_callback(lambda _: self._woken.set())
+        self._batches.add(batch)
+        return True
+
+    def _collect(self) -> None:
+        """Forget finished batches; a bug in one surfaces here."""
+        for batch in [one for one in self._batches if one.done()]:
+            self._batches.discard(batch)
+            batch.result()
+
+    async def _work(self, jobs: Sequence[Job]) -> None:
+        unsettled = {job.id: job for job in jobs}
+
+        async def settle(job: Job, outcome: Outcome) -> None:
+            await self._settle(job, outcome)
+            unsettled.pop(job.id, None)
+
+        try:
+            await self._deliver(jobs, settle)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._store.hand_back(list(unsettled.values())))
+            raise
+        except StoreUnavailable as error:
+            # What was done to Plex is done; doing it again is harmless.
+            log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
+            await self._hand_back_later(list(unsettled.values()))
+        except Exception as error:
+            log.exception("batch_crashed", jobs=len(unsettled))
+            for job in list(unsettled.values()):
+                await settle(job, Outcome(result=Result.FAILED, error=error))
+        finally:
+            for breaker in self._breakers:
+                breaker.trial_ended()
+
+    async def _settle(self, job: Job, outcome: Outcome) -> None:
+        """End a job as its outcome says, together with what must be remembered."""
+        error = self._in_context(outcome.error)
+        verdict = self._policy.judge(job, error) if error else None
+        async with self._database.transaction() as transaction:
+            await outcome.record(transaction)
+            if error is None or verdict is None:
+                await self._store.complete(transaction, job)
+            else:
+                await self._store.settle(transaction, job, verdict, error)
+                if verdict.fate is Fate.ENDED:
+                    await outcome.ended(transaction)
+        if error is None or verdict is None:
+            self.results[outcome.result] += 1
+            return
+        if verdict.fate is Fate.BURIED:
+            self.results[Result.FAILED] += 1
+        for breaker in self._breakers:
+            if stumbled := breaker.take_stumbled_jobs():
+                await self._store.give_back_attempts(stumbled)
+        severity = "error" if verdict.fate is Fate.BURIED else "warning"
+        if verdict.fate in {Fate.ASLEEP, Fate.ENDED}:
+            severity = "info"
+        getattr(log, severity)(
+            f"job_{verdict.fate}",
+            kind=job.kind,
+            stash_id=job.stash_id,
+            code=code_of(error),
+            error=str(error),
+            again_in=round(verdict.delay, 1) or None,
+        )
+
+    def _in_context(self, error: Exception | None) -> Exception | None:
+        """Call a stumble what it is when its server stumbles over everything."""
+        for breaker in self._breakers:
+            if (
+                isinstance(error, ServerFault)
+                and error.service == breaker.service
+                and breaker.state is not State.CLOSED
+            ):
+                return ServiceUnavailable(error.service, str(error))
+        return error
+
+    async def _hand_back_later(self, jobs: Sequence[Job]) -> None:
+        """Hand jobs back as soon as the store can be written again."""
+        while jobs and not self._stopping.is_set():
+            with suppress(StoreUnavailable):
+                await self._store.hand_back(jobs)
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _POLL)
+
+    async def _finish_batches(self) -> None:
+        if not self._batches:
+            return
+        _, late = await asyncio.wait(self._batches, timeout=_GRACE)
+        for batch in late:
+            batch.cancel()
+        for batch in late:
+            with suppress(asyncio.CancelledError):
+                await batch
+
+    async def _pause(self) -> None:
+        """Wait for a wake-up, or until the next job is due."""
+        full = len(self._batches) >= _AT_ONCE
+        wait = _POLL
+        if not full and all(breaker.allows_some for breaker in self._breakers):
+            due = await self._store.next_due()
+            wait = _POLL if due is None else min(_POLL, max(due, _LEAST_WAIT))
+        waits: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(self._woken.wait())
+        ]
+        waits += [asyncio.ensure_future(one.changed()) for one in self._breakers]
+        try:
+            await asyncio.wait(waits, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        if self._woken.is_set() and not full and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._coalesce)

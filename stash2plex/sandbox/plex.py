@@ -1,0 +1,508 @@
+"""A pretend Plex Media Server: the XML that plexapi speaks, with PMS's awkward ways.
+
+Listings are partial, an edit without ``id`` changes everything, control characters
+come back as broken XML, pictures go by their SHA-1. What nobody could verify about a
+real server is a switch, and the tests run it both ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+from xml.etree import ElementTree as Xml
+
+from aiohttp import hdrs, web
+
+from stash2plex.sandbox.server import Facts
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_TEXT = (
+    "title",
+    "titleSort",
+    "summary",
+    "studio",
+    "originallyAvailableAt",
+    "year",
+    "userRating",
+    "tagline",
+    "contentRating",
+)
+_TAGS = {
+    "genre": "Genre",
+    "actor": "Role",
+    "director": "Director",
+    "collection": "Collection",
+}
+# How many tags of a kind a listing shows; the rest only the item itself does.
+_LISTED = {"genre": 2, "actor": 3, "director": 2, "collection": 2}
+_FIELDS = {"posters": "thumb", "arts": "art", "poster": "thumb", "art": "art"}
+_INDEXED_TAG = re.compile(r"(\w+)\[(\d*)\]\.tag\.tag(-?)")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
+_HIGHEST_RATING = 10
+
+
+@dataclass(slots=True)
+class PretendItem:
+    """One movie. *agent* is what a metadata refresh puts into unlocked fields."""
+
+    rating_key: int
+    section: int
+    files: list[tuple[str, int]]
+    text: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, list[str]] = field(default_factory=dict)
+    locked: set[str] = field(default_factory=set)
+    agent: dict[str, str] = field(default_factory=dict)
+    uploads: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    selected: dict[str, str] = field(default_factory=dict)
+    versions: Counter[str] = field(default_factory=Counter)
+    added_at: int = 0
+    updated_at: int = 0
+    writes: int = 0
+
+    def picture(self, name: str) -> bytes | None:
+        """Return the bytes shown as ``thumb`` or ``art``, if they were uploaded."""
+        return self.uploads.get(name, {}).get(self.selected.get(name, ""))
+
+
+class PretendPlex:
+    """A server with movie libraries; its attributes are its switches."""
+
+    def __init__(self, token: str = "pretend-plex-token") -> None:  # noqa: S107
+        self.token = token
+        self.url = ""
+        self.machine = "pretend-machine"
+        self.version = "1.43.1.10611"
+        self.sections: dict[int, str] = {1: "Scenes"}
+        self.items: dict[int, PretendItem] = {}
+        self.facts = Facts()
+
+        # What could not be verified about a real server.
+        self.replaces_tags = False
+        self.selects_known_upload = True
+        self.upload_locks = False
+
+        # Faults.
+        self.status: int | None = None  # every answer
+        self.status_of: dict[int, int] = {}  # by rating key, writes only
+        self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
+        self.picture_status: int | None = None
+        self.shared_token = False  # reads but may not write
+        self.hangs = False
+        self.garbles: bytes | None = None
+        self.latency = 0.0  # seconds, before each answer
+        self.longest_target = 16 * 1024
+
+        # What was asked of it.
+        self.requests: list[tuple[str, str]] = []
+        self.refused: Counter[int] = Counter()
+        self.refreshed_on_read = 0
+        self.clients: set[str] = set()
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._writing = asyncio.Lock()
+        self._next_key = 1
+
+        self.app = web.Application(
+            middlewares=[self._guard], client_max_size=64 * 1024 * 1024
+        )
+        self.app.add_routes(
+            [
+                web.get("/", self._root),
+                web.get("/identity", self._identity),
+                web.get("/library", self._root),
+                web.get("/library/sections", self._sections),
+                web.get("/library/sections/{section}/all", self._list),
+                web.put("/library/sections/{section}/all", self._edit),
+                web.get("/library/metadata/{keys}", self._metadata),
+                web.put("/library/metadata/{keys}/refresh", self._refresh),
+                web.get("/library/metadata/{key}/{kind:posters|arts}", self._pictures),
+                web.post("/library/metadata/{key}/{kind:posters|arts}", self._upload),
+                web.put("/library/metadata/{key}/{kind:poster|art}", self._select),
+                web.delete("/library/metadata/{key}/{kind:thumb|art}", self._drop),
+                web.put("/:/rate", self._rate),
+            ]
+        )
+
+    def add(
+        self,
+        path: str,
+        *more: str,
+        rating_key: int | None = None,
+        section: int = 1,
+        size: int = 1000,
+        **text: str,
+    ) -> PretendItem:
+        """Add an item with one file or more, titled after the first as a scan does."""
+        key = rating_key or self._next_key
+        self._next_key = max(self._next_key, key) + 1
+        stem = re.split(r"[/\\]", path)[-1].rpartition(".")[0]
+        now = int(time.time())
+        self.items[key] = PretendItem(
+            rating_key=key,
+            section=section,
+            files=[(one, size) for one in (path, *more)],
+            text={"title": stem, **text},
+            agent={"title": stem},
+            added_at=now,
+            updated_at=now,
+        )
+        self.facts.changed()
+        return self.items[key]
+
+    def remove(self, rating_key: int) -> None:
+        """Take an item out, as emptying the trash does."""
+        del self.items[rating_key]
+
+    def count(self, method: str | None = None) -> int:
+        """Return how many requests came in, of one *method* or of all."""
+        return sum(method in {None, one} for one, _ in self.requests)
+
+    # --- who may ask, and what goes wrong ------------------------------------
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        self.requests.append((request.method, request.raw_path))
+        self.clients.add(request.headers.get("X-Plex-Client-Identifier", ""))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            answer = await self._answer(request, handler)
+        except web.HTTPException as error:
+            self.refused[error.status] += 1
+            raise
+        finally:
+            self.in_flight -= 1
+            self.facts.changed()
+        return answer
+
+    async def _answer(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        if self.status is not None:
+            self.refused[self.status] += 1
+            return _refusal(self.status)
+        if self.garbles is not None:
+            return web.Response(body=self.garbles, content_type="text/xml")
+        if request.path != "/identity":
+            self._check_token(request)
+        if len(request.raw_path) > self.longest_target:
+            raise web.HTTPBadRequest
+        if request.method == hdrs.METH_GET:
+            return await self._read(request, handler)
+        async with self._writing:  # PMS has one writer
+            return await handler(request)
+
+    async def _read(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        for start, status in self.read_status_of.items():
+            if request.path.startswith(start):
+                return _refusal(status)
+        return await handler(request)
+
+    def _check_token(self, request: web.Request) -> None:
+        if "X-Plex-Token" in request.query:
+            raise web.HTTPBadRequest(text="a token in a URL ends up in logs")
+        if request.headers.get("X-Plex-Token") != self.token:
+            raise web.HTTPUnauthorized
+        if self.shared_token and request.method != hdrs.METH_GET:
+            raise web.HTTPForbidden
+
+    # --- reading ---------------------------------------------------------------
+
+    async def _root(self, _: web.Request) -> web.Response:
+        return _container(
+            machineIdentifier=self.machine,
+            version=self.version,
+            friendlyName="Pretend Plex",
+        )
+
+    async def _identity(self, _: web.Request) -> web.Response:
+        return _container(
+            machineIdentifier=self.machine, version=self.version, claimed="1"
+        )
+
+    async def _sections(self, _: web.Request) -> web.Response:
+        directories = [
+            Xml.Element("Directory", key=str(key), type="movie", title=title)
+            for key, title in self.sections.items()
+        ]
+        directories.append(
+            Xml.Element("Directory", key="99", type="artist", title="Music")
+        )
+        return _container(*directories)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        section = self._section(request)
+        query = request.query
+        if "file" in query and "type" not in query:
+            raise web.HTTPInternalServerError
+        found = [one for one in self.items.values() if one.section == section]
+        if "file" in query:
+            # A comma means "or", even when it is encoded.
+            pieces = query["file"].split(",")
+            found = [
+                one
+                for one in found
+                if any(piece in path for piece in pieces for path, _ in one.files)
+            ]
+        for name, attribute in (("addedAt", "added_at"), ("updatedAt", "updated_at")):
+            if since := query.get(f"{name}>>"):
+                found = [one for one in found if getattr(one, attribute) > int(since)]
+        found.sort(key=lambda one: (one.added_at, one.rating_key))
+        headers = request.headers
+        start = int(headers.get("X-Plex-Container-Start", 0))
+        size = int(headers.get("X-Plex-Container-Size", len(found)))
+        page = found[start : start + size]
+        return _container(
+            *(_video(one, whole=False) for one in page),
+            totalSize=str(len(found)),
+            offset=str(start),
+            librarySectionID=str(section),
+        )
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        keys = [int(key) for key in request.match_info["keys"].split(",")]
+        found = [self.items[key] for key in keys if key in self.items]
+        if not found:
+            raise web.HTTPNotFound
+        if request.query.get("skipRefresh") != "1":
+            self.refreshed_on_read += len(found)
+        return _container(*(_video(one, whole=True) for one in found))
+
+    # --- editing ---------------------------------------------------------------
+
+    async def _edit(self, request: web.Request) -> web.Response:
+        section = self._section(request)
+        query = request.query
+        if query.get("type") != "1":
+            raise web.HTTPInternalServerError
+        if "id" in query:
+            items = [self._item(key) for key in query["id"].split(",")]
+        else:  # as the real one: everything
+            items = [one for one in self.items.values() if one.section == section]
+        for item in items:
+            self._may_write(item)
+        for item in items:
+            self._change(item, list(query.items()))
+        return web.Response()
+
+    def _change(self, item: PretendItem, parameters: Iterable[tuple[str, str]]) -> None:
+        lists: dict[str, list[tuple[int, str]]] = {}
+        removed: dict[str, list[str]] = {}
+        values: dict[str, str] = {}
+        for name, value in parameters:
+            if name.endswith(".value"):
+                values[name.removesuffix(".value")] = value
+            elif tag := _INDEXED_TAG.fullmatch(name):
+                if tag[3]:
+                    removed[tag[1]] = [unquote(one) for one in value.split(",")]
+                else:
+                    lists.setdefault(tag[1], []).append((int(tag[2]), value))
+        _check_values(values)
+        for name, value in values.items():
+            item.text[name] = value
+            if name == "originallyAvailableAt" and value:
+                item.text["year"] = value[:4]
+        for name, indexed in lists.items():
+            wanted = [value for _, value in sorted(indexed)]
+            present = [] if self.replaces_tags else item.tags.get(name, [])
+            item.tags[name] = _merged(present, wanted)
+        for name, names in removed.items():
+            gone = {one.casefold() for one in names}
+            item.tags[name] = [
+                one for one in item.tags.get(name, []) if one.casefold() not in gone
+            ]
+        _lock(item, parameters)
+        self._written(item)
+
+    async def _refresh(self, request: web.Request) -> web.Response:
+        """Let the agent overwrite what is not locked."""
+        item = self._item(request.match_info["keys"])
+        for name in _TEXT:
+            if name not in item.locked and name != "userRating":
+                item.text[name] = item.agent.get(name, "")
+        for name in _TAGS:
+            if name not in item.locked and name != "collection":
+                item.tags[name] = []
+        self._written(item)
+        return web.Response()
+
+    async def _rate(self, request: web.Request) -> web.Response:
+        item = self._item(request.query["key"])
+        self._may_write(item)
+        rating = float(request.query["rating"])
+        item.text["userRating"] = "" if rating < 0 else f"{rating:g}"
+        self._written(item)
+        return web.Response()
+
+    # --- pictures --------------------------------------------------------------
+
+    async def _pictures(self, request: web.Request) -> web.Response:
+        item = self._item(request.match_info["key"])
+        kind = request.match_info["kind"]
+        name = _FIELDS[kind]
+        photos = []
+        for digest in item.uploads.get(name, {}):
+            photo = Xml.Element("Photo", ratingKey=f"upload://{kind}/{digest}")
+            if item.selected.get(name) == digest:
+                photo.set("selected", "1")
+            photos.append(photo)
+        return _container(*photos)
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        item = self._item(request.match_info["key"])
+        self._may_write(item)
+        if self.picture_status is not None:
+            self.refused[self.picture_status] += 1
+            return _refusal(self.picture_status)
+        data = await request.read()
+        if not data.startswith(_PICTURES):
+            raise web.HTTPInternalServerError
+        name = _FIELDS[request.match_info["kind"]]
+        digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        known = digest in item.uploads.setdefault(name, {})
+        item.uploads[name][digest] = data
+        if self.upload_locks:
+            item.locked.add(name)
+        if not known or self.selects_known_upload:
+            self._show(item, name, digest)
+        self._written(item)
+        return web.Response()
+
+    async def _select(self, request: web.Request) -> web.Response:
+        item = self._item(request.match_info["key"])
+        self._may_write(item)
+        name = _FIELDS[request.match_info["kind"]]
+        digest = request.query["url"].rpartition("/")[2]
+        if digest not in item.uploads.get(name, {}):
+            raise web.HTTPNotFound
+        self._show(item, name, digest)
+        self._written(item)
+        return web.Response(text=f"/library/metadata/{item.rating_key}/{name}")
+
+    async def _drop(self, request: web.Request) -> web.Response:
+        item = self._item(request.match_info["key"])
+        self._may_write(item)
+        name = request.match_info["kind"]
+        item.selected.pop(name, None)
+        self._written(item)
+        return web.Response()
+
+    def _show(self, item: PretendItem, name: str, digest: str) -> None:
+        if item.selected.get(name) != digest:
+            item.selected[name] = digest
+            item.versions[name] += 1
+
+    # --- small things ------------------------------------------------------------
+
+    def _section(self, request: web.Request) -> int:
+        section = int(request.match_info["section"])
+        if section not in self.sections:
+            raise web.HTTPNotFound
+        return section
+
+    def _item(self, key: str) -> PretendItem:
+        try:
+            return self.items[int(key)]
+        except (KeyError, ValueError):
+            raise web.HTTPNotFound from None
+
+    def _may_write(self, item: PretendItem) -> None:
+        if status := self.status_of.get(item.rating_key):
+            self.refused[status] += 1
+            raise _HTTP_ERRORS[status]
+
+    def _written(self, item: PretendItem) -> None:
+        item.writes += 1
+        item.updated_at = int(time.time())
+
+
+_HTTP_ERRORS: dict[int, type[web.HTTPError]] = {
+    400: web.HTTPBadRequest,
+    404: web.HTTPNotFound,
+    500: web.HTTPInternalServerError,
+    503: web.HTTPServiceUnavailable,
+}
+
+
+def _lock(item: PretendItem, parameters: Iterable[tuple[str, str]]) -> None:
+    for name, value in parameters:
+        if name.endswith(".locked"):
+            change = item.locked.add if value == "1" else item.locked.discard
+            change(name.removesuffix(".locked"))
+
+
+def _check_values(values: dict[str, str]) -> None:
+    if values.get("title") == "":
+        raise web.HTTPBadRequest
+    date = values.get("originallyAvailableAt")
+    if date and not _DATE.fullmatch(date):
+        raise web.HTTPBadRequest
+    rating = values.get("userRating")
+    if rating is not None and not 0 <= float(rating or -1) <= _HIGHEST_RATING:
+        raise web.HTTPBadRequest
+
+
+def _merged(present: list[str], wanted: list[str]) -> list[str]:
+    """Add tags; names that differ only in case are one tag, in the older spelling."""
+    merged = {one.casefold(): one for one in present}
+    for one in wanted:
+        merged.setdefault(one.casefold(), one)
+    return list(merged.values())
+
+
+def _refusal(status: int) -> web.Response:
+    title = "Maintenance" if status == web.HTTPServiceUnavailable.status_code else ""
+    body = f'<Response code="{status}" title="{title}" status="refused"/>'
+    return web.Response(status=status, text=body, content_type="text/xml")
+
+
+def _container(*children: Xml.Element, **attributes: str) -> web.Response:
+    root = Xml.Element("MediaContainer", attributes, size=str(len(children)))
+    root.extend(children)
+    # No charset, as some PMS answers: the client must know that it is UTF-8.
+    return web.Response(body=Xml.tostring(root, "utf-8"), content_type="text/xml")
+
+
+def _video(item: PretendItem, *, whole: bool) -> Xml.Element:
+    key = item.rating_key
+    video = Xml.Element(
+        "Video",
+        type="movie",
+        ratingKey=str(key),
+        key=f"/library/metadata/{key}",
+        librarySectionID=str(item.section),
+        addedAt=str(item.added_at),
+        updatedAt=str(item.updated_at),
+    )
+    for name in _TEXT:
+        if value := item.text.get(name):  # empty attributes are left out
+            video.set(name, value)
+    for name in ("thumb", "art"):
+        if name in item.selected:
+            version = item.versions[name]
+            video.set(name, f"/library/metadata/{key}/{name}/{version}")
+    for path, size in item.files:
+        media = Xml.SubElement(video, "Media", id=str(key))
+        Xml.SubElement(media, "Part", id=str(key), file=path, size=str(size))
+    for name, element in _TAGS.items():
+        tags = item.tags.get(name, [])
+        for tag in tags if whole else tags[: _LISTED[name]]:
+            Xml.SubElement(video, element, {"tag": tag})
+    if whole:
+        for name in sorted(item.locked):
+            Xml.SubElement(video, "Field", name=name, locked="1")
+    return video

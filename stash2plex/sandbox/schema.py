@@ -1,0 +1,95 @@
+"""The part of Stash's GraphQL schema that the pretend Stash serves, by release.
+
+Written by hand after Stash's own; a query that Stash would refuse fails here too.
+"""
+
+from __future__ import annotations
+
+from graphql import GraphQLSchema, build_schema
+
+_COMMON = """
+scalar Time
+scalar Timestamp
+scalar Int64
+scalar PluginConfigMap
+scalar Map
+
+type Query {
+  version: Version!
+  findScene(id: ID, checksum: String): Scene
+  findScenes(scene_filter: SceneFilterType, filter: FindFilterType, ids: [ID!]): FindScenesResultType!
+  configuration: ConfigResult!
+}
+
+type Version { version: String  hash: String!  build_time: String! }
+type ConfigResult { plugins(include: [ID!]): PluginConfigMap! }
+
+type FindScenesResultType { count: Int!  scenes: [Scene!]! }
+
+enum SortDirectionEnum { ASC DESC }
+input FindFilterType {
+  q: String  page: Int  per_page: Int  sort: String  direction: SortDirectionEnum
+}
+enum CriterionModifier {
+  EQUALS NOT_EQUALS GREATER_THAN LESS_THAN IS_NULL NOT_NULL
+  INCLUDES_ALL INCLUDES EXCLUDES MATCHES_REGEX NOT_MATCHES_REGEX BETWEEN NOT_BETWEEN
+}
+input IntCriterionInput { value: Int!  value2: Int  modifier: CriterionModifier! }
+input StringCriterionInput { value: String!  modifier: CriterionModifier! }
+input TimestampCriterionInput { value: String!  value2: String  modifier: CriterionModifier! }
+input MultiCriterionInput { value: [ID!]  modifier: CriterionModifier!  excludes: [ID!] }
+input HierarchicalMultiCriterionInput {
+  value: [ID!]  modifier: CriterionModifier!  depth: Int  excludes: [ID!]
+}
+input SceneFilterType {
+  id: IntCriterionInput
+  path: StringCriterionInput
+  updated_at: TimestampCriterionInput
+  performers: MultiCriterionInput
+  studios: HierarchicalMultiCriterionInput
+  tags: HierarchicalMultiCriterionInput
+  %(group_filter)s
+}
+
+type Scene {
+  id: ID!
+  title: String  code: String  details: String  director: String  date: String
+  rating100: Int  organized: Boolean!
+  created_at: Time!  updated_at: Time!
+  files: [VideoFile!]!
+  paths: ScenePathsType!
+  studio: Studio
+  tags: [Tag!]!
+  performers: [Performer!]!
+  stash_ids: [StashID!]!
+  movies: [SceneMovie!]! %(movies_deprecated)s
+  %(groups)s
+}
+type VideoFile { id: ID!  path: String!  basename: String!  size: Int64!  duration: Float! }
+type ScenePathsType { screenshot: String  preview: String  stream: String }
+type Studio { id: ID!  name: String! }
+type Tag { id: ID!  name: String! }
+type Performer { id: ID!  name: String!  disambiguation: String }
+type StashID { endpoint: String!  stash_id: String! }
+type Movie { id: ID!  name: String! }
+type SceneMovie { movie: Movie!  scene_index: Int }
+%(group_types)s
+"""
+_WITH_GROUPS = {
+    "groups": "groups: [SceneGroup!]!",
+    "group_filter": "groups: HierarchicalMultiCriterionInput\n  movies: MultiCriterionInput",
+    "movies_deprecated": '@deprecated(reason: "Use groups")',
+    "group_types": "type Group { id: ID!  name: String! }\n"
+    "type SceneGroup { group: Group!  scene_index: Int }",
+}
+_WITHOUT_GROUPS = {
+    "groups": "",
+    "group_filter": "movies: MultiCriterionInput",
+    "movies_deprecated": "",
+    "group_types": "",
+}
+
+
+def schema(*, has_groups: bool) -> GraphQLSchema:
+    """Return the schema of a release from v0.27 on, or of one before."""
+    return build_schema(_COMMON % (_WITH_GROUPS if has_groups else _WITHOUT_GROUPS))

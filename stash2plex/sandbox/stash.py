@@ -1,0 +1,436 @@
+"""A pretend Stash: real GraphQL over made-up scenes, with Stash's own semantics.
+
+LIKE for paths, text for times, a login page instead of a picture, plugins run as
+processes while the user waits. Its attributes are its switches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import sys
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from graphql import GraphQLError, graphql, parse, validate
+
+from stash2plex.sandbox.schema import schema
+from stash2plex.sandbox.server import Facts
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PLUGIN_ID = "stash2plexd"
+_COOKIE = "pretend-session"
+_PLACEHOLDER = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+_INDEX = "<!DOCTYPE html><html><body>Stash</body></html>"
+_ENTITIES = ("performer", "studio", "tag", "group")
+# What Stash sends for every field of an edit that the user did not touch.
+_INPUT_FIELDS = tuple(
+    """
+    clientMutationId id title code details director url urls date rating100 o_counter
+    organized studio_id gallery_ids performer_ids movies groups tag_ids cover_image
+    stash_ids resume_time play_duration play_count primary_file_id
+    """.split()
+)
+
+
+@dataclass(slots=True)
+class PretendScene:
+    """One scene; entities by id, files as (path, size)."""
+
+    id: int
+    files: list[tuple[str, int]]
+    updated_at: datetime
+    title: str = ""
+    code: str = ""
+    details: str = ""
+    director: str = ""
+    date: str = ""
+    rating100: int | None = None
+    organized: bool = False
+    studio: int | None = None
+    performers: list[int] = field(default_factory=list)
+    tags: list[int] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    stash_ids: list[str] = field(default_factory=list)
+    cover: bytes | None = None
+
+
+class PretendStash:
+    """A server with scenes; edits through `edit` fire hooks as the UI's do."""
+
+    def __init__(self, *, has_groups: bool = True, base_path: str = "") -> None:
+        self.version = "v0.30.1" if has_groups else "v0.25.1"
+        self.url = ""
+        self.api_key = ""  # what is configured in Stash; "": no authentication
+        self.zone: timezone = UTC
+        self.scenes: dict[int, PretendScene] = {}
+        self.names: dict[str, dict[int, str]] = {kind: {} for kind in _ENTITIES}
+        self.plugin_settings: dict[str, dict[str, Any]] = {}
+        self.plugin: Path | None = None  # the shim, run for every hook
+        self.plugin_log: list[str] = []
+        self.facts = Facts()
+
+        # Faults.
+        self.status: int | None = None
+        self.hangs = False
+        self.garbles: str | None = None
+        self.failing: dict[int, str] = {}  # scene id -> message of a resolver error
+        self.picture_status: int | None = None
+        self.picture_type: str | None = None
+        self.latency = 0.0
+
+        # What was asked of it.
+        self.operations: Counter[str] = Counter()
+        self.picture_requests = 0
+        self.picture_bytes = 0
+        self.documents: set[str] = set()
+
+        self.schema = schema(has_groups=has_groups)
+        self._base_path = base_path
+        self._ids: list[int] = []
+        self.app = web.Application(
+            middlewares=[self._guard], client_max_size=64 * 1024 * 1024
+        )
+        self.app.add_routes(
+            [
+                web.post(f"{base_path}/graphql", self._graphql),
+                web.get(f"{base_path}/scene/{{id}}/screenshot", self._screenshot),
+                web.route("*", "/{tail:.*}", self._index),
+            ]
+        )
+
+    # --- making and changing scenes ------------------------------------------
+
+    def add(
+        self,
+        path: str | None,
+        *more: str,
+        scene_id: int | None = None,
+        size: int = 1000,
+        **fields: Any,
+    ) -> PretendScene:
+        """Add a scene without a hook; names of entities instead of ids are fine."""
+        key = scene_id or (self._ids[-1] + 1 if self._ids else 1)
+        files = [(one, size) for one in (path, *more) if one is not None]
+        scene = PretendScene(id=key, files=files, updated_at=self._now())
+        self.scenes[key] = scene
+        self._ids.insert(bisect_right(self._ids, key), key)
+        self.change(key, **fields)
+        return scene
+
+    def change(self, scene_id: int, **fields: Any) -> None:
+        """Change a scene as something that fires no hook would."""
+        scene = self.scenes[scene_id]
+        for name, value in fields.items():
+            setattr(scene, name, self._ids_for(name, value))
+        scene.updated_at = self._now()
+
+    def remove(self, scene_id: int) -> PretendScene:
+        """Delete a scene without a hook."""
+        self._ids.remove(scene_id)
+        return self.scenes.pop(scene_id)
+
+    def entity(self, kind: str, name: str) -> int:
+        """Return the id of a performer, studio, tag or group; made if needed."""
+        known = self.names[kind]
+        for key, other in known.items():
+            if other == name:
+                return key
+        key = max(known, default=0) + 1
+        known[key] = name
+        return key
+
+    async def edit(self, scene_id: int, **fields: Any) -> None:
+        """Edit a scene as a user does: stored, then hooks, then the answer."""
+        self.change(scene_id, **fields)
+        given = dict.fromkeys(_INPUT_FIELDS) | {"id": str(scene_id)}
+        await self.fire("Scene.Update.Post", scene_id, given, ["id", *fields])
+
+    async def destroy(self, scene_id: int) -> None:
+        """Delete a scene as a user does."""
+        scene = self.remove(scene_id)
+        path = scene.files[0][0] if scene.files else ""
+        given = {
+            "id": str(scene_id),
+            "delete_file": None,
+            "delete_generated": True,
+            "checksum": "",
+            "oshash": _oshash(path),
+            "path": path,
+        }
+        await self.fire("Scene.Destroy.Post", scene_id, given)
+
+    async def fire(
+        self, kind: str, entity_id: int, given: Any, fields: list[str] | None = None
+    ) -> None:
+        """Run the plugin for one hook and wait for it, as Stash does."""
+        hook: dict[str, Any] = {"id": entity_id, "type": kind, "input": given}
+        if fields:
+            hook["inputFields"] = fields
+        await self.run_plugin({"hookContext": hook})
+
+    async def run_plugin(self, args: Mapping[str, Any]) -> Any:
+        """Run the plugin with *args*; returns what it printed, keeps what it logged."""
+        if self.plugin is None:
+            return None
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            str(self.plugin),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        message = {"server_connection": self.connection(), "args": args}
+        out, err = await process.communicate(json.dumps(message).encode())
+        self.plugin_log += err.decode("utf-8", "replace").splitlines()
+        return json.loads(out) if out else None
+
+    def connection(self) -> dict[str, Any]:
+        """Return what Stash tells a plugin about itself."""
+        port = int(self.url.rpartition(":")[2].partition("/")[0] or 9999)
+        return {
+            "Scheme": "http",
+            "Host": "0.0.0.0",  # noqa: S104 - the bind address, as Stash sends it
+            "Port": port,
+            "SessionCookie": {"Name": "session", "Value": _COOKIE, "Quoted": False},
+            "Dir": "/root/.stash",
+            "PluginDir": str(self.plugin.parent) if self.plugin else "",
+        }
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC).replace(microsecond=0)
+
+    def _ids_for(self, name: str, value: Any) -> Any:
+        if name == "studio" and isinstance(value, str):
+            return self.entity("studio", value) if value else None
+        if name in {"performers", "tags", "groups"}:
+            kind = name.removesuffix("s")
+            return [
+                self.entity(kind, one) if isinstance(one, str) else one for one in value
+            ]
+        return value
+
+    # --- answering -----------------------------------------------------------
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        try:
+            return await self._answer(request, handler)
+        finally:
+            self.facts.changed()
+
+    async def _answer(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        if self.status is not None:
+            return web.Response(status=self.status)
+        if self.garbles is not None:
+            return web.Response(text=self.garbles, content_type="text/html")
+        if "X-Forwarded-For" in request.headers:
+            return web.Response(status=403, text="tripwire")
+        key = request.headers.get("ApiKey")
+        if key is not None and key != self.api_key:
+            return web.Response(status=401)
+        logged_in = key or request.cookies.get("session") == _COOKIE
+        if self.api_key and not logged_in:
+            if request.path.endswith("/graphql"):
+                return web.Response(status=401)
+            raise web.HTTPFound(f"/login?returnURL={request.path}")
+        return await handler(request)
+
+    async def _index(self, _: web.Request) -> web.Response:
+        return web.Response(text=_INDEX, content_type="text/html")
+
+    async def _graphql(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        document = body["query"]
+        self.documents.add(document)
+        if errors := validate(self.schema, parse(document)):
+            extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
+            listed = [
+                {"message": one.message, "extensions": extensions} for one in errors
+            ]
+            accepts_json = "application/json" in request.headers.get("Accept", "")
+            return web.json_response(
+                {"errors": listed, "data": None}, status=422 if accepts_json else 400
+            )
+        match = re.search(r"(?:query|mutation)\s+(\w+)", document)
+        self.operations[match[1] if match else "anonymous"] += 1
+        result = await graphql(
+            self.schema,
+            document,
+            _Root(self, request),
+            variable_values=body.get("variables"),
+        )
+        return web.json_response(result.formatted)
+
+    async def _screenshot(self, request: web.Request) -> web.Response:
+        self.picture_requests += 1
+        if self.picture_status is not None:
+            return web.Response(status=self.picture_status)
+        scene = self.scenes.get(int(request.match_info["id"]))
+        if scene is None:
+            raise web.HTTPNotFound
+        if scene.cover is None:
+            return web.Response(body=_PLACEHOLDER, content_type="image/svg+xml")
+        digest = hashlib.md5(scene.cover, usedforsecurity=False).hexdigest()
+        etag = f'"{digest}"'
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304)
+        self.picture_bytes += len(scene.cover)
+        kind = self.picture_type or "image/jpeg"
+        return web.Response(body=scene.cover, content_type=kind, headers={"ETag": etag})
+
+    # --- looking up ------------------------------------------------------------
+
+    def time_text(self, moment: datetime) -> str:
+        """Write a time as Stash stores it: RFC 3339 in its own zone."""
+        text = moment.astimezone(self.zone).isoformat()
+        return text.replace("+00:00", "Z") if self.zone == UTC else text
+
+    def find(self, wanted: Mapping[str, Any], limit: int) -> Iterable[PretendScene]:
+        """Return scenes by id that pass a filter, at most *limit*."""
+        after = 0
+        if criterion := wanted.get("id"):
+            after = criterion["value"]
+        start = bisect_right(self._ids, after)
+        found: list[PretendScene] = []
+        for key in self._ids[start:]:
+            if len(found) >= limit:
+                break
+            if self._passes(self.scenes[key], wanted):
+                found.append(self.scenes[key])
+        return found
+
+    def _passes(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
+        if path := wanted.get("path"):
+            pattern = _like(path["value"])
+            if not any(pattern.fullmatch(one) for one, _ in scene.files):
+                return False
+        # Text against text, whatever zones the two were written in.
+        since = wanted.get("updated_at")
+        if since and not self.time_text(scene.updated_at) > since["value"]:
+            return False
+        for name in ("performers", "tags", "groups", "movies"):
+            if criterion := wanted.get(name):
+                own = getattr(scene, "groups" if name == "movies" else name)
+                if not set(map(int, criterion["value"])) & set(own):
+                    return False
+        if criterion := wanted.get("studios"):
+            return str(scene.studio) in criterion["value"]
+        return True
+
+
+class _Root:
+    """The resolvers, by field name."""
+
+    def __init__(self, stash: PretendStash, request: web.Request) -> None:
+        self._stash = stash
+        # Stash builds URLs from the host it was asked by.
+        self._base = f"http://{request.host}{stash._base_path}"
+
+    def version(self, _info: Any) -> dict[str, str]:
+        return {"version": self._stash.version, "hash": "pretend", "build_time": ""}
+
+    def configuration(self, _info: Any) -> dict[str, Any]:
+        def plugins(_info: Any, include: list[str] | None = None) -> dict[str, Any]:
+            known = self._stash.plugin_settings
+            return {
+                key: value for key, value in known.items() if key in (include or known)
+            }
+
+        return {"plugins": plugins}
+
+    def findScene(self, _info: Any, id: str | None = None, **_: Any) -> Any:
+        scene = self._stash.scenes.get(int(id or 0))
+        if scene is not None and scene.id in self._stash.failing:
+            raise GraphQLError(self._stash.failing[scene.id])
+        return self._shown(scene) if scene else None
+
+    def findScenes(
+        self,
+        _info: Any,
+        scene_filter: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
+    ) -> dict[str, Any]:
+        if ids is not None:
+            missing = [one for one in ids if int(one) not in self._stash.scenes]
+            if missing:
+                raise GraphQLError(f"scene with id {missing[0]} not found")
+        chosen = filter or {}
+        if chosen.get("sort") != "id":
+            raise GraphQLError("the pretend Stash needs sort: id")
+        found = self._stash.find(scene_filter or {}, chosen.get("per_page", 25))
+        return {"count": 0, "scenes": [self._shown(one) for one in found]}
+
+    def _shown(self, scene: PretendScene) -> dict[str, Any]:
+        names = self._stash.names
+        moment = self._stash.time_text(scene.updated_at)
+        stamp = int(scene.updated_at.timestamp())
+        groups = [{"id": key, "name": names["group"][key]} for key in scene.groups]
+        return {
+            "id": scene.id,
+            "title": scene.title or None,
+            "code": scene.code or None,
+            "details": scene.details or None,
+            "director": scene.director or None,
+            "date": scene.date or None,
+            "rating100": scene.rating100,
+            "organized": scene.organized,
+            "created_at": moment,
+            "updated_at": moment,
+            "files": [
+                {
+                    "id": number,
+                    "path": path,
+                    "basename": path.rpartition("/")[2],
+                    "size": size,
+                    "duration": 60.0,
+                }
+                for number, (path, size) in enumerate(scene.files)
+            ],
+            "paths": {
+                "screenshot": f"{self._base}/scene/{scene.id}/screenshot?t={stamp}"
+            },
+            "studio": scene.studio
+            and {"id": scene.studio, "name": names["studio"][scene.studio]},
+            "tags": [{"id": key, "name": names["tag"][key]} for key in scene.tags],
+            "performers": [
+                {"id": key, "name": names["performer"][key]} for key in scene.performers
+            ],
+            "stash_ids": [
+                {"endpoint": "https://stashdb.org/graphql", "stash_id": one}
+                for one in scene.stash_ids
+            ],
+            "groups": [{"group": one, "scene_index": None} for one in groups],
+            "movies": [{"movie": one, "scene_index": None} for one in groups],
+        }
+
+
+def _like(value: str) -> re.Pattern[str]:
+    """SQL's LIKE: _ and % are wildcards, ASCII letters match in either case."""
+    parts = {"_": ".", "%": ".*"}
+    pattern = "".join(parts.get(char, re.escape(char)) for char in value)
+    return re.compile(pattern, re.IGNORECASE | re.ASCII | re.DOTALL)
+
+
+def _oshash(path: str) -> str:
+    return hashlib.sha256(path.encode()).hexdigest()[:16]

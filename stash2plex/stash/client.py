@@ -1,0 +1,411 @@
+"""Stash over GraphQL: read scenes and pictures, change nothing.
+
+Every failure leaves as one of our errors. The API key goes into a header, only when
+there is one (Stash refuses any key it does not know), and never into a URL. Redirects
+are refused: following one ends on the login page with status 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+from gql import Client, GraphQLRequest
+from gql.client import AsyncClientSession
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import (
+    TransportError,
+    TransportProtocolError,
+    TransportQueryError,
+    TransportServerError,
+)
+
+from stash2plex.config import StashSettings
+from stash2plex.errors import (
+    AccessDenied,
+    PictureFailed,
+    SchemaMismatch,
+    ServerFault,
+    ServiceUnavailable,
+    Stash2PlexError,
+)
+from stash2plex.scene import Scene, SceneEntry, SceneFile
+from stash2plex.stash import queries
+from stash2plex.stash.queries import Dialect
+
+log = structlog.get_logger()
+
+_DENIED = frozenset({401, 403})
+_NOT_MODIFIED = 304
+_FIRST_ERROR = 400
+_REDIRECT = 300
+_MAX_PICTURE = 32 * 1024 * 1024
+_PICTURES_AT_ONCE = 4
+# GraphQL's own words for a query that does not fit the schema.
+_MISFIT = frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"})
+_WRONG_URL = (
+    "it answers something else than GraphQL (a web page?); is stash.url right, base"
+    " path included?"
+)
+# Scene filters that find what has a performer, studio, tag or group.
+_FILTERS = {"performer": "performers", "studio": "studios", "tag": "tags"}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureAnswer:
+    """What asking for a picture brought.
+
+    *data* is None when Stash has no picture (a placeholder), and when *unchanged*:
+    then it is what *etag* said before.
+    """
+
+    data: bytes | None
+    etag: str
+    unchanged: bool = False
+
+
+class StashClient:
+    """One Stash server."""
+
+    def __init__(
+        self,
+        settings: StashSettings,
+        session: AsyncClientSession,
+        pictures: aiohttp.ClientSession,
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._pictures = pictures
+        self._dialect: Dialect | None = None
+        self._picture_turns = asyncio.Semaphore(_PICTURES_AT_ONCE)
+        self.version: str | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: StashSettings) -> AsyncIterator[StashClient]:
+        """Hold HTTP sessions open for the length of the block; asks nothing yet."""
+        headers = {"Accept": "application/json"}
+        if key := settings.api_key.get_secret_value():
+            headers["ApiKey"] = key
+        checked: ssl.SSLContext | bool = settings.verify_tls
+        transport = AIOHTTPTransport(
+            f"{settings.url}/graphql",
+            headers=headers,
+            ssl=checked,
+            client_session_args={
+                "timeout": aiohttp.ClientTimeout(total=settings.timeout)
+            },
+        )
+        async with (
+            Client(transport=transport, execute_timeout=None) as session,
+            aiohttp.ClientSession(
+                headers={**headers, "Accept": "image/*"},
+                timeout=aiohttp.ClientTimeout(total=settings.timeout),
+                connector=aiohttp.TCPConnector(ssl=checked),
+            ) as pictures,
+        ):
+            yield cls(settings, session, pictures)
+
+    async def probe(self) -> str:
+        """Ask which version this is and what its schema offers; returns the version."""
+        answer = await self._ask(queries.PROBE)
+        fields = (answer.get("scene") or {}).get("fields") or []
+        self._dialect = Dialect(has_groups=any(f["name"] == "groups" for f in fields))
+        self.version = str((answer.get("version") or {}).get("version") or "")
+        return self.version
+
+    async def ping(self) -> str:
+        """Ask whether the server is there and takes our key; returns its version."""
+        if self._dialect is None:
+            return await self.probe()
+        answer = await self._ask(queries.VERSION)
+        version = str((answer.get("version") or {}).get("version") or "")
+        if version != self.version:
+            return await self.probe()
+        return version
+
+    async def scenes(
+        self, scene_ids: Sequence[int]
+    ) -> dict[int, Scene | Stash2PlexError | None]:
+        """Read scenes in one request: None is gone, an error concerns that one only."""
+        if not scene_ids:
+            return {}
+        try:
+            return await self._scenes(scene_ids)
+        except SchemaMismatch:
+            # Another release may have been started behind our back.
+            await self.probe()
+            return await self._scenes(scene_ids)
+
+    async def entries(
+        self, after: int = 0, *, updated_since: str | None = None
+    ) -> AsyncIterator[list[SceneEntry]]:
+        """Walk all scenes by id, page by page; steady while people edit.
+
+        *updated_since* is compared by Stash as text, in whatever zone it writes; pass
+        a bound early enough and compare parsed times yourself.
+        """
+        while True:
+            scenes: dict[str, Any] = {
+                "id": {"modifier": "GREATER_THAN", "value": after}
+            }
+            if updated_since:
+                scenes["updated_at"] = {
+                    "modifier": "GREATER_THAN",
+                    "value": updated_since,
+                }
+            page = await self._find(scenes)
+            if page:
+                yield page
+                after = page[-1].id
+            if len(page) < self._settings.page_size:
+                return
+
+    async def entries_at(self, path: str) -> list[SceneEntry]:
+        """Return the scenes that have exactly this file.
+
+        Stash compares with LIKE, so ``_`` and ``%`` of the path are wildcards there
+        and case is ignored; the answer is compared again here.
+        """
+        found = await self._find({"path": {"modifier": "EQUALS", "value": path}})
+        return [one for one in found if any(f.path == path for f in one.files)]
+
+    async def scenes_of(self, kind: str, entity_id: int) -> AsyncIterator[list[int]]:
+        """Walk the ids of the scenes that have a performer, studio, tag or group."""
+        dialect = await self._known_dialect()
+        name = _FILTERS.get(kind, dialect.group_filter)
+        after = 0
+        while True:
+            page = await self._find(
+                {
+                    "id": {"modifier": "GREATER_THAN", "value": after},
+                    name: {"modifier": "INCLUDES", "value": [str(entity_id)]},
+                }
+            )
+            if page:
+                yield [one.id for one in page]
+                after = page[-1].id
+            if len(page) < self._settings.page_size:
+                return
+
+    async def picture(self, url: str, etag: str = "") -> PictureAnswer:
+        """Fetch a picture's bytes, unless it still is the one that *etag* names."""
+        headers = {"If-None-Match": etag} if etag else {}
+        try:
+            async with (
+                self._picture_turns,
+                self._pictures.get(
+                    url, headers=headers, allow_redirects=False
+                ) as answer,
+            ):
+                return await self._read_picture(answer, etag)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ServiceUnavailable("Stash", _reason(error)) from None
+
+    async def _read_picture(
+        self, answer: aiohttp.ClientResponse, etag: str
+    ) -> PictureAnswer:
+        if answer.status == _NOT_MODIFIED:
+            return PictureAnswer(None, etag, unchanged=True)
+        if answer.status in _DENIED or _REDIRECT <= answer.status < _FIRST_ERROR:
+            raise _denied(answer.status)
+        if answer.status >= _FIRST_ERROR:
+            raise PictureFailed(f"Stash answered HTTP {answer.status} for a picture")
+        kind = answer.content_type
+        if kind == "image/svg+xml" or answer.url.query.get("default") == "true":
+            return PictureAnswer(None, "")
+        if not kind.startswith("image/") and kind != "application/octet-stream":
+            raise PictureFailed(f"Stash answered {kind} for a picture")
+        data = await answer.content.read(_MAX_PICTURE + 1)
+        while len(data) <= _MAX_PICTURE and (
+            more := await answer.content.read(_MAX_PICTURE + 1 - len(data))
+        ):
+            data += more
+        if len(data) > _MAX_PICTURE:
+            raise PictureFailed("the picture is larger than 32 MB")
+        return PictureAnswer(data, answer.headers.get("ETag", ""))
+
+    async def _scenes(
+        self, scene_ids: Sequence[int]
+    ) -> dict[int, Scene | Stash2PlexError | None]:
+        dialect = await self._known_dialect()
+        query = queries.scenes_by_id(dialect, len(scene_ids))
+        variables = {f"i{number}": str(id) for number, id in enumerate(scene_ids)}
+        data, failed = await self._ask_partly(query, variables)
+        answers: dict[int, Scene | Stash2PlexError | None] = {}
+        for number, scene_id in enumerate(scene_ids):
+            alias = f"s{number}"
+            if alias in failed:
+                answers[scene_id] = ServerFault("Stash", failed[alias])
+            else:
+                found = data.get(alias)
+                answers[scene_id] = _scene(found, self._settings.url) if found else None
+        return answers
+
+    async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
+        chosen = {
+            "per_page": self._settings.page_size,
+            "page": 1,
+            "sort": "id",
+            "direction": "ASC",
+        }
+        answer = await self._ask(queries.entries(), filter=chosen, scenes=scenes)
+        return [_entry(found) for found in answer["findScenes"]["scenes"]]
+
+    async def _known_dialect(self) -> Dialect:
+        if self._dialect is None:
+            await self.probe()
+        return self._dialect or Dialect()
+
+    async def _ask(self, query: GraphQLRequest, **variables: Any) -> dict[str, Any]:
+        data, failed = await self._ask_partly(query, variables)
+        if failed:
+            raise ServerFault("Stash", next(iter(failed.values())))
+        return data
+
+    async def _ask_partly(
+        self, query: GraphQLRequest, variables: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the answer, and what went wrong by the top-level field it hit."""
+        request = GraphQLRequest(query, variable_values=variables)
+        try:
+            answer = await self._session.execute(
+                request, extra_args={"allow_redirects": False}
+            )
+        except TransportQueryError as error:
+            return _sorted_out(error)
+        except TransportServerError as error:
+            raise _refused(error.code) from None
+        except TransportProtocolError:
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+        except (TransportError, aiohttp.ClientError, TimeoutError) as error:
+            raise ServiceUnavailable("Stash", _reason(error)) from None
+        return dict(answer), {}
+
+
+def _sorted_out(
+    error: TransportQueryError,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tell a query the schema refuses from fields that failed (HTTP 200)."""
+    errors = [one for one in error.errors or [] if isinstance(one, dict)]
+    messages = [str(one.get("message", "")) for one in errors] or [str(error)]
+    if any((one.get("extensions") or {}).get("code") in _MISFIT for one in errors):
+        raise SchemaMismatch(
+            "Stash",
+            f"it does not understand our query ({messages[0]}); Stash older than v0.25,"
+            " or newer than this release knows",
+        ) from None
+    failed = {
+        str(one["path"][0]): str(one.get("message", ""))
+        for one in errors
+        if one.get("path")
+    }
+    if not error.data or len(failed) == 0:
+        raise ServerFault("Stash", messages[0]) from None
+    return dict(error.data), failed
+
+
+def _refused(status: int | None) -> Stash2PlexError:
+    if status in _DENIED:
+        return _denied(status)
+    if status == 422:  # noqa: PLR2004 - a proxy may have eaten the JSON of it
+        return SchemaMismatch("Stash", "it does not understand our query")
+    return ServiceUnavailable("Stash", f"HTTP {status}")
+
+
+def _denied(status: int | None) -> AccessDenied:
+    return AccessDenied(
+        "Stash",
+        f"Stash refused the API key: HTTP {status}; set stash.api_key to the key under"
+        " Settings > Security, or to nothing if Stash has none",
+    )
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, TransportError) else error
+    match cause:
+        case TimeoutError():
+            return "no answer in time"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its TLS certificate is not trusted; see stash.verify_tls"
+        case aiohttp.ClientConnectorError():
+            return "no connection"
+        case _:
+            return f"the connection broke ({type(cause).__name__})"
+
+
+def _entry(found: dict[str, Any]) -> SceneEntry:
+    return SceneEntry(
+        id=int(found["id"]),
+        updated_at=str(found["updated_at"] or ""),
+        files=_files(found),
+    )
+
+
+def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
+    return tuple(
+        SceneFile(path=file["path"], size=int(file["size"] or 0) or None)
+        for file in found["files"]
+    )
+
+
+def _scene(found: dict[str, Any], base: str) -> Scene:
+    return Scene(
+        id=int(found["id"]),
+        updated_at=str(found["updated_at"] or ""),
+        files=_files(found),
+        title=found["title"] or "",
+        details=found["details"] or "",
+        date=found["date"] or "",
+        rating100=found["rating100"],
+        studio=(found["studio"] or {}).get("name") or "",
+        director=found["director"] or "",
+        code=found["code"] or "",
+        performers=_names(found["performers"]),
+        tags=_names(found["tags"]),
+        groups=_names(entry["group"] for entry in found["groups"]),
+        organized=bool(found["organized"]),
+        stash_ids=tuple(one["stash_id"] for one in found["stash_ids"]),
+        screenshot=rebased((found["paths"] or {}).get("screenshot") or "", base),
+    )
+
+
+def _names(found: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(one["name"] for one in found if one and one.get("name"))
+
+
+def rebased(url: str, base: str) -> str:
+    """Return *url* on our own *base*, and without a key.
+
+    Stash builds URLs from whatever host it was asked by; that may mean nothing here.
+    """
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    prefix = urlsplit(base).path.rstrip("/")
+    path = parts.path
+    if prefix and path.startswith(f"{prefix}/"):
+        path = path[len(prefix) :]
+    kept = "&".join(
+        pair
+        for pair in parts.query.split("&")
+        if pair and not pair.lower().startswith("apikey=")
+    )
+    return f"{base}{path}{f'?{kept}' if kept else ''}"
+
+
+def parsed_time(text: str) -> datetime | None:
+    """Parse a time of Stash (RFC 3339 with an offset); None when it is none."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else None

@@ -1,0 +1,82 @@
+"""The GraphQL documents, fitted to what the server's schema offers.
+
+Valid from Stash v0.25 on; groups were called movies before v0.27. Scenes are read by
+aliases, many in one request: ``findScenes(ids:)`` fails whole over one missing id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gql import GraphQLRequest, gql
+
+PROBE = gql(
+    """
+    query Stash2PlexProbe {
+      version { version }
+      scene: __type(name: "Scene") { fields(includeDeprecated: true) { name } }
+    }
+    """
+)
+VERSION = gql("query Stash2PlexVersion { version { version } }")
+
+_SCENE = """
+    fragment SceneParts on Scene {
+      id title code details director date rating100 organized updated_at
+      files { path size }
+      paths { screenshot }
+      studio { name }
+      tags { name }
+      performers { name }
+      stash_ids { stash_id }
+      %s
+    }
+"""
+_ENTRY = "id updated_at files { path size }"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How this server's schema differs from others."""
+
+    has_groups: bool = True
+
+    @property
+    def groups(self) -> str:
+        """Ask for the names of a scene's groups; in cast order, first come first."""
+        if self.has_groups:
+            return "groups { group { name } }"
+        return "groups: movies { group: movie { name } }"
+
+    @property
+    def group_filter(self) -> str:
+        """The filter that finds the scenes of a group."""
+        return "groups" if self.has_groups else "movies"
+
+
+@lru_cache(maxsize=128)
+def scenes_by_id(dialect: Dialect, count: int) -> GraphQLRequest:
+    """Read *count* scenes, variables ``i0``… and answers ``s0``…; missing ones null."""
+    variables = ", ".join(f"$i{number}: ID!" for number in range(count))
+    fields = " ".join(
+        f"s{number}: findScene(id: $i{number}) {{ ...SceneParts }}"
+        for number in range(count)
+    )
+    return gql(
+        f"query Stash2PlexScenes({variables}) {{ {fields} }}" + _SCENE % dialect.groups
+    )
+
+
+@lru_cache(maxsize=8)
+def entries() -> GraphQLRequest:
+    """Read one page of a listing, cheap fields only."""
+    return gql(
+        f"""
+        query Stash2PlexEntries($filter: FindFilterType, $scenes: SceneFilterType) {{
+          findScenes(filter: $filter, scene_filter: $scenes) {{
+            scenes {{ {_ENTRY} }}
+          }}
+        }}
+        """
+    )

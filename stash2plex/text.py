@@ -1,0 +1,72 @@
+"""Cleaning text for Plex: control characters, limits, Unicode, line breaks kept.
+
+PMS stores control characters it is given and later emits XML that no parser
+accepts, so they must never be sent. Zero-width joiners and variation selectors
+stay: without them emoji fall apart.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+# C0 but tab and newline, DEL and C1, surrogates, and the non-characters.
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(
+        f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17)
+    )
+    + "]"
+)
+_LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_SPACES = re.compile(r"\s+")
+_ZERO_WIDTH_JOINER = "\u200d"
+
+
+def clean_line(text: str, limit: int) -> str:
+    """Return *text* on one line, at most *limit* characters, cut between words."""
+    text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
+    return _shorten(_SPACES.sub(" ", text).strip(), limit)
+
+
+def clean_text(text: str, limit: int, encoded_limit: int) -> str:
+    """Return *text* with its line breaks, at most *limit* characters.
+
+    Plex takes edits in the request line only, so the text is also cut to
+    *encoded_limit* bytes once percent-encoded.
+    """
+    text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
+    text = _shorten(text.strip(), limit)
+    while (size := len(quote(text, safe=""))) > encoded_limit:
+        fitting = len(text) * encoded_limit // size
+        text = _shorten(text, min(fitting, len(text) - 1))
+    return text
+
+
+def name_key(name: str) -> str:
+    """Return what two spellings of one name have in common."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shorten(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    cut = limit
+    # Keep whole words, unless that would cost more than a fifth of the text.
+    space = max(text.rfind(" ", 0, limit + 1), text.rfind("\n", 0, limit + 1))
+    if space >= limit * 4 // 5:
+        cut = space
+    while cut > 0 and _continues(text, cut):
+        cut -= 1
+    return text[:cut].rstrip()
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether cutting before *at* would split what a reader sees as one sign."""
+    here, before = text[at], text[at - 1]
+    return (
+        _ZERO_WIDTH_JOINER in {here, before}
+        or "\U0001f3fb" <= here <= "\U0001f3ff"  # skin tones
+        or unicodedata.category(here) in {"Mn", "Me", "Mc"}
+    )

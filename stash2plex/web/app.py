@@ -1,0 +1,156 @@
+"""The HTTP face of the daemon: routes, errors as JSON, the token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from stash2plex.config import SyncSettings
+from stash2plex.errors import InvalidRequest, Stash2PlexError
+from stash2plex.logs import Secrets
+from stash2plex.push.sync import Syncer
+from stash2plex.queue.store import JobStore
+from stash2plex.web import hooks
+from stash2plex.web.auth import check_token
+from stash2plex.web.status import Status
+from stash2plex.web.sync import parse_sync
+
+log = structlog.get_logger()
+
+MAX_BODY = 1024 * 1024
+_API = "/api/"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the handlers work with."""
+
+    token: str
+    secrets: Secrets
+    sync: SyncSettings
+    jobs: JobStore
+    wake: Callable[[], None]
+    syncer: Syncer
+    status: Status
+    ready: Callable[[], bool]
+
+
+PARTS = web.AppKey("parts", Parts)
+
+
+def create_app(parts: Parts) -> web.Application:
+    """Assemble the application from parts that are already running."""
+    app = web.Application(
+        middlewares=[answer_errors, demand_token], client_max_size=MAX_BODY
+    )
+    app[PARTS] = parts
+    app.add_routes(
+        [
+            web.get("/livez", live),
+            web.get("/readyz", ready),
+            web.post("/api/v1/hooks", receive_hook),
+            web.post("/api/v1/sync", sync),
+            web.get("/api/v1/status", status),
+        ]
+    )
+    return app
+
+
+async def live(_: web.Request) -> web.Response:
+    """Say that the process lives."""
+    return web.json_response({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Say whether hooks can be taken; Stash and Plex do not matter."""
+    if request.app[PARTS].ready():
+        return web.json_response({"status": "ok"})
+    return _error(
+        "not_ready", "the daemon is starting or its store is not writable", 503
+    )
+
+
+async def receive_hook(request: web.Request) -> web.Response:
+    """Make the change durable, wake the worker, answer; all in milliseconds."""
+    parts = request.app[PARTS]
+    hook = hooks.parse(await _json_body(request))
+    wanted = hooks.sort_out(hook, parts.sync)
+    if isinstance(wanted, hooks.Ignored):
+        log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)
+        return _accepted({"outcome": "ignored", "reason": wanted.reason})
+    outcome = await parts.jobs.enqueue(wanted.kind, wanted.id, wanted.reason)
+    parts.wake()
+    log.debug("hook_received", type=hook.type, id=hook.id, outcome=outcome)
+    return _accepted({"outcome": outcome, "reason": None})
+
+
+async def sync(request: web.Request) -> web.Response:
+    """Enqueue the scenes asked for; answers when all of them are durable."""
+    parts = request.app[PARTS]
+    wanted = parse_sync(await _json_body(request))
+    if wanted.scene_ids is not None:
+        enqueued = await parts.syncer.scenes(wanted.scene_ids)
+    else:
+        enqueued = await parts.syncer.all(wanted.hours)
+    parts.wake()
+    log.info("sync_requested", scope=wanted.scope, enqueued=enqueued)
+    return _accepted({"enqueued": enqueued})
+
+
+async def status(request: web.Request) -> web.Response:
+    """Tell how everything is."""
+    parts = request.app[PARTS]
+    return web.json_response(await parts.status.read())
+
+
+@web.middleware
+async def demand_token(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse whoever asks the API without the token, for unknown routes too."""
+    if request.path.startswith(_API):
+        check_token(request, request.app[PARTS].token)
+    return await handler(request)
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into JSON, ours and aiohttp's; a bug says nothing of itself."""
+    mask = request.app[PARTS].secrets.mask
+    try:
+        return await handler(request)
+    except Stash2PlexError as error:
+        log.warning("request_failed", path=request.path, code=error.code)
+        return _error(error.code, mask(str(error)), error.http_status)
+    except web.HTTPException as error:
+        code = error.reason.lower().replace(" ", "_")
+        answer = _error(
+            code, f"{request.method} {request.path}: {error.reason}", error.status
+        )
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except Exception:
+        log.exception("request_crashed", path=request.path)
+        return _error("internal", "a bug in stash2plex; its log tells more", 500)
+
+
+async def _json_body(request: web.Request) -> Any:
+    body = await request.read()
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("the body is not JSON") from error
+
+
+def _accepted(document: dict[str, Any]) -> web.Response:
+    return web.json_response(document, status=202)
+
+
+def _error(code: str, message: str, status: int) -> web.Response:
+    return web.json_response({"code": code, "message": message}, status=status)

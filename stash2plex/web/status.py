@@ -1,0 +1,92 @@
+"""What ``GET /api/v1/status`` tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stash2plex import __version__
+from stash2plex.catalog.catalog import Catalog
+from stash2plex.catalog.gaps import Gaps
+from stash2plex.health.breaker import CircuitBreaker
+from stash2plex.health.probe import Probe
+from stash2plex.queue.outcome import Result
+from stash2plex.queue.store import JobStore
+from stash2plex.queue.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The parts whose state is shown."""
+
+    started_at: datetime
+    jobs: JobStore
+    worker: Worker
+    catalog: Catalog
+    gaps: Gaps
+    plex: Probe
+    plex_breaker: CircuitBreaker
+    stash: Probe
+
+    async def read(self) -> dict[str, Any]:
+        """Return the document; see the HTTP API for its shape."""
+        scenes, items = await self.catalog.store.counts()
+        results = self.worker.results
+        return {
+            "version": __version__,
+            "started_at": _iso(self.started_at),
+            "queue": await self.jobs.counts(),
+            "deliveries": {
+                result.value: results[result]
+                for result in (
+                    Result.WRITTEN,
+                    Result.UNCHANGED,
+                    Result.SKIPPED,
+                    Result.FAILED,
+                )
+            },
+            "plex": {
+                "state": self.plex.state,
+                "breaker": self.plex_breaker.state.value,
+                "version": self.plex.version,
+                "latency_ms": self.plex.latency_ms,
+                "libraries": [one.title for one in self.catalog.sections],
+                "listening": False,
+                "error": _message(self.plex_breaker, self.plex) or self.catalog.error,
+            },
+            "stash": {
+                "state": self.stash.state,
+                "version": self.stash.version,
+                "latency_ms": self.stash.latency_ms,
+                "error": self.stash.error,
+            },
+            "catalog": {
+                "scenes": scenes,
+                "items": items,
+                "refreshed_at": self.catalog.refreshed_at,
+            },
+            "reconcile": {"running": False, "last": None, "next_at": None},
+            "gaps": await self.gaps.counts(),
+            "outages": {
+                "count": 0,
+                "current": None,
+                "mttr_seconds": None,
+                "mtbf_seconds": None,
+                "availability": 1.0,
+            },
+            "provider": {
+                "matched": 0,
+                "unmatched": 0,
+                "failed": 0,
+                "last_request_at": None,
+            },
+        }
+
+
+def _message(breaker: CircuitBreaker, probe: Probe) -> str | None:
+    return str(breaker.error) if breaker.error else probe.error
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,168 @@
+"""Fixtures every test may use: a real store, pretend servers, the real daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from blockbuster import BlockBuster
+from hypothesis import settings as hypothesis_settings
+
+from stash2plex.config import Settings
+from stash2plex.db.database import Database
+from stash2plex.logs import Secrets, configure
+from stash2plex.plex.connection import PlexConnection
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.queue.store import JobStore
+from stash2plex.sandbox.plex import PretendPlex
+from stash2plex.sandbox.server import serving
+from stash2plex.sandbox.stash import PretendStash
+from stash2plex.stash.client import StashClient
+from tests.running import RunningDaemon, running
+
+hypothesis_settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Fail any test in which our code blocks the event loop."""
+    guard = BlockBuster(scanned_modules=["stash2plex"])
+    guard.activate()
+    # The pretend servers stand for other machines; what they read is no matter.
+    for function in guard.functions.values():
+        function.can_block_in("stash2plex/sandbox/stash.py", {"run_plugin"})
+    yield
+    guard.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers.clear()
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database.open(tmp_path / "stash2plex.db") as database:
+        yield database
+
+
+@pytest.fixture
+def jobs(database: Database, clock: Clock) -> JobStore:
+    return JobStore(database, now=clock)
+
+
+@pytest.fixture
+async def plex() -> AsyncIterator[PretendPlex]:
+    pretend = PretendPlex()
+    async with serving(pretend.app) as url:
+        pretend.url = url
+        yield pretend
+
+
+@pytest.fixture
+async def stash() -> AsyncIterator[PretendStash]:
+    pretend = PretendStash()
+    async with serving(pretend.app) as url:
+        pretend.url = url
+        yield pretend
+
+
+@pytest.fixture
+def settings(stash: PretendStash, plex: PretendPlex, tmp_path: Path) -> Settings:
+    """Same paths on both sides, and no patience."""
+    return make_settings(stash, plex, tmp_path)
+
+
+def make_settings(
+    stash: PretendStash, plex: PretendPlex, tmp_path: Path, **sections: Any
+) -> Settings:
+    """Build settings for the pretend servers; *sections* override by table."""
+    tables: dict[str, dict[str, Any]] = {
+        "server": {
+            "host": "127.0.0.1",
+            "port": free_port(),
+            "token": "test-token",
+            "data_dir": tmp_path / "data",
+        },
+        "stash": {"url": stash.url},
+        "plex": {"url": plex.url, "token": plex.token, "timeout": 5},
+        "outage": {"failure_threshold": 3, "probe_min": 0.05, "probe_max": 0.2},
+        "queue": {"retry_base": 0.05, "retry_cap": 0.1, "not_found_base": 0.05},
+        "sync": {"fields": {"poster": False, "background": False}},
+    }
+    rules = sections.pop("path_rules", ())
+    for name, table in sections.items():
+        tables.setdefault(name, {}).update(table)
+    return Settings(**tables, path_rules=rules)
+
+
+def free_port() -> int:
+    import socket
+
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def daemon(
+    settings: Settings, stash: PretendStash, plex: PretendPlex
+) -> AsyncIterator[RunningDaemon]:
+    async with running(settings, stash, plex) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+async def stash_client(settings: Settings) -> AsyncIterator[StashClient]:
+    async with StashClient.connect(settings.stash) as client:
+        yield client
+
+
+@pytest.fixture
+async def plex_library(settings: Settings) -> AsyncIterator[PlexLibrary]:
+    async with PlexConnection.open(settings.plex, "test-client") as connection:
+        yield PlexLibrary(connection, settings.plex.libraries)
+
+
+@pytest.fixture
+def log_lines() -> list[dict[str, Any]]:
+    """Every log record from here on, as fields, through the real configuration."""
+    lines: list[dict[str, Any]] = []
+
+    class Lines:
+        def write(self, text: str) -> None:
+            import json
+
+            for line in text.splitlines():
+                lines.append(json.loads(line))
+
+        def flush(self) -> None: ...
+
+        def isatty(self) -> bool:
+            return False
+
+    configure("debug", "json", Secrets(["test-token"]), stream=Lines())  # type: ignore[arg-type]
+    return lines

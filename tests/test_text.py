@@ -1,0 +1,75 @@
+"""Cleaning: nothing Plex chokes on gets through, nothing else is lost."""
+
+from __future__ import annotations
+
+import unicodedata
+from urllib.parse import quote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stash2plex.text import clean_line, clean_text, name_key
+
+anything = st.text(st.characters(), max_size=300)
+
+
+def test_line_breaks_and_emoji_stay():
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+    assert (
+        clean_text(f"one\r\ntwo\u2028{family}\rend", 100, 1000)
+        == f"one\ntwo\n{family}\nend"
+    )
+
+
+def test_control_characters_go():
+    assert (
+        clean_text("a\x00b\x1bc\x7fd\x9fe\ufffef\ud800g\tz", 100, 1000) == "abcdefg\tz"
+    )
+    assert clean_line("  a\n b\t\tc\x07 ", 100) == "a b c"
+
+
+def test_a_long_text_ends_with_a_whole_word():
+    assert clean_line("word " * 100, 23) == "word word word word"
+    assert clean_line("x" * 500, 255) == "x" * 255
+
+
+def test_a_cut_never_splits_a_sign():
+    assert clean_line("aaaa\U0001f44d\U0001f3fdzz", 5) == "aaaa"
+    assert clean_line("aaae\u0323\u0307zzz", 4) == "aaa"
+    assert clean_line("a\U0001f468\u200d\U0001f469z", 3) == "a"
+
+
+def test_a_text_fits_the_request_line_too():
+    text = clean_text("\u6f22\u5b57" * 5000, 10_000, 15_000)
+
+    assert 14_000 < len(quote(text, safe="")) <= 15_000
+
+
+def test_names_compare_without_case_and_form():
+    assert name_key("CAFE\u0301") == name_key("caf\u00e9")
+
+
+@given(anything, st.integers(0, 80))
+def test_a_clean_line_is_clean(text, limit):
+    line = clean_line(text, limit)
+
+    assert len(line) <= limit
+    assert "\n" not in line
+    assert line == line.strip()
+    assert unicodedata.is_normalized("NFC", line)
+    assert not any(unicodedata.category(char) in {"Cc", "Cs"} for char in line)
+    assert clean_line(line, limit) == line
+
+
+@given(anything, st.integers(0, 80), st.integers(0, 400))
+def test_a_clean_text_is_clean(text, limit, encoded):
+    cleaned = clean_text(text, limit, encoded)
+
+    assert len(cleaned) <= limit
+    assert len(quote(cleaned, safe="")) <= encoded
+    assert all(
+        char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}
+        for char in cleaned
+    )
+    assert clean_text(cleaned, limit, encoded) == cleaned
