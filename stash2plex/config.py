@@ -56,7 +56,8 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """Where the daemon listens and keeps what must survive."""
 
-    host: str = Field("0.0.0.0", description="address to listen on")
+    # A container must be reachable from outside.
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104
     port: Annotated[int, Field(ge=1, le=65535)] = Field(
         9898, description="port to listen on"
     )

@@ -156,8 +156,7 @@ def log_lines() -> list[dict[str, Any]]:
         def write(self, text: str) -> None:
             import json
 
-            for line in text.splitlines():
-                lines.append(json.loads(line))
+            lines.extend(json.loads(line) for line in text.splitlines())
 
         def flush(self) -> None: ...
 

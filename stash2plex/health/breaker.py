@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 import structlog
@@ -126,9 +126,9 @@ class CircuitBreaker:
         """Return how long an open breaker stays so without a successful probe."""
         return max(0.0, self._opened_at + self._open_seconds - self._now())
 
-    async def changed(self) -> None:
-        """Wait for the next change of state."""
-        await self._changed.wait()
+    def changed(self) -> Awaitable[object]:
+        """Wait for the next change of state after this call."""
+        return self._changed.wait()
 
     def _waited_long_enough(self) -> bool:
         return not self.is_denied and self.seconds_until_trial() == 0

@@ -64,7 +64,9 @@ class Probe:
             if await self._changed_within(delay):
                 delay = self._after_change(before, delay)
             elif not self._stopping.is_set():
-                delay = _AT_EASE if await self.check() else self._longer(delay)
+                healthy = await self.check()
+                at_ease = healthy and self._breaker.state is not State.OPEN
+                delay = _AT_EASE if at_ease else self._longer(delay)
 
     async def check(self) -> bool:
         """Ask once; return whether the server is well."""

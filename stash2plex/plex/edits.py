@@ -40,14 +40,13 @@ def targets(section_id: int, rating_key: int, edit: Edit) -> list[str]:
     """Return the targets of the PUTs that carry out *edit*, usually one."""
     start = f"/library/sections/{section_id}/all?type={_MOVIE}&id={rating_key}"
     found: list[str] = []
-    current = start
     for parameters in _by_field(edit):
-        if current != start and len(current) + len(parameters) > MAX_TARGET:
-            found.append(current)
-            current = start
-        current += parameters
-    if current != start:
-        found.append(current)
+        for number, target in enumerate(found):
+            if len(target) + len(parameters) <= MAX_TARGET:
+                found[number] += parameters
+                break
+        else:
+            found.append(start + parameters)
     return found
 
 

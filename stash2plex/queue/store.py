@@ -43,7 +43,8 @@ _CLAIM = """
 _YIELD_TO_NEWER = """
     DELETE FROM job WHERE id = ?1 AND EXISTS (
         SELECT 1 FROM job AS newer WHERE newer.state = 'queued'
-        AND newer.kind = job.kind AND newer.stash_id = job.stash_id)
+        AND newer.kind = job.kind AND newer.stash_id = job.stash_id
+        AND newer.id != job.id)
 """
 _REQUEUE = """
     UPDATE job SET state = 'queued', due_at = ?2, attempts = ?3, lookups = ?4,

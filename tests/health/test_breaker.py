@@ -1,0 +1,144 @@
+"""When a server counts as down, and when it is trusted again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stash2plex.errors import AccessDenied, ServiceUnavailable
+from stash2plex.health.breaker import CircuitBreaker, State
+
+DOWN = ServiceUnavailable("Plex", "no connection")
+
+
+@pytest.fixture
+def breaker(clock):
+    return CircuitBreaker("Plex", threshold=3, open_seconds=60, now=clock)
+
+
+def open_up(breaker):
+    for _ in range(3):
+        breaker.fail(DOWN)
+    assert breaker.state is State.OPEN
+
+
+def test_consecutive_failures_open_it(breaker):
+    breaker.fail(DOWN)
+    breaker.fail(DOWN)
+    breaker.succeed()
+    breaker.fail(DOWN)
+    breaker.fail(DOWN)
+    assert breaker.allowance(50) == 50
+
+    breaker.fail(DOWN)
+
+    assert breaker.state is State.OPEN
+    assert breaker.allowance(50) == 0
+    assert not breaker.allows_some
+
+
+def test_a_successful_probe_ends_the_wait_with_one_trial(breaker):
+    open_up(breaker)
+
+    breaker.probe_succeeded()
+
+    assert breaker.state is State.HALF_OPEN
+    assert breaker.allows_some
+    assert breaker.allowance(50) == 1
+    assert breaker.allowance(50) == 0
+    assert not breaker.allows_some
+    breaker.succeed()
+    assert breaker.state is State.CLOSED
+    assert breaker.error is None
+    assert breaker.allowance(50) == 50
+
+
+def test_without_a_probe_a_trial_comes_after_the_longest_wait(breaker, clock):
+    open_up(breaker)
+    clock.now += 59
+    assert breaker.allowance(50) == 0
+
+    clock.now += 1
+
+    assert breaker.allows_some
+    assert breaker.allowance(50) == 1
+
+
+def test_a_failed_trial_opens_it_again(breaker):
+    open_up(breaker)
+    breaker.probe_succeeded()
+    breaker.allowance(1)
+
+    breaker.fail(DOWN)
+
+    assert breaker.state is State.OPEN
+
+
+def test_a_trial_that_tells_nothing_lets_the_next_one_try(breaker):
+    open_up(breaker)
+    breaker.probe_succeeded()
+    assert breaker.allowance(1) == 1
+
+    breaker.trial_ended()
+
+    assert breaker.allowance(1) == 1
+
+
+def test_a_refused_token_opens_it_at_once_and_only_a_probe_helps(breaker, clock):
+    breaker.fail(AccessDenied("Plex", "refused"))
+
+    assert breaker.is_denied
+    clock.now += 1000
+    assert breaker.allowance(50) == 0
+    breaker.probe_succeeded()
+    breaker.succeed()
+    assert not breaker.is_denied
+
+
+def test_stumbling_over_one_item_moves_nothing(breaker):
+    for _ in range(10):
+        breaker.stumble(42, 1)
+
+    assert breaker.state is State.CLOSED
+    assert breaker.take_stumbled_jobs() == {}
+
+
+def test_stumbling_over_different_items_is_an_outage_and_costs_nothing(breaker):
+    breaker.stumble(1, 101)
+    breaker.stumble(1, 101)
+    breaker.stumble(2, 102)
+    breaker.stumble(3, 103)
+
+    assert breaker.state is State.OPEN
+    assert breaker.take_stumbled_jobs() == {101: 2, 102: 1, 103: 1}
+    assert breaker.take_stumbled_jobs() == {}
+
+
+def test_a_success_in_between_blames_the_items(breaker):
+    breaker.stumble(1, 101)
+    breaker.stumble(2, 102)
+    breaker.succeed()
+    breaker.stumble(3, 103)
+
+    assert breaker.state is State.CLOSED
+
+
+def test_a_trial_that_stumbles_over_a_known_item_fails(breaker):
+    for number in (1, 2, 3):
+        breaker.stumble(number, number)
+    breaker.probe_succeeded()
+    breaker.allowance(1)
+
+    breaker.stumble(3, 3)
+
+    assert breaker.state is State.OPEN
+
+
+async def test_whoever_waits_hears_of_every_change(breaker):
+    waiting = asyncio.create_task(breaker.changed())
+    await asyncio.sleep(0)
+
+    open_up(breaker)
+
+    await asyncio.wait_for(waiting, 1)

@@ -1,0 +1,113 @@
+"""A server is asked whether it is there, more and more seldom while it is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stash2plex.config import OutageSettings
+from stash2plex.errors import AccessDenied, ServiceUnavailable
+from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.probe import Probe
+
+DOWN = ServiceUnavailable("Plex", "no connection")
+
+
+class Server:
+    def __init__(self):
+        self.error = None
+        self.asked = asyncio.Queue()
+
+    async def ask(self):
+        self.asked.put_nowait(None)
+        if self.error:
+            raise self.error
+        return "1.43"
+
+
+@pytest.fixture
+def breaker():
+    return CircuitBreaker("Plex", threshold=1, open_seconds=60)
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+async def probe(server, breaker):
+    probe = Probe(server.ask, breaker, OutageSettings(probe_min=0.01, probe_max=0.05))
+    task = asyncio.create_task(probe.run())
+    yield probe
+    probe.stop()
+    await task
+
+
+async def test_a_healthy_server_is_asked_at_the_start(probe, server):
+    assert probe.state == "unknown"
+    await server.asked.get()
+    await asyncio.sleep(0)
+
+    assert probe.state == "up"
+    assert probe.version == "1.43"
+    assert probe.latency_ms is not None
+
+
+async def test_an_outage_is_probed_until_it_ends(probe, server, breaker):
+    await server.asked.get()
+    server.error = DOWN
+    breaker.fail(DOWN)
+    assert probe.state == "down"
+    for _ in range(3):
+        await asyncio.wait_for(server.asked.get(), 2)
+
+    server.error = None
+    await asyncio.wait_for(server.asked.get(), 2)
+    await asyncio.sleep(0)
+
+    assert breaker.state is State.HALF_OPEN
+    breaker.succeed()
+    assert probe.state == "up"
+    assert probe.error is None
+
+
+async def test_a_failing_probe_alone_opens_nothing(server, breaker):
+    probe = Probe(server.ask, breaker, OutageSettings())
+    server.error = DOWN
+
+    assert not await probe.check()
+
+    assert probe.state == "down"
+    assert breaker.state is State.CLOSED
+    assert probe.error == str(DOWN)
+
+
+async def test_a_refused_token_is_a_state_of_its_own(server, breaker):
+    probe = Probe(server.ask, breaker, OutageSettings())
+    server.error = AccessDenied("Plex", "Plex refused the token")
+
+    await probe.check()
+    await probe.check()
+    assert probe.state == "denied"
+    server.error = None
+    await probe.check()
+
+    assert breaker.state is State.HALF_OPEN
+
+
+@pytest.mark.parametrize(
+    ("before", "delay", "expected"),
+    [
+        (State.CLOSED, 60.0, 5.0),
+        (State.HALF_OPEN, 5.0, 10.0),
+        (State.HALF_OPEN, 40.0, 60.0),
+    ],
+)
+def test_the_back_off_goes_on_after_a_failed_trial(server, before, delay, expected):
+    breaker = CircuitBreaker("Plex", threshold=1, open_seconds=60)
+    probe = Probe(server.ask, breaker, OutageSettings())
+    breaker.fail(DOWN)
+
+    assert probe._after_change(before, delay) == expected

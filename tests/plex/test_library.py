@@ -1,0 +1,327 @@
+"""PlexLibrary over the real plexapi, against a pretend Plex."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import socket
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import blockbuster
+import pytest
+from pydantic import SecretStr
+
+from stash2plex.errors import (
+    AccessDenied,
+    LibraryNotFound,
+    RequestRejected,
+    ServerFault,
+    ServiceUnavailable,
+    StaleCatalog,
+)
+from stash2plex.plex.connection import PlexConnection
+from stash2plex.plex.edits import MAX_TARGET, Edit, TagEdit, targets
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.sandbox.scenes import cover
+
+
+async def entries(library, section=1, since=None):
+    return [one async for page, _ in library.entries(section, since) for one in page]
+
+
+async def test_the_server_tells_who_it_is(plex, plex_library):
+    server = await plex_library.server()
+
+    assert (server.machine, server.version) == ("pretend-machine", plex.version)
+    assert plex.clients == {"test-client"}
+
+
+async def test_only_movie_libraries_count(plex, plex_library):
+    plex.sections[2] = "More"
+
+    assert [one.title for one in await plex_library.sections()] == ["Scenes", "More"]
+    assert len(await plex_library.every_section()) == 3
+
+
+async def test_unknown_libraries_are_named(plex, settings):
+    plex.sections[2] = "More"
+    async with PlexConnection.open(settings.plex, "c") as connection:
+        some = PlexLibrary(connection, ["More", "Mroe"])
+        assert [one.title for one in await some.sections()] == ["More"]
+        assert some.missing(await some.sections()) == ["Mroe"]
+        with pytest.raises(LibraryNotFound, match="'Nope'; it has 'Scenes', 'More'"):
+            await PlexLibrary(connection, ["Nope"]).sections()
+
+
+async def test_a_listing_is_read_in_pages(plex, plex_library):
+    for number in range(2300):
+        plex.add(f"/media/{number}.mp4", size=number + 1)
+
+    found = await entries(plex_library)
+
+    assert len(found) == 2300
+    assert found[0].files[0].path == "/media/0.mp4"
+    assert found[0].files[0].size == 1
+    listings = [path for _, path in plex.requests if "/all?" in path]
+    assert len(listings) == 3
+
+
+async def test_news_is_asked_for_by_time(plex, plex_library):
+    plex.add("/old.mp4").updated_at = 1000
+    plex.items[1].added_at = 1000
+    plex.add("/new.mp4")
+
+    assert {one.rating_key for one in await entries(plex_library, since=2000)} == {2}
+
+
+async def test_a_file_is_found_by_name_even_with_a_comma(plex, plex_library):
+    plex.add("/media/one, two three.mp4")
+    plex.add("/media/other.mp4")
+
+    found = await plex_library.entries_named(1, "one, two three.mp4")
+
+    assert [one.rating_key for one in found] == [1]
+    assert await plex_library.entries_named(1, " , ") == []
+
+
+async def test_items_are_read_whole_and_many_at_once(plex, plex_library):
+    item = plex.add("/a.mp4", summary="S\u00e4tze \U0001f44d", userRating="8.5")
+    item.tags = {
+        name: list("abcde") for name in ("genre", "actor", "director", "collection")
+    }
+    item.locked = {"title"}
+    plex.add("/b.mp4")
+
+    items = await plex_library.items([1, 2, 3])
+
+    assert set(items) == {1, 2}
+    assert items[1].tags["genre"] == tuple("abcde")
+    assert items[1].tags["actor"] == tuple("abcde")
+    assert items[1].text["summary"] == "S\u00e4tze \U0001f44d"
+    assert items[1].text["studio"] == ""
+    assert items[1].locked == {"title"}
+    assert (items[1].section_id, items[1].thumb) == (1, "")
+    assert items[1].holds("/a.mp4")
+    assert not items[1].holds("/b.mp4")
+    assert plex.count() == 2  # the greeting and one read
+    assert plex.refreshed_on_read == 0
+    assert await plex_library.items([8, 9]) == {}
+    assert await plex_library.items([]) == {}
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+async def test_one_put_leaves_exactly_what_was_wanted(plex, plex_library, replaces):
+    plex.replaces_tags = replaces
+    shown = plex.add("/a.mp4", summary="old")
+    shown.tags["genre"] = ["Keep", "Go, now", "100%"]
+    item = (await plex_library.items([1]))[1]
+    edit = Edit(
+        text={"title": "T & <t> \u00fc", "summary": "a\nb", "userRating": "8.5"},
+        tags={"genre": TagEdit(("Keep", "New, one"), ("Go, now", "100%"))},
+        locks=frozenset({"title", "genre"}),
+    )
+
+    assert await plex_library.edit(item, edit) == 1
+
+    assert shown.text["title"] == "T & <t> \u00fc"
+    assert shown.text["summary"] == "a\nb"
+    assert shown.tags["genre"] == ["Keep", "New, one"]
+    assert shown.locked == {"title", "genre"}
+    assert plex.count("PUT") == 1
+
+
+def test_every_target_names_type_and_item():
+    edit = Edit(text={"title": "x" * 3000, "summary": "y" * 9000, "studio": "z" * 3000})
+
+    split = targets(3, 42, edit)
+
+    assert len(split) == 2
+    assert all(
+        parse_qs(urlsplit(one).query)["id"] == ["42"]
+        and parse_qs(urlsplit(one).query)["type"] == ["1"]
+        for one in split
+    )
+    assert sum(len(one) > MAX_TARGET for one in split) == 1
+    assert targets(3, 42, Edit()) == []
+
+
+async def test_a_large_edit_arrives_whole(plex, plex_library):
+    plex.add("/a.mp4")
+    item = (await plex_library.items([1]))[1]
+    summary = "\u6f22" * 1000
+
+    edit = Edit(
+        text={"title": "T", "summary": summary},
+        tags={"genre": TagEdit(tuple(f"tag number {n} of many" for n in range(90)))},
+        locks=frozenset({"summary", "genre"}),
+    )
+    assert await plex_library.edit(item, edit) == 2
+
+    assert plex.items[1].text["summary"] == summary
+    assert len(plex.items[1].tags["genre"]) == 90
+    assert plex.items[1].locked == {"summary", "genre"}
+
+
+async def test_a_rating_can_be_taken_back(plex, plex_library):
+    plex.add("/a.mp4", userRating="8")
+
+    await plex_library.clear_rating(1)
+
+    assert plex.items[1].text["userRating"] == ""
+
+
+@pytest.mark.parametrize("field", ["thumb", "art"])
+async def test_a_picture_goes_by_its_bytes(plex, plex_library, field):
+    plex.add("/a.mp4")
+
+    name = await plex_library.upload(1, field, cover(1))
+    await plex_library.upload(1, field, cover(2))
+    assert plex.items[1].picture(field) == cover(2)
+
+    assert name.endswith(hashlib.sha1(cover(1)).hexdigest())  # noqa: S324
+    assert await plex_library.select(1, field, name)
+    assert plex.items[1].picture(field) == cover(1)
+    before = plex.count("PUT")
+    assert await plex_library.select(1, field, name)
+    assert plex.count("PUT") == before
+    assert not await plex_library.select(1, field, "upload://posters/0")
+    await plex_library.drop_picture(1, field)
+    assert plex.items[1].picture(field) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, RequestRejected),
+        (405, RequestRejected),
+        (401, AccessDenied),
+        (403, AccessDenied),
+        (404, StaleCatalog),
+        (408, ServiceUnavailable),
+        (429, ServiceUnavailable),
+        (500, ServerFault),
+        (502, ServiceUnavailable),
+        (503, ServiceUnavailable),
+        (504, ServiceUnavailable),
+        (507, ServerFault),
+        (599, ServerFault),
+        (302, ServiceUnavailable),
+    ],
+)
+async def test_the_status_decides_which_error_it_is(plex, plex_library, status, error):
+    await plex_library.server()
+    plex.status = status
+
+    with pytest.raises(error) as raised:
+        await plex_library.every_section()
+
+    assert type(raised.value) is error or issubclass(type(raised.value), error)
+    assert isinstance(raised.value, ServiceUnavailable) == issubclass(
+        error, ServiceUnavailable
+    )
+    assert plex.token not in str(raised.value)
+    assert "http" not in str(raised.value).lower().replace("http ", "")
+
+
+async def test_the_message_of_a_refused_token_is_exact(plex, settings):
+    wrong = settings.plex.model_copy(update={"token": SecretStr("wrong-token")})
+    async with PlexConnection.open(wrong, "c") as connection:
+        with pytest.raises(AccessDenied) as raised:
+            await PlexLibrary(connection, ()).server()
+
+    assert str(raised.value) == (
+        "Plex refused the token: HTTP 401; set plex.token to the token of the server's owner"
+    )
+
+
+@pytest.mark.parametrize(
+    ("garbage", "reason"),
+    [
+        (b"<MediaContainer><Vid", "cut short or no XML"),
+        (b"<html><body>hi</body></html>", r"is plex\.url right"),
+        (b"", "its answer is empty"),
+        (b"<MediaContainer/>", "not a Plex server's"),
+    ],
+)
+async def test_what_cannot_be_read_is_an_outage(plex, plex_library, garbage, reason):
+    plex.garbles = garbage
+
+    with pytest.raises(ServiceUnavailable, match=reason):
+        await plex_library.server()
+
+
+async def test_nobody_there(settings):
+    nowhere = settings.plex.model_copy(update={"url": "http://127.0.0.1:9"})
+    async with PlexConnection.open(nowhere, "c") as connection:
+        with pytest.raises(ServiceUnavailable, match="no connection"):
+            await PlexLibrary(connection, ()).server()
+
+
+async def test_a_plex_that_hangs_is_given_up(plex, settings):
+    quick = settings.plex.model_copy(update={"timeout": 0.2})
+    plex.hangs = True
+    async with PlexConnection.open(quick, "c") as connection:
+        with pytest.raises(ServiceUnavailable, match="no answer in time"):
+            await PlexLibrary(connection, ()).server()
+
+
+async def test_a_connection_closed_while_idle_is_tried_again(settings):
+    """A server that closes every second connection without a word."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    answer = b"<MediaContainer machineIdentifier='m' version='1'/>"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: text/xml\r\n\r\n"
+        % len(answer)
+    )
+
+    def serve():
+        for speaks in (True, False, True):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                if speaks:
+                    connection.sendall(head + answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    here = settings.plex.model_copy(update={"url": f"http://127.0.0.1:{port}"})
+    async with PlexConnection.open(here, "c") as connection:
+        assert (await PlexLibrary(connection, ()).server()).machine == "m"
+    await asyncio.to_thread(thread.join)
+    listener.close()
+
+
+async def test_no_more_requests_at_once_than_told(plex, settings):
+    plex.latency = 0.02
+    for number in range(12):
+        plex.add(f"/{number}.mp4")
+    two = settings.plex.model_copy(update={"concurrency": 2})
+    async with PlexConnection.open(two, "c") as connection:
+        library = PlexLibrary(connection, ())
+        await library.server()
+        plex.most_in_flight = 0
+        await asyncio.gather(*(library.items([key]) for key in range(1, 13)))
+
+    assert plex.most_in_flight == 2
+
+
+async def test_a_certificate_nobody_knows_is_named(settings, plex):
+    https = settings.plex.model_copy(update={"url": plex.url.replace("http", "https")})
+    async with PlexConnection.open(https, "c") as connection:
+        with pytest.raises(ServiceUnavailable, match=r"plex\.verify_tls"):
+            await PlexLibrary(connection, ()).server()
+    lax = https.model_copy(update={"verify_tls": False})
+    async with PlexConnection.open(lax, "c") as connection:
+        with pytest.raises(ServiceUnavailable):
+            await PlexLibrary(connection, ()).server()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_plexapi_on_the_event_loop_is_caught(settings):
+    async with PlexConnection.open(settings.plex, "c") as connection:
+        with pytest.raises(blockbuster.BlockingError):
+            connection._connected()
+    gc.collect()  # the socket that the guard tore away from urllib3
