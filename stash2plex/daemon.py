@@ -12,7 +12,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,8 +43,6 @@ from stash2plex.web.auth import make_token, token_file, token_of
 from stash2plex.web.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from stash2plex.config import OutageSettings, ServerSettings, Settings
     from stash2plex.logs import Secrets
 
@@ -75,7 +73,7 @@ async def run(
     async with AsyncExitStack() as stack:
         folder = settings.server.data_dir
         await asyncio.to_thread(_make_usable, folder)
-        stack.enter_context(_held_alone(folder))
+        stack.callback(os.close, await asyncio.to_thread(_hold_alone, folder))
         token = await asyncio.to_thread(_token, settings.server)
         secrets.add(token)
         database = await stack.enter_async_context(Database.open(folder / DATABASE))
@@ -195,24 +193,21 @@ def _make_usable(folder: Path) -> None:
         raise DataDirUnusable(msg) from error
 
 
-@contextmanager
-def _held_alone(folder: Path) -> Iterator[None]:
-    """Keep a second daemon off the data directory; the kernel forgets no lock."""
+def _hold_alone(folder: Path) -> int:
+    """Keep a second daemon off the data directory until the result is closed."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-            raise AlreadyRunning(
-                f"another daemon (process {holder or 'unknown'}) uses {folder}; stop"
-                " it, or set another server.data_dir and server.port"
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
-        yield
-    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
         os.close(descriptor)
+        raise AlreadyRunning(
+            f"another daemon (process {holder or 'unknown'}) uses {folder}; stop"
+            " it, or set another server.data_dir and server.port"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+    return descriptor
 
 
 def _token(settings: ServerSettings) -> str:

@@ -97,7 +97,7 @@ def settings(stash: PretendStash, plex: PretendPlex, tmp_path: Path) -> Settings
 
 
 def make_settings(
-    stash: PretendStash, plex: PretendPlex, tmp_path: Path, **sections: Any
+    stash: PretendStash, plex: PretendPlex, tmp_path: Path, /, **sections: Any
 ) -> Settings:
     """Build settings for the pretend servers; *sections* override by table."""
     tables: dict[str, dict[str, Any]] = {

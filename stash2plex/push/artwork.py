@@ -16,12 +16,18 @@ from stash2plex.movie import Field, Movie
 from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped
 from stash2plex.push.changes import PICTURE_NAMES, locked_by_human
 from stash2plex.push.ledger import Entry, WrittenPicture
+from stash2plex.stash.client import parsed_time
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
     from stash2plex.plex.item import Item
     from stash2plex.scene import Scene
     from stash2plex.stash.client import PictureAnswer, StashClient
+
+
+# How old a scene's last change must have been to be the last, seconds; a little more
+# than Stash's resolution and the clocks of one household differ by.
+_SETTLING = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,12 +103,19 @@ class Artwork:
         scene: Scene,
         entry: Entry | None,
     ) -> bool:
-        """Whether nothing can have changed; a new cover changes the scene's time."""
+        """Whether nothing can have changed; a new cover changes the scene's time.
+
+        That time is in whole seconds: one that was young when we looked may stand for
+        a later change too.
+        """
+        changed = parsed_time(scene.updated_at)
         return (
             before is not None
             and entry is not None
+            and changed is not None
             and entry.scene_id == scene.id
-            and entry.scene_updated_at == scene.updated_at != ""
+            and entry.scene_updated_at == scene.updated_at
+            and entry.delivered_at - changed.timestamp() > _SETTLING
             and (not before.hash or before.hash.endswith(f":{self._shapes[of]}"))
         )
 

@@ -46,6 +46,7 @@ class Entry:
     tags: Mapping[str, WrittenTags] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
     pictures: Mapping[str, WrittenPicture] = field(default_factory=dict)
+    delivered_at: float = 0.0  # unix seconds; set by the ledger
 
 
 class Ledger:
@@ -87,6 +88,7 @@ class Ledger:
                     name: WrittenPicture(**picture)
                     for name, picture in json.loads(row["pictures"]).items()
                 },
+                delivered_at=row["delivered_at"],
             )
         return found
 

@@ -422,7 +422,6 @@ class PretendPlex:
 
     def _may_write(self, item: PretendItem) -> None:
         if status := self.status_of.get(item.rating_key):
-            self.refused[status] += 1
             raise _HTTP_ERRORS[status]
 
     def _written(self, item: PretendItem) -> None:
