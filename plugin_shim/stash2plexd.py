@@ -244,9 +244,9 @@ def request(address, method, target, headers, body, deadline, verify):
     lines.append("Host: %s:%d" % (shown, port))
     lines.extend("%s: %s" % pair for pair in headers.items())
     lines.append("Content-Length: %d" % len(body))
-    head = "\r\n".join(lines)
-    if "\n" in head.replace("\r\n", "") or not head.isascii():
+    if not all(line.isascii() and line.isprintable() for line in lines):
         raise Failure("the settings hold characters that no HTTP header may have")
+    head = "\r\n".join(lines)
     connection = socket.create_connection((host, port), timeout=deadline.left())
     try:
         if scheme == "https":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from stash2plex.cli import main
+from stash2plex.cli import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 from rich.console import Console
@@ -27,14 +27,31 @@ from stash2plex.doctor import Finding, examine
 from stash2plex.errors import ConfigError, DaemonUnreachable, Stash2PlexError
 from stash2plex.logs import Secrets, configure
 from stash2plex.paths import Mapped, PathMap
+from stash2plex.plex.connection import POOL_NAME
 from stash2plex.web.auth import token_of
 
 _WELL, _FAILED, _MISUSED = 0, 1, 2
 _NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _DEMO_PORT = 9898
+# How long a thread may take to notice that it is not needed any more, seconds.
+_PATIENCE = 0.2
 
 Command = Callable[[argparse.Namespace], int]
+
+
+def console() -> NoReturn:
+    """Run one command as a process of its own, and end it."""
+    status = main()
+    for thread in threading.enumerate():
+        if thread.name.startswith(POOL_NAME):
+            thread.join(_PATIENCE)
+            if thread.is_alive():
+                # A request to Plex hangs; Python would wait for it to the end.
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +86,6 @@ def run(options: argparse.Namespace) -> int:
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         raise error from None
-    _leave_hung_threads()
     return _WELL
 
 
@@ -95,14 +111,13 @@ def check(options: argparse.Namespace) -> int:
     findings = asyncio.run(_examined(settings, secrets, silent=options.json))
     if options.json:
         print(json.dumps([one.as_json() for one in findings], ensure_ascii=False))
-    _leave_hung_threads()
     return _FAILED if any(one.level == "fail" for one in findings) else _WELL
 
 
 def status(options: argparse.Namespace) -> int:
     """Ask the running daemon how it is."""
     settings = _settings(options)
-    document = asyncio.run(_ask_daemon(settings.server, "GET", "/api/v1/status"))
+    document = _ask_daemon(settings.server, "GET", "/api/v1/status")
     if options.json:
         print(json.dumps(document, ensure_ascii=False))
         return _WELL
@@ -182,7 +197,7 @@ async def _examined(
     return findings
 
 
-async def _ask_daemon(settings: ServerSettings, method: str, path: str) -> Any:
+def _ask_daemon(settings: ServerSettings, method: str, path: str) -> Any:
     """Ask the running daemon; raises `DaemonUnreachable` with a remedy."""
     host = _NO_HOSTS.get(settings.host, settings.host)
     url = f"http://{host}:{settings.port}"
@@ -192,6 +207,10 @@ async def _ask_daemon(settings: ServerSettings, method: str, path: str) -> Any:
             f"no token in {settings.data_dir}: the daemon has not run with this"
             " configuration yet; start it with 'stash2plex run'"
         )
+    return asyncio.run(_request(url, token, method, path))
+
+
+async def _request(url: str, token: str, method: str, path: str) -> Any:
     headers = {"Authorization": f"Bearer {token}"}
     try:
         async with (
@@ -248,15 +267,6 @@ def _console() -> Console:
 def _complain(message: str) -> None:
     for line in message.splitlines():
         print(f"stash2plex: {line}", file=sys.stderr)
-
-
-def _leave_hung_threads() -> None:
-    """End now if a request to Plex still hangs: Python would wait for its thread."""
-    hung = [one for one in threading.enumerate() if one.name.startswith("plex")]
-    if any(one.is_alive() for one in hung):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_WELL)
 
 
 def _parser() -> argparse.ArgumentParser:

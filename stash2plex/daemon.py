@@ -150,13 +150,17 @@ async def run(
             ready=lambda: not stopping.is_set(),
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        for service in (worker, catalog, plex_probe, stash_probe):
-            name = type(service).__name__.lower()
-            tasks.create_task(service.run(), name=name)
-            stack.callback(service.stop)
-        for breaker in (stash_breaker, plex_breaker):
-            watching = tasks.create_task(_on_closing(breaker, wake_held))
-            stack.callback(watching.cancel)
+        tasks.create_task(worker.run(), name="worker")
+        stack.callback(worker.stop)
+        # What only reads is not waited for: a server may hang.
+        for running in (
+            catalog.run(),
+            plex_probe.run(),
+            stash_probe.run(),
+            _on_closing(stash_breaker, wake_held),
+            _on_closing(plex_breaker, wake_held),
+        ):
+            stack.callback(tasks.create_task(running).cancel)
         await stack.enter_async_context(
             _serving(create_app(parts), settings.server.host, settings.server.port)
         )

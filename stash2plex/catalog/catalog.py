@@ -73,7 +73,6 @@ class Catalog:
         self._matcher = Matcher(self.store, match, self._paths)
         self._requested = asyncio.Event()
         self._requested.set()
-        self._stopping = False
         self._seen = 0
         self._asked_for_news = float("-inf")
         self._asking = asyncio.Lock()
@@ -99,18 +98,11 @@ class Catalog:
         """Ask for both libraries to be listed anew."""
         self._requested.set()
 
-    def stop(self) -> None:
-        """Return from `run`; a listing under way is given up."""
-        self._stopping = True
-        self._requested.set()
-
     async def run(self) -> None:
-        """List both libraries whenever asked to, again until it succeeds."""
+        """List both libraries whenever asked to, until cancelled."""
         wait = _FIRST_WAIT
         while True:
             await self._requested.wait()
-            if self._stopping:
-                return
             self._requested.clear()
             try:
                 await self.refresh()
@@ -279,7 +271,7 @@ class Catalog:
         await self._database.set_fact(_PLEX_COMPLETE, "1" if complete else "")
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait, or until `stop` or `request`."""
+        """Wait, or until `request`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._requested.wait()

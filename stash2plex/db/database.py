@@ -147,7 +147,7 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
         )
     if 0 < version < len(MIGRATIONS):
         copy = path.with_suffix(f".v{version}.bak")
-        await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
         await asyncio.to_thread(shutil.copyfile, path, copy)
         log.info("database_copied", copy=str(copy))
     for number, script in enumerate(MIGRATIONS[version:], version + 1):

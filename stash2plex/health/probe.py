@@ -35,7 +35,6 @@ class Probe:
         self._ask = ask
         self._breaker = breaker
         self._settings = settings
-        self._stopping = asyncio.Event()
         self._answered: bool | None = None
         self.version: str | None = None
         self.latency_ms: float | None = None
@@ -52,18 +51,14 @@ class Probe:
             return "unknown"
         return "up" if self._answered else "down"
 
-    def stop(self) -> None:
-        """Return from `run`."""
-        self._stopping.set()
-
     async def run(self) -> None:
-        """Probe until `stop`."""
+        """Probe until cancelled."""
         delay = 0.0
-        while not self._stopping.is_set():
+        while True:
             before = self._breaker.state
             if await self._changed_within(delay):
                 delay = self._after_change(before, delay)
-            elif not self._stopping.is_set():
+            else:
                 healthy = await self.check()
                 at_ease = healthy and self._breaker.state is not State.OPEN
                 delay = _AT_EASE if at_ease else self._longer(delay)
@@ -98,17 +93,11 @@ class Probe:
         return min(max(longer, self._settings.probe_min), self._settings.probe_max)
 
     async def _changed_within(self, delay: float) -> bool:
-        """Wait for *delay*, `stop`, or a change of the breaker; whether it changed."""
-        waits = [
-            asyncio.ensure_future(self._stopping.wait()),
-            asyncio.ensure_future(self._breaker.changed()),
-        ]
+        """Wait for *delay*, or a change of the breaker; whether it changed."""
+        changed = self._breaker.changed()
         try:
-            done, _ = await asyncio.wait(
-                waits, timeout=delay, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-        return waits[1] in done
+            async with asyncio.timeout(delay):
+                await changed
+        except TimeoutError:
+            return False
+        return True

@@ -37,6 +37,9 @@ T = TypeVar("T")
 # Answers that say nothing about the request itself: try the same thing again later.
 _UNAVAILABLE = frozenset({408, 429, 502, 503, 504})
 _DENIED = frozenset({401, 403})
+# How the threads that ask Plex are called.
+POOL_NAME = "plex"
+
 _NOT_FOUND = 404
 _STARTING = 503
 _FAULT = 500
@@ -83,9 +86,9 @@ class PlexConnection:
         same for the life of an installation.
         """
         size = settings.concurrency
-        pool = ThreadPoolExecutor(size, thread_name_prefix="plex")
+        pool = ThreadPoolExecutor(size, thread_name_prefix=POOL_NAME)
         # So that a probe is never stuck behind requests that hang.
-        probing = ThreadPoolExecutor(1, thread_name_prefix="plex-probe")
+        probing = ThreadPoolExecutor(1, thread_name_prefix=POOL_NAME)
         session = _session(settings, client_identifier, size + 1)
         try:
             yield cls(settings, pool, probing, session)

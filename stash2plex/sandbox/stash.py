@@ -89,6 +89,7 @@ class PretendStash:
         self.latency = 0.0
 
         # What was asked of it.
+        self.asked = 0
         self.operations: Counter[str] = Counter()
         self.picture_requests = 0
         self.picture_bytes = 0
@@ -227,6 +228,7 @@ class PretendStash:
     async def _guard(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
+        self.asked += 1
         try:
             return await self._answer(request, handler)
         finally:

@@ -20,9 +20,12 @@ from stash2plex.scene import SceneEntry, SceneFile
 RULE = PathRule(name="r", stash="^/data/(?P<x>.+)$", plex="^/media/(?P<x>.+)$")
 
 
-def make(database, stash_client, plex_library, rules=(RULE,), **match):
+def make(
+    database, stash_client, plex_library, rules=(RULE,), on_complete=None, **match
+):
     async def complete():
-        return None
+        if on_complete:
+            on_complete.set()
 
     return Catalog(
         database,
@@ -291,16 +294,21 @@ async def test_changed_rules_re_key_without_reading(
     assert rows[0]["n"] == 1200
 
 
-async def test_the_service_tries_until_it_succeeds(catalog, stash, plex):
+async def test_the_service_tries_until_it_succeeds(
+    database, stash_client, plex_library, stash, plex
+):
+    completed = asyncio.Event()
+    catalog = make(database, stash_client, plex_library, on_complete=completed)
     stash.add("/data/a.mp4")
     stash.status = 503
     task = asyncio.create_task(catalog.run())
-    await stash.facts.until(lambda: catalog.error)
-    assert "Stash is unavailable" in catalog.error
+    await plex.facts.until(plex.count)
+    await stash.facts.until(lambda: stash.asked)
+    assert not completed.is_set()
+
     stash.status = None
-    catalog.request()
-    await stash.facts.until(lambda: stash.operations["Stash2PlexEntries"] >= 1)
-    catalog.stop()
-    await task
+    await asyncio.wait_for(completed.wait(), 10)
+    task.cancel()
+    await asyncio.wait([task])
 
     assert (await catalog.store.counts())[0] == 1

@@ -41,8 +41,8 @@ async def probe(server, breaker):
     probe = Probe(server.ask, breaker, OutageSettings(probe_min=0.01, probe_max=0.05))
     task = asyncio.create_task(probe.run())
     yield probe
-    probe.stop()
-    await task
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_healthy_server_is_asked_at_the_start(probe, server):

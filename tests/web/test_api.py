@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import stat
 
@@ -136,7 +137,7 @@ async def test_hooks_over_http(daemon):
     ],
 )
 async def test_bad_bodies_are_refused_as_json(daemon, body, status, code):
-    found, document = await ask(daemon, "POST", "/api/v1/hooks", data=body)
+    found, document = await ask(daemon, "POST", "/api/v1/hooks", data=io.BytesIO(body))
 
     assert (found, document["code"]) == (status, code)
     assert (await daemon.status())["queue"]["queued"] == 0

@@ -1,0 +1,132 @@
+"""The SQLite file: migrations, refusals, transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from stash2plex.db import database as module
+from stash2plex.db.database import MIGRATIONS, Database
+from stash2plex.errors import DatabaseTooNew, DataDirUnusable, StoreUnavailable
+
+
+async def test_a_new_file_has_the_newest_schema(tmp_path):
+    async with Database.open(tmp_path / "x.db") as database:
+        (row,) = await database.fetch("PRAGMA user_version")
+        tables = await database.fetch(
+            "SELECT sql FROM sqlite_master WHERE type = 'table'"
+        )
+        (mode,) = await database.fetch("PRAGMA journal_mode")
+
+    assert row[0] == len(MIGRATIONS)
+    assert mode[0] == "wal"
+    assert all("STRICT" in table["sql"] for table in tables)
+
+
+async def test_a_newer_file_is_refused(tmp_path):
+    path = tmp_path / "x.db"
+    async with Database.open(path) as database:
+        await database.write(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+
+    with pytest.raises(DatabaseTooNew, match="install the newer release again"):
+        async with Database.open(path):
+            pass
+
+
+async def test_an_older_file_is_migrated_and_copied_before(tmp_path, monkeypatch):
+    path = tmp_path / "x.db"
+    async with Database.open(path) as database:
+        await database.set_fact("kept", "yes")
+    monkeypatch.setattr(
+        module, "MIGRATIONS", [*MIGRATIONS, "CREATE TABLE more (x INTEGER) STRICT;"]
+    )
+
+    async with Database.open(path) as database:
+        assert await database.fact("kept") == "yes"
+        assert await database.fetch("SELECT * FROM more") == []
+
+    with sqlite3.connect(tmp_path / f"x.v{len(MIGRATIONS)}.bak") as copy:
+        assert copy.execute("SELECT value FROM fact").fetchall() == [("yes",)]
+    copy.close()
+
+
+async def test_a_failed_migration_changes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "x.db"
+    async with Database.open(path):
+        pass
+    monkeypatch.setattr(
+        module,
+        "MIGRATIONS",
+        [*MIGRATIONS, "CREATE TABLE more (x INTEGER) STRICT; nonsense;"],
+    )
+
+    with pytest.raises(DataDirUnusable, match="nonsense"):
+        async with Database.open(path):
+            pass
+
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+    assert not connection.execute(
+        "SELECT * FROM sqlite_master WHERE name = 'more'"
+    ).fetchall()
+    connection.close()
+
+
+async def test_a_file_that_is_no_database(tmp_path):
+    path = tmp_path / "x.db"
+    path.write_text("this is text, and long enough to be looked at" * 10)
+
+    with pytest.raises(DataDirUnusable, match="move it away to start anew"):
+        async with Database.open(path):
+            pass
+
+
+async def test_a_transaction_is_all_or_nothing(database):
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as transaction:
+            await transaction.run("INSERT INTO fact VALUES ('a', 'b')")
+            raise ZeroDivisionError
+    assert await database.fact("a") is None
+
+    await database.set_fact("a", "c")
+    assert await database.fact("a") == "c"
+
+
+async def test_a_cancelled_transaction_leaves_nothing_open(database):
+    entered = asyncio.Event()
+
+    async def linger():
+        async with database.transaction() as transaction:
+            await transaction.run("INSERT INTO fact VALUES ('a', 'b')")
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(linger())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await database.fact("a") is None
+    await database.set_fact("a", "c")
+
+
+async def test_writers_take_turns(database):
+    async def add(number):
+        async with database.transaction() as transaction:
+            await transaction.run("INSERT INTO fact VALUES (?, '')", str(number))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(add(number) for number in range(20)))
+
+    (row,) = await database.fetch("SELECT count(*) AS n FROM fact")
+    assert row["n"] == 20
+
+
+async def test_a_store_that_cannot_be_written_says_so(database):
+    await database._writer.execute("PRAGMA query_only = ON")
+
+    with pytest.raises(StoreUnavailable, match="cannot be written"):
+        await database.set_fact("a", "b")

@@ -1,0 +1,199 @@
+"""The daemon as a process: signals, kills, and what is left afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.conftest import free_port
+from tests.end_to_end.test_delivery import sample
+
+TOKEN = {"Authorization": "Bearer process-token"}
+
+
+class Process:
+    def __init__(self, process, url, log):
+        self.process = process
+        self.url = url
+        self.log = log
+
+    async def ready(self):
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            while True:
+                assert self.process.returncode is None, self.log.read_text()
+                try:
+                    async with session.get(f"{self.url}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.02)
+
+    async def idle(self):
+        async with asyncio.timeout(30), aiohttp.ClientSession(headers=TOKEN) as session:
+            while True:
+                async with session.get(f"{self.url}/api/v1/status") as answer:
+                    status = await answer.json()
+                    if not any(
+                        status["queue"][one] for one in ("queued", "waiting", "running")
+                    ):
+                        return status
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def config(stash, plex, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[server]\nhost = "127.0.0.1"\nport = {free_port()}\ntoken = "process-token"\n'
+        f'[stash]\nurl = "{stash.url}"\n[plex]\nurl = "{plex.url}"\ntoken = "{plex.token}"\n'
+        "[sync.fields]\nposter = false\nbackground = false\n"
+    )
+    return file
+
+
+@asynccontextmanager
+async def started(config) -> AsyncIterator[Process]:
+    log = config.parent / "log"
+    port = config.read_text().partition("port = ")[2].partition("\n")[0]
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "stash2plex",
+            "--config",
+            str(config),
+            "run",
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield Process(process, f"http://127.0.0.1:{port}", log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_killed_daemon_loses_no_hook(config, stash, plex):
+    """Killed again and again while 200 hooks come in; every 202 is kept."""
+    for number in range(1, 201):
+        sample(stash, plex, number)
+    plex.latency = 0.01
+    accepted: set[int] = set()
+    waiting = list(range(1, 201))
+    kills = 0
+    while waiting:
+        async with started(config) as daemon:
+            await daemon.ready()
+            async with aiohttp.ClientSession(headers=TOKEN) as session:
+                for number in waiting[:50]:
+                    body = {
+                        "type": "Scene.Update.Post",
+                        "id": number,
+                        "fields": ["title"],
+                    }
+                    try:
+                        async with session.post(
+                            f"{daemon.url}/api/v1/hooks", json=body
+                        ) as answer:
+                            assert answer.status == 202
+                            accepted.add(number)
+                    except aiohttp.ClientError:
+                        break
+                    if number % 50 == 37:
+                        os.kill(daemon.process.pid, signal.SIGKILL)
+            if daemon.process.returncode is None:
+                daemon.process.kill()
+            await daemon.process.wait()
+            kills += 1
+            waiting = [number for number in waiting if number not in accepted]
+    async with started(config) as daemon:
+        await daemon.ready()
+        status = await daemon.idle()
+        daemon.process.terminate()
+        assert await daemon.process.wait() == 0
+
+    assert accepted == set(range(1, 201))
+    assert kills >= 4
+    assert status["queue"]["dead"] == 0
+    assert all(item.text["title"] == f"Title {key}" for key, item in plex.items.items())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_well(config, stash, plex, number):
+    sample(stash, plex)
+    async with started(config) as daemon:
+        await daemon.ready()
+        daemon.process.send_signal(number)
+        assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+        events = [
+            json.loads(line)["event"] for line in daemon.log.read_text().splitlines()
+        ]
+
+    assert "daemon_started" in events
+    assert "daemon_stopping" in events
+    assert "process-token" not in daemon.log.read_text()
+
+
+async def test_it_ends_within_ten_seconds_while_plex_hangs(config, stash, plex):
+    sample(stash, plex)
+    plex.hangs = True
+    async with started(config) as daemon:
+        await daemon.ready()
+        async with aiohttp.ClientSession(headers=TOKEN) as session:
+            body = {"type": "Scene.Update.Post", "id": 1, "fields": ["title"]}
+            async with session.post(f"{daemon.url}/api/v1/hooks", json=body) as answer:
+                assert answer.status == 202
+        await plex.facts.until(lambda: plex.in_flight)
+        daemon.process.terminate()
+        assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+    plex.hangs = False
+    async with started(config) as daemon:
+        await daemon.ready()
+        await daemon.idle()
+
+    assert plex.items[1].text["title"] == "Title 1"
+
+
+async def test_a_second_daemon_is_refused_in_one_line(config):
+    async with started(config) as daemon:
+        await daemon.ready()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "stash2plex",
+            "--config",
+            str(config),
+            "run",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, err = await process.communicate()
+
+    assert process.returncode == 1
+    assert err.decode().count("\n") == 1
+    assert f"another daemon (process {daemon.process.pid})" in err.decode()
+    assert "[already_running]" in err.decode()
+
+
+async def test_a_data_directory_that_cannot_be_used(config):
+    file = config.parent / "file"
+    file.write_text("")
+    for folder, reason in ((file, "File exists"), (file / "sub", "Not a directory")):
+        text = config.read_text().replace(
+            "[server]", f'[server]\ndata_dir = "{folder}"'
+        )
+        other = config.parent / "other.toml"
+        other.write_text(text)
+        async with started(other) as daemon:
+            assert await daemon.process.wait() == 1
+            assert reason in daemon.log.read_text()
+            assert "set server.data_dir [data_dir_unusable]" in daemon.log.read_text()

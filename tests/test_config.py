@@ -1,0 +1,239 @@
+"""Loading, overriding, refusing: every message names file, key, value and remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from stash2plex.config import Settings
+from stash2plex.config_file import load
+from stash2plex.errors import ConfigError
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "config.toml"
+
+
+def refusal(file, text, environment=None):
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(file, environment or {})
+    return str(raised.value)
+
+
+def test_defaults_are_the_contracts(file):
+    file.write_text("")
+    settings = load(file, {})
+
+    assert (settings.server.host, settings.server.port) == ("0.0.0.0", 9898)
+    assert settings.stash.url == "http://127.0.0.1:9999"
+    assert (settings.stash.timeout, settings.stash.page_size) == (10, 500)
+    assert settings.plex.url == "http://127.0.0.1:32400"
+    assert (settings.plex.timeout, settings.plex.concurrency, settings.plex.pace) == (
+        30,
+        4,
+        0,
+    )
+    assert settings.plex.libraries == ()
+    assert (settings.match.strict, settings.match.fallback) == (True, "basename")
+    assert settings.match.not_found == "retry"
+    assert (settings.sync.mode, settings.sync.lock, settings.sync.max_tags) == (
+        "mirror",
+        True,
+        100,
+    )
+    assert all(settings.sync.fields.model_dump().values())
+    queue = settings.queue
+    assert (queue.max_attempts, queue.retry_base, queue.retry_cap) == (5, 5, 80)
+    assert (queue.not_found_attempts, queue.not_found_base, queue.not_found_cap) == (
+        12,
+        30,
+        600,
+    )
+    assert (settings.outage.failure_threshold, settings.outage.open_seconds) == (5, 60)
+    assert (settings.outage.probe_min, settings.outage.probe_max) == (5, 60)
+    assert (settings.provider.poster, settings.provider.content_rating) == (
+        "crop",
+        "XXX",
+    )
+    assert settings.log.level == "info"
+
+
+def test_the_environment_beats_a_file_beats_the_file(file, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("from-secret-file\n")
+    file.write_text('[plex]\ntoken = "from-file"\nlibraries = ["A"]\n')
+    variables = {
+        "STASH2PLEX_PLEX__TOKEN": "from-environment",
+        "STASH2PLEX_PLEX__TOKEN_FILE": str(secret),
+        "STASH2PLEX_PLEX__LIBRARIES": '["B", "C"]',
+        "STASH2PLEX_SYNC__FIELDS__POSTER": "false",
+        "STASH2PLEX_QUEUE__MAX_ATTEMPTS": "9",
+        "STASH2PLEX_CONFIG": "ignored here",
+        "UNRELATED": "x",
+    }
+
+    both = load(file, variables)
+    del variables["STASH2PLEX_PLEX__TOKEN"]
+    from_secret = load(file, variables)
+
+    assert both.plex.token.get_secret_value() == "from-environment"
+    assert both.plex.libraries == ("B", "C")
+    assert both.sync.fields.poster is False
+    assert both.queue.max_attempts == 9
+    assert from_secret.plex.token.get_secret_value() == "from-secret-file"
+    assert load(file, {}).plex.token.get_secret_value() == "from-file"
+    assert list(from_secret.secrets()) == ["from-secret-file"]
+
+
+def test_path_rules_come_from_either(file):
+    rule = '{"name": "r", "stash": "^/a/(?P<x>.+)$", "plex": "^/b/(?P<x>.+)$"}'
+    file.write_text(
+        "[[path_rules]]\nname = 'r'\nstash = '^/a/(?P<x>.+)$'\nplex = '^/b/(?P<x>.+)$'\n"
+    )
+
+    assert (
+        load(file, {}).path_rules
+        == load(file, {"STASH2PLEX_PATH_RULES": f"[{rule}]"}).path_rules
+    )
+
+
+def test_relative_paths_start_at_the_file(file, tmp_path):
+    file.write_text('[server]\ndata_dir = "state"\n')
+    assert load(file, {}).server.data_dir == tmp_path / "state"
+    file.write_text('[server]\ndata_dir = "/var/lib/x"\n')
+    assert str(load(file, {}).server.data_dir) == "/var/lib/x"
+
+
+def test_a_missing_default_file_is_fine_a_named_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}).server.port == 9898
+    with pytest.raises(
+        ConfigError, match=r"no\.toml: no such file.*config\.example\.toml"
+    ):
+        load(tmp_path / "no.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[plex]\nlibary = "x"', "plex.libary: unknown key; known here: url, token"),
+        ("[plx]\nx = 1", "plx: unknown key; known here: server, stash, plex"),
+        (
+            "[sync.fields]\nposterr = true",
+            "sync.fields.posterr: unknown key; known here: title",
+        ),
+        (
+            "[queue]\nmax_attempts = 'many'",
+            "queue.max_attempts = 'many': input should be a valid integer",
+        ),
+        (
+            "[queue]\nmax_attempts = 0",
+            "queue.max_attempts = 0: input should be greater than",
+        ),
+        ("[sync]\nmax_tags = 501", "sync.max_tags = 501: input should be less than"),
+        (
+            "[sync]\nmode = 'mirrored'",
+            "sync.mode = 'mirrored': input should be 'mirror', 'fill' or",
+        ),
+        (
+            "[plex]\nurl = 'plex:32400'",
+            "plex.url = 'plex:32400': must be a URL such as",
+        ),
+        ("[plex]\nurl = 'http://u:p@plex'", "must be a plain URL"),
+        ("[plex]\nurl = 'http://plex:x'", "plex.url"),
+        ("[plex]\ntimeout = -1", "plex.timeout = -1"),
+        ("[plex]\ntimeout = nan", "plex.timeout = nan"),
+        ("[server]\nport = 70000", "server.port = 70000"),
+        ("[plex\n", "is not valid TOML: Expected ']'"),
+        ("sync = 3", "sync = 3"),
+        (
+            "[[path_rules]]\nname = 'a'\nstash = '('\nplex = 'x'",
+            "path rule 'a': stash is not a regular",
+        ),
+        (
+            "[[path_rules]]\nname = 'a'\nstash = '/a'",
+            "path_rules.0.plex: field required",
+        ),
+        (
+            "[[path_rules]]\nname = 'a'\nstash = '/a'\nplx = 'x'",
+            "path_rules.0.plx: unknown key",
+        ),
+        ("[queue]\nretry_cap = '" + "9" * 200 + "x'", "..."),
+    ],
+)
+def test_what_is_wrong_is_named(file, text, expected):
+    message = refusal(file, text)
+
+    assert message.startswith(str(file))
+    assert expected in message
+
+
+def test_every_problem_is_told_at_once(file):
+    assert (
+        len(refusal(file, "[queue]\nmax_attempts = 0\nretry_base = 0\n").splitlines())
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        (
+            "STASH2PLEX_PLEX__TOKN",
+            "secret-value",
+            "STASH2PLEX_PLEX__TOKN: plex.tokn: unknown key",
+        ),
+        ("STASH2PLEX_NOPE__X", "x", "there is no section 'nope'"),
+        ("STASH2PLEX_PLEX", "x", "name a key too, as in STASH2PLEX_PLEX__KEY"),
+        ("STASH2PLEX_PLEX__LIBRARIES", "Movies", "must be JSON"),
+        (
+            "STASH2PLEX_PLEX__TOKEN_FILE",
+            "/no/such/file",
+            "STASH2PLEX_PLEX__TOKEN_FILE=/no/such/file",
+        ),
+        (
+            "STASH2PLEX_QUEUE__RETRY_BASE",
+            "x",
+            "STASH2PLEX_QUEUE__RETRY_BASE: queue.retry_base = 'x'",
+        ),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(file, name, value, expected):
+    message = refusal(file, "", {name: value})
+
+    assert expected in message
+    assert "secret-value" not in message
+
+
+def test_a_wrong_secret_file_names_its_variable(file, tmp_path):
+    (tmp_path / "n").write_text("three")
+
+    assert "STASH2PLEX_SERVER__PORT_FILE: server.port = 'three'" in refusal(
+        file, "", {"STASH2PLEX_SERVER__PORT_FILE": str(tmp_path / "n")}
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["[plex]\ntoken", "[stash]\napi_key", "[server]\ntoken"]
+)
+def test_a_secret_is_never_quoted(file, key):
+    message = refusal(file, f'{key} = "line\\nbreak-secret"')
+
+    assert "must be printable ASCII" in message
+    assert "break-secret" not in message
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path, {})
+    (tmp_path / "latin").write_bytes(b"[plex]\ntoken = '\xe4'")
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load(tmp_path / "latin", {})
+
+
+def test_settings_cannot_change_under_our_feet():
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError):
+        Settings().sync.mode = "fill"

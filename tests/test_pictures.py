@@ -1,0 +1,80 @@
+"""Poster shapes."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from stash2plex.pictures import NotAPicture, picture_hash, shaped
+
+
+def picture(width: int, height: int, kind: str = "JPEG") -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(written, kind)
+    return written.getvalue()
+
+
+def size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as opened:
+        return opened.size
+
+
+@pytest.mark.parametrize("shape", ["crop", "blur", "letterbox"])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(1920, 1080), (320, 180), (1000, 1500), (100, 1000), (1, 1), (3, 2)],
+)
+def test_a_poster_is_two_by_three(shape, width, height):
+    poster_width, poster_height = size(shaped(picture(width, height), shape))
+
+    assert poster_height <= 1500
+    assert abs(poster_width - poster_height * 2 / 3) <= 1
+
+
+def test_crop_takes_the_middle():
+    wide = Image.new("RGB", (300, 100), (0, 0, 255))
+    wide.paste((255, 0, 0), (117, 0, 183, 100))
+    written = io.BytesIO()
+    wide.save(written, "PNG")
+
+    with Image.open(io.BytesIO(shaped(written.getvalue(), "crop"))) as poster:
+        red, _, blue = poster.convert("RGB").getpixel((poster.width // 2, 50))
+    assert red > 200
+    assert blue < 60
+
+
+def test_letterbox_shows_everything_between_bars():
+    with Image.open(io.BytesIO(shaped(picture(320, 180), "letterbox"))) as poster:
+        assert max(poster.convert("RGB").getpixel((160, 5))) < 20
+        assert poster.convert("RGB").getpixel((160, poster.height // 2))[0] > 150
+
+
+def test_original_is_left_alone():
+    data = picture(320, 180, "PNG")
+
+    assert shaped(data, "original") is data
+
+
+@pytest.mark.parametrize("shape", ["crop", "original"])
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8\xffbroken", b"<svg/>"])
+def test_what_is_no_picture_is_refused(shape, data):
+    with pytest.raises(NotAPicture):
+        shaped(data, shape)
+
+
+def test_a_picture_of_too_many_pixels_is_refused():
+    huge = io.BytesIO()
+    Image.new("1", (20_000, 6_000)).save(huge, "PNG")
+
+    with pytest.raises(NotAPicture):
+        shaped(huge.getvalue(), "crop")
+
+
+def test_the_hash_is_of_the_source_and_the_shape():
+    data = picture(4, 4)
+
+    assert picture_hash(data, "crop") == picture_hash(data, "crop")
+    assert picture_hash(data, "crop") != picture_hash(data, "blur")
+    assert picture_hash(data, "crop").endswith(":crop")
