@@ -226,14 +226,13 @@ class _Rule:
         parts: list[tuple[bool, str]] = []
         for literal, field, spec, conversion in parsed:
             parts.append((True, literal))
-            if field is None:
-                continue
-            if spec or conversion or field not in names:
-                raise RuleError(
-                    f"{problem} names the group {field!r}, but the rule has "
-                    f"{_listed(names)}"
-                )
-            parts.append((False, field))
+            if field is not None:
+                if spec or conversion or field not in names:
+                    raise RuleError(
+                        f"{problem} names the group {field!r}, but the rule has "
+                        f"{_listed(names)}"
+                    )
+                parts.append((False, field))
         return parts
 
 

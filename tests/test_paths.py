@@ -272,3 +272,16 @@ def test_literals_and_groups_can_be_written(source):
     answer = PathMap([rule]).to_stash("/p/x")
 
     assert isinstance(answer, Mapped)
+
+
+def test_a_template_may_end_in_plain_text():
+    rule = PathRule(
+        name="r",
+        stash=r"^/a/(?P<x>\w+)\.(?:mp4|mkv)$",
+        stash_template="/a/{x}.mp4",
+        plex=r"^/b/(?P<x>\w+)$",
+    )
+    paths = PathMap([rule])
+
+    assert paths.to_stash("/b/one") == Mapped("/a/one.mp4", "r")
+    assert isinstance(paths.to_plex("/a/one.mkv"), Unmapped)

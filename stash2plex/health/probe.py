@@ -83,7 +83,9 @@ class Probe:
         return True
 
     def _after_change(self, before: State, delay: float) -> float:
-        if self._breaker.state is not State.OPEN:
+        if self._breaker.state is State.CLOSED:
+            return 0.0  # what was last heard of it is out of date
+        if self._breaker.state is State.HALF_OPEN:
             return _AT_EASE
         # Open again after a trial: the back-off goes on where it was.
         return self._longer(delay) if before is State.HALF_OPEN else self._longer(0)

@@ -235,13 +235,11 @@ class JobStore:
             raise
         except Exception as error:
             for _, done in pending:
-                if not done.done():
-                    done.set_exception(error)
-                    done.exception()  # whoever gave up waiting is no bug
+                done.set_exception(error)
+                done.exception()  # whoever gave up waiting is no bug
             return
         for (kind, stash_id, _), done in pending:
-            if not done.done():
-                done.set_result(outcomes[kind, stash_id])
+            done.set_result(outcomes[kind, stash_id])
 
     async def _insert(
         self, requests: Sequence[Request]

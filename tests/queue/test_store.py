@@ -221,6 +221,38 @@ async def test_a_store_that_cannot_be_written_accepts_nothing(tmp_path):
         assert await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK) is Enqueued.QUEUED
 
 
+async def test_those_who_share_a_failed_commit_all_hear_of_it(tmp_path):
+    async with Database.open(tmp_path / "x.db") as database:
+        jobs = JobStore(database)
+        await database._writer.execute("PRAGMA query_only = ON")
+        tasks = [
+            asyncio.create_task(jobs.enqueue(Kind.SCENE, number, Reason.HOOK))
+            for number in range(1, 6)
+        ]
+        await asyncio.sleep(0)
+        tasks[3].cancel()
+
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert isinstance(results[3], asyncio.CancelledError)
+    assert all(isinstance(results[index], StoreUnavailable) for index in (0, 1, 2, 4))
+
+
+async def test_one_who_leaves_a_shared_commit_gets_no_answer(jobs):
+    first = asyncio.create_task(jobs.enqueue(Kind.SCENE, 1, Reason.HOOK))
+    others = [
+        asyncio.create_task(jobs.enqueue(Kind.SCENE, number, Reason.HOOK))
+        for number in range(2, 6)
+    ]
+    await asyncio.sleep(0)
+    others[1].cancel()
+
+    assert await first is Enqueued.QUEUED
+    results = await asyncio.gather(*others, return_exceptions=True)
+
+    assert [one for one in results if one is Enqueued.QUEUED] == [Enqueued.QUEUED] * 3
+
+
 async def test_no_ids_is_no_work(jobs):
     assert await jobs.enqueue_many(Kind.SCENE, [], Reason.MANUAL) == 0
     assert await jobs.enqueue_many(Kind.SCENE, [3, 3], Reason.MANUAL) == 1

@@ -1,0 +1,239 @@
+"""What becomes of a job when its delivery ends, one way or another."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stash2plex.config import QueueSettings
+from stash2plex.errors import (
+    RequestRejected,
+    ServerFault,
+    ServiceUnavailable,
+    StoreUnavailable,
+)
+from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.queue.job import Kind, Reason
+from stash2plex.queue.outcome import Outcome, Result
+from stash2plex.queue.retry import RetryPolicy
+from stash2plex.queue.store import JobStore
+from stash2plex.queue.worker import BATCH, Worker
+
+DONE = Outcome(result=Result.WRITTEN)
+
+
+@pytest.fixture
+def jobs(database):
+    return JobStore(database)
+
+
+@pytest.fixture
+def breaker():
+    return CircuitBreaker("Plex", threshold=1, open_seconds=60)
+
+
+@asynccontextmanager
+async def working(database, jobs, breaker, deliver, **queue):
+    policy = RetryPolicy(
+        QueueSettings(**{"retry_base": 0.01, "retry_cap": 0.01} | queue)
+    )
+    worker = Worker(database, jobs, deliver, policy, (breaker,), coalesce=0.01)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await asyncio.wait_for(task, 15)
+
+
+async def test_a_batch_is_claimed_at_once(database, jobs, breaker):
+    await jobs.enqueue_many(Kind.SCENE, range(1, 121), Reason.HOOK)
+    batches: asyncio.Queue[int] = asyncio.Queue()
+
+    async def deliver(batch, settle):
+        batches.put_nowait(len(batch))
+        for job in batch:
+            await settle(job, DONE)
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        sizes = [await batches.get() for _ in range(3)]
+    assert sizes == [BATCH, BATCH, 20]
+    assert worker.results[Result.WRITTEN] == 120
+
+
+async def test_a_bug_in_a_delivery_does_not_stop_the_queue(database, jobs, breaker):
+    await jobs.enqueue_many(Kind.SCENE, [1, 2], Reason.HOOK)
+    seen: asyncio.Queue[int] = asyncio.Queue()
+
+    async def deliver(batch, settle):
+        for job in sorted(batch, key=lambda job: -job.stash_id):
+            seen.put_nowait(job.stash_id)
+            if job.stash_id == 1:
+                raise ZeroDivisionError
+            await settle(job, DONE)
+
+    async with working(database, jobs, breaker, deliver, max_attempts=2):
+        assert [await seen.get() for _ in range(3)] == [2, 1, 1]
+    counts = await jobs.counts()
+    assert (counts["dead"], counts["queued"], counts["waiting"]) == (1, 0, 0)
+
+
+async def test_a_change_at_work_is_worked_off_again(database, jobs, breaker):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    started, go = asyncio.Queue(), asyncio.Event()
+
+    async def deliver(batch, settle):
+        started.put_nowait(len(batch))
+        await go.wait()
+        await settle(batch[0], DONE)
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        await started.get()
+        await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+        worker.wake()
+        go.set()
+        await started.get()
+    assert worker.results[Result.WRITTEN] == 2
+
+
+async def test_work_that_does_not_end_is_handed_back(
+    database, jobs, breaker, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.queue.worker._GRACE", 0.05)
+    await jobs.enqueue_many(Kind.SCENE, [1, 2], Reason.HOOK)
+    started = asyncio.Event()
+
+    async def deliver(batch, settle):
+        await settle(batch[0], DONE)
+        started.set()
+        await asyncio.Event().wait()
+
+    async with working(database, jobs, breaker, deliver):
+        await started.wait()
+
+    (job,) = await jobs.claim(10)
+    assert (job.stash_id, job.attempts) == (2, 0)
+
+
+async def test_one_trial_goes_through_a_half_open_breaker(database, jobs, breaker):
+    await jobs.enqueue_many(Kind.SCENE, range(1, 11), Reason.HOOK)
+    breaker.fail(ServiceUnavailable("Plex", "x"))
+    sizes: asyncio.Queue[int] = asyncio.Queue()
+
+    async def deliver(batch, settle):
+        sizes.put_nowait(len(batch))
+        for job in batch:
+            await settle(job, DONE)
+        breaker.succeed()
+
+    async with working(database, jobs, breaker, deliver):
+        breaker.probe_succeeded()
+        assert [await sizes.get(), await sizes.get()] == [1, 9]
+    assert breaker.state is State.CLOSED
+
+
+async def test_a_buried_job_counts_as_failed(database, jobs, breaker):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    settled = asyncio.Event()
+
+    async def deliver(batch, settle):
+        await settle(
+            batch[0], Outcome(result=Result.FAILED, error=RequestRejected("no"))
+        )
+        settled.set()
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        await settled.wait()
+    assert worker.results[Result.FAILED] == 1
+    assert (await jobs.counts())["dead"] == 1
+
+
+async def test_a_full_disk_costs_nothing(database, jobs, breaker, monkeypatch):
+    """What was done to Plex is done again once the store can be written."""
+    monkeypatch.setattr("stash2plex.queue.worker._POLL", 0.05)
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    filled, freed, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def deliver(batch, settle):
+        if not freed.is_set():
+            await database._writer.execute("PRAGMA query_only = ON")
+            filled.set()
+        await settle(batch[0], DONE)
+        again.set()
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        await filled.wait()
+        with pytest.raises(StoreUnavailable):
+            await jobs.enqueue(Kind.SCENE, 2, Reason.HOOK)
+        freed.set()
+        await database._writer.execute("PRAGMA query_only = OFF")
+        await asyncio.wait_for(again.wait(), 10)
+    assert worker.results[Result.WRITTEN] == 1
+    assert await jobs.next_due() is None
+
+
+async def test_a_store_that_stays_full_does_not_keep_it_from_ending(
+    database, jobs, breaker
+):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    started = asyncio.Event()
+
+    async def deliver(batch, settle):
+        await database._writer.execute("PRAGMA query_only = ON")
+        started.set()
+        await settle(batch[0], DONE)
+
+    async with working(database, jobs, breaker, deliver):
+        await started.wait()
+
+    await database._writer.execute("PRAGMA query_only = OFF")
+    assert await jobs.take_back_running() == 1
+
+
+async def test_a_server_that_stumbles_gives_the_attempts_back(database, jobs):
+    """HTTP 500 over one item after another: the breaker opens, nobody pays."""
+    breaker = CircuitBreaker("Plex", threshold=3, open_seconds=60)
+    await jobs.enqueue_many(Kind.SCENE, [1, 2, 3], Reason.HOOK)
+    opened = asyncio.Event()
+
+    async def deliver(batch, settle):
+        for job in batch:
+            breaker.stumble(job.stash_id, job.id)
+            error = ServerFault("Plex", "HTTP 500")
+            await settle(job, Outcome(result=Result.FAILED, error=error))
+        opened.set()
+
+    async with working(database, jobs, breaker, deliver):
+        await opened.wait()
+
+    assert breaker.state is State.OPEN
+    await jobs.make_held_due()
+    assert {job.stash_id: job.attempts for job in await jobs.claim(10)} == {
+        1: 0,
+        2: 0,
+        3: 0,
+    }
+
+
+async def test_a_third_batch_waits_its_turn(database, jobs, breaker):
+    await jobs.enqueue_many(Kind.SCENE, range(1, 151), Reason.HOOK)
+    at_once, most, ended, go = 0, 0, asyncio.Queue(), asyncio.Event()
+
+    async def deliver(batch, settle):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        if most == 2:
+            go.set()
+        await go.wait()
+        for job in batch:
+            await settle(job, DONE)
+        at_once -= 1
+        ended.put_nowait(1)
+
+    async with working(database, jobs, breaker, deliver):
+        for _ in range(3):
+            await ended.get()
+    assert most == 2
