@@ -1,6 +1,7 @@
 """The catalogue's tables: a light index of both libraries, and their join.
 
-Nothing here asks a server. A file's *key* is what every spelling of one path of Plex
+Nothing here asks a server, and nothing needs to survive a power cut: it can be read
+again. A file's *key* is what every spelling of one path of Plex
 has in common; a file of Stash carries the key of the path it maps to.
 """
 
@@ -51,7 +52,7 @@ class CatalogStore:
 
     async def put_items(self, entries: Sequence[ItemEntry], seen: int) -> None:
         """Add or replace items and their files."""
-        async with self._database.transaction() as transaction:
+        async with self._database.transaction(durable=False) as transaction:
             await self._put_items(transaction, entries, seen)
 
     async def forget_items(self, rating_keys: Iterable[int]) -> None:
@@ -121,7 +122,7 @@ class CatalogStore:
 
     async def put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> None:
         """Add or replace scenes and their files."""
-        async with self._database.transaction() as transaction:
+        async with self._database.transaction(durable=False) as transaction:
             ids = json.dumps([entry.id for entry in entries])
             await transaction.run(
                 "DELETE FROM stash_file"
@@ -148,17 +149,18 @@ class CatalogStore:
                 ],
             )
 
-    async def forget_scene(self, scene_id: int) -> list[PlexFile]:
+    async def forget_scene(
+        self, transaction: Transaction, scene_id: int
+    ) -> list[PlexFile]:
         """Forget a scene; returns the files of Plex that no scene has any more."""
-        async with self._database.transaction() as transaction:
-            orphans = await transaction.run(
-                "SELECT rating_key, path, key, size FROM plex_file WHERE key IN"
-                " (SELECT key FROM stash_file WHERE scene_id = ?1)"
-                " AND key NOT IN (SELECT key FROM stash_file"
-                "  WHERE scene_id != ?1 AND key IS NOT NULL)",
-                scene_id,
-            )
-            await transaction.run("DELETE FROM stash_scene WHERE id = ?", scene_id)
+        orphans = await transaction.run(
+            "SELECT rating_key, path, key, size FROM plex_file WHERE key IN"
+            " (SELECT key FROM stash_file WHERE scene_id = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM stash_file"
+            "  WHERE key = plex_file.key AND scene_id != ?1)",
+            scene_id,
+        )
+        await transaction.run("DELETE FROM stash_scene WHERE id = ?", scene_id)
         return [PlexFile(*row) for row in orphans]
 
     async def forget_unseen_scenes(self, seen: int) -> int:
@@ -267,7 +269,7 @@ class CatalogStore:
                 if (key := key_of(row["path"])) != row["key"]
             ]
             if changed:
-                async with self._database.transaction() as transaction:
+                async with self._database.transaction(durable=False) as transaction:
                     await transaction.run_many(
                         f"UPDATE {table} SET key = ? WHERE {owner} = ? AND path = ?",
                         changed,

@@ -1,7 +1,7 @@
 """The SQLite file: opening it, migrating it, one writer at a time.
 
 A reader has a connection of its own, so that long listings do not hold up a hook's
-commit. Writes are on disk when a call returns (``synchronous = FULL``): what was
+commit. Unless told otherwise a write is on disk when the call returns: what was
 answered 202 survives a power cut.
 """
 
@@ -64,6 +64,7 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._writing = asyncio.Lock()
+        self._durable = True
 
     @classmethod
     @asynccontextmanager
@@ -92,29 +93,40 @@ class Database:
         return list(await self._reader.execute_fetchall(sql, values))
 
     async def write(self, sql: str, *values: Any) -> Rows:
-        """Run one writing statement; it is its own transaction."""
-        async with self.transaction() as transaction:
-            return await transaction.run(sql, *values)
+        """Run one writing statement; it is its own transaction, and durable."""
+        async with self._written(durable=True):
+            return list(await self._writer.execute_fetchall(sql, values))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, durable: bool = True) -> AsyncIterator[Transaction]:
         """Run several writing statements, all or none.
 
-        Raises `StoreUnavailable` when the disk is full or cannot be written.
+        What is not *durable* survives a killed process, but perhaps no power cut; fit
+        for what would only be done again. Raises `StoreUnavailable` when the disk is
+        full or cannot be written.
         """
+        async with self._written(durable=durable):
+            try:
+                await self._writer.execute("BEGIN IMMEDIATE")
+                yield Transaction(self._writer)
+                await self._writer.commit()
+            except BaseException:
+                await asyncio.shield(self._writer.rollback())
+                raise
+
+    @asynccontextmanager
+    async def _written(self, *, durable: bool) -> AsyncIterator[None]:
+        """Hold the writer; translate what SQLite says when it cannot write."""
         async with self._writing:
             try:
-                try:
-                    await self._writer.execute("BEGIN IMMEDIATE")
-                    yield Transaction(self._writer)
-                    await self._writer.commit()
-                except BaseException:
-                    await asyncio.shield(self._writer.rollback())
-                    raise
+                if durable is not self._durable:
+                    level = "FULL" if durable else "NORMAL"
+                    await self._writer.execute(f"PRAGMA synchronous = {level}")
+                    self._durable = durable
+                yield
             except sqlite3.OperationalError as error:
-                raise StoreUnavailable(
-                    f"the database cannot be written: {error}"
-                ) from error
+                msg = f"the database cannot be written: {error}"
+                raise StoreUnavailable(msg) from error
 
     async def fact(self, name: str) -> str | None:
         """Return a stored fact, or None."""

@@ -7,8 +7,9 @@ fails about one scene never touches another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 
@@ -47,6 +48,8 @@ from stash2plex.scene import Scene
 from stash2plex.stash.client import StashClient
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -108,8 +111,9 @@ class Delivery:
             tasks = await self._match(taking_part, settle)
             await self._write(tasks, settle)
         else:
-            for job in scene_jobs:
-                await self._skip(job, settle, "sync.enabled is false")
+            await _together(
+                self._skip(job, settle, "sync.enabled is false") for job in scene_jobs
+            )
         for job in jobs:
             if job.kind is not Kind.SCENE:
                 await self._expand(job, settle)
@@ -138,22 +142,24 @@ class Delivery:
         except Stash2PlexError as error:
             for job in jobs:
                 self._note_stash(job, error)
-                await settle(job, Outcome(result=Result.FAILED, error=error))
+            await _fail_all(jobs, error, settle)
             return []
         taking_part: list[tuple[Job, Scene]] = []
+        ends: list[Awaitable[None]] = []
         for job in jobs:
             scene = scenes[job.stash_id]
             if isinstance(scene, Stash2PlexError):
                 self._note_stash(job, scene)
-                await settle(job, Outcome(result=Result.FAILED, error=scene))
+                ends.append(settle(job, Outcome(result=Result.FAILED, error=scene)))
                 continue
             self._stash_breaker.succeed()
             if scene is None:
-                await self._gone(job, settle)
+                ends.append(self._gone(job, settle))
             elif reason := self._refusal(scene):
-                await self._skip(job, settle, reason)
+                ends.append(self._skip(job, settle, reason))
             else:
                 taking_part.append((job, scene))
+        await _together(ends)
         return taking_part
 
     def _refusal(self, scene: Scene) -> str | None:
@@ -166,9 +172,9 @@ class Delivery:
 
     async def _gone(self, job: Job, settle: Settle) -> None:
         """Take a scene out of the catalogue; Plex is never changed over that."""
-        orphans = await self._catalog.store.forget_scene(job.stash_id)
 
         async def record(transaction: Transaction) -> None:
+            orphans = await self._catalog.store.forget_scene(transaction, job.stash_id)
             await self._gaps.close(transaction, job.stash_id)
             for file in orphans:
                 await self._gaps.record_item(
@@ -222,20 +228,23 @@ class Delivery:
                 self._plex_breaker.fail(error)
             else:
                 self._stash_breaker.fail(error)
-            for job, _ in scenes:
-                await settle(job, Outcome(result=Result.FAILED, error=held))
+            await _fail_all([job for job, _ in scenes], held, settle)
             return []
         tasks: list[_Task] = []
+        ends: list[Awaitable[None]] = []
         for job, scene in scenes:
             answer = answers[scene.id]
             if not self._catalog.decides(answer):
                 incomplete = CatalogIncomplete("the libraries are still being read")
-                await settle(job, Outcome(result=Result.FAILED, error=incomplete))
+                ends.append(
+                    settle(job, Outcome(result=Result.FAILED, error=incomplete))
+                )
             elif isinstance(answer, ItemNotFound):
-                await self._missing(job, scene, answer, settle)
+                ends.append(self._missing(job, scene, answer, settle))
             else:
                 movie = self._movie(scene)
                 tasks.append(_Task(job, scene, movie, answer))
+        await _together(ends)
         return tasks
 
     def _movie(self, scene: Scene) -> Movie:
@@ -291,26 +300,17 @@ class Delivery:
             items = await self._read_items(keys)
             entries = await self._ledger.entries(machine, keys)
         except Stash2PlexError as error:
-            for task in tasks:
-                await settle(task.job, Outcome(result=Result.FAILED, error=error))
+            await _fail_all([task.job for task in tasks], error, settle)
             return
-        late = await asyncio.gather(
-            *(
-                self._write_scene(task, machine, items, entries, settle)
-                for task in tasks
-            ),
-            return_exceptions=True,
+        late = await _together(
+            self._write_scene(task, machine, items, entries, settle) for task in tasks
         )
-        for result in late:
-            if isinstance(result, BaseException):
-                raise result
         waiting = [task for task, waits in zip(tasks, late, strict=True) if waits]
         if waiting:
             await self._writer.verify(
                 [one for task in waiting for one in task.done if one.uploaded]
             )
-            for task in waiting:
-                await self._finish(task, settle)
+            await _together(self._finish(task, settle) for task in waiting)
 
     async def _read_items(self, keys: set[int]) -> dict[int, Item]:
         try:
@@ -387,6 +387,24 @@ class Delivery:
                 record=record,
             ),
         )
+
+
+async def _together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Await all of *work*, to the end of each, then raise the first error if any."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    done: list[T] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        done.append(result)
+    return done
+
+
+async def _fail_all(
+    jobs: Iterable[Job], error: Stash2PlexError, settle: Settle
+) -> None:
+    outcome = Outcome(result=Result.FAILED, error=error)
+    await _together(settle(job, outcome) for job in jobs)
 
 
 def _log(task: _Task, written: Written) -> None:

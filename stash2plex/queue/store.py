@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,10 +9,12 @@ from enum import StrEnum
 from typing import TypedDict
 
 from stash2plex.db.database import Database, Transaction
+from stash2plex.db.grouping import GroupCommit
 from stash2plex.queue.job import PRIORITY, Job, Kind, Reason
 from stash2plex.queue.retry import Fate, Verdict, code_of
 
-# A fresh request for a waiting job forgets its failures: something changed.
+# A fresh request for a waiting job forgets its failures: something changed. That it
+# takes away a dead letter a trigger sees to.
 _ENQUEUE = """
     INSERT INTO job (kind, stash_id, reason, priority, due_at, created_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2, ?2
@@ -24,11 +25,6 @@ _ENQUEUE = """
         due_at   = min(due_at, excluded.due_at),
         attempts = 0, lookups = 0, held = 0, requests = requests + 1
     RETURNING kind, stash_id, requests
-"""
-# What is looked at again is no dead letter any more.
-_REVIVE = """
-    DELETE FROM job WHERE state = 'dead' AND EXISTS (
-        SELECT 1 FROM json_each(?1) WHERE value ->> 0 = kind AND value ->> 1 = stash_id)
 """
 _CLAIM = """
     UPDATE job SET state = 'running' WHERE id IN (
@@ -95,20 +91,14 @@ class JobStore:
     ) -> None:
         self._database = database
         self._now = now
-        self._pending: list[tuple[Request, asyncio.Future[Enqueued]]] = []
-        self._flushing = asyncio.Lock()
+        self._enqueuing = GroupCommit(self._insert)
 
     async def enqueue(self, kind: Kind, stash_id: int, reason: Reason) -> Enqueued:
         """Add a job, or merge it into the one already waiting; durable on return.
 
         Requests that arrive while another commit is under way share the next one.
         """
-        done: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
-        self._pending.append(((kind, stash_id, reason), done))
-        async with self._flushing:
-            if not done.done():
-                await self._flush()
-        return await done
+        return await self._enqueuing.submit((kind, stash_id, reason))
 
     async def enqueue_many(
         self, kind: Kind, stash_ids: Iterable[int], reason: Reason
@@ -121,14 +111,17 @@ class JobStore:
 
     async def claim(self, limit: int) -> list[Job]:
         """Take the most urgent due jobs, at most *limit*, most urgent first."""
-        async with self._database.transaction() as transaction:
+        async with self._database.transaction(durable=False) as transaction:
             rows = await transaction.run(_CLAIM, self._now(), limit)
         jobs = [Job.from_row(row) for row in rows]
         return sorted(jobs, key=lambda job: (-PRIORITY[job.reason], job.id))
 
-    async def complete(self, transaction: Transaction, job: Job) -> None:
-        """Forget a job that is done."""
-        await transaction.run("DELETE FROM job WHERE id = ?", job.id)
+    async def complete(self, transaction: Transaction, jobs: Iterable[Job]) -> None:
+        """Forget jobs that are done."""
+        await transaction.run(
+            "DELETE FROM job WHERE id IN (SELECT value FROM json_each(?))",
+            json.dumps([job.id for job in jobs]),
+        )
 
     async def settle(
         self, transaction: Transaction, job: Job, verdict: Verdict, error: Exception
@@ -140,7 +133,7 @@ class JobStore:
         now = self._now()
         match verdict.fate:
             case Fate.ENDED:
-                await self.complete(transaction, job)
+                await self.complete(transaction, [job])
             case Fate.BURIED:
                 await transaction.run(_YIELD_TO_NEWER, job.id)
                 await transaction.run(
@@ -225,37 +218,19 @@ class JobStore:
             oldest_seconds=age,
         )
 
-    async def _flush(self) -> None:
-        pending, self._pending = self._pending, []
-        try:
-            outcomes = await self._insert([request for request, _ in pending])
-        except asyncio.CancelledError:
-            # One client's hanging up must not cost the others their answer.
-            self._pending = pending + self._pending
-            raise
-        except Exception as error:
-            for _, done in pending:
-                done.set_exception(error)
-                done.exception()  # whoever gave up waiting is no bug
-            return
-        for (kind, stash_id, _), done in pending:
-            done.set_result(outcomes[kind, stash_id])
-
-    async def _insert(
-        self, requests: Sequence[Request]
-    ) -> dict[tuple[str, int], Enqueued]:
+    async def _insert(self, requests: Sequence[Request]) -> list[Enqueued]:
         rows = json.dumps(
             [
                 [kind, stash_id, reason, PRIORITY[reason]]
                 for kind, stash_id, reason in requests
             ]
         )
-        async with self._database.transaction() as transaction:
-            await transaction.run(_REVIVE, rows)
-            inserted = await transaction.run(_ENQUEUE, rows, self._now())
-        return {
-            (row["kind"], row["stash_id"]): (
-                Enqueued.QUEUED if row["requests"] == 1 else Enqueued.MERGED
-            )
-            for row in inserted
+        inserted = await self._database.write(_ENQUEUE, rows, self._now())
+        # RETURNING promises no order.
+        merged = {
+            (row["kind"], row["stash_id"]) for row in inserted if row["requests"] > 1
         }
+        return [
+            Enqueued.MERGED if (kind, stash_id) in merged else Enqueued.QUEUED
+            for kind, stash_id, _ in requests
+        ]

@@ -7,15 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
 from stash2plex.db.database import Database
+from stash2plex.db.grouping import GroupCommit
 from stash2plex.errors import ServerFault, ServiceUnavailable, StoreUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.queue.job import Job
-from stash2plex.queue.outcome import Deliver, Outcome, Result
-from stash2plex.queue.retry import Fate, RetryPolicy, code_of
+from stash2plex.queue.outcome import Deliver, Outcome, Result, nothing
+from stash2plex.queue.retry import Fate, RetryPolicy, Verdict, code_of
 from stash2plex.queue.store import JobStore
 
 log = structlog.get_logger()
@@ -23,12 +25,24 @@ log = structlog.get_logger()
 BATCH = 50
 # Batches under way at once: one that hangs on an item does not hold up the next.
 _AT_ONCE = 2
-# How long a wake-up is left to gather more: a bulk edit sends a hook for each scene.
-_COALESCE = 0.1
+# A bulk edit sends a hook for each scene: work starts when none came for so long, or
+# when the first of them has waited the longest it may, seconds.
+_QUIET = 0.1
+_LONGEST_LINGER = 0.5
 _POLL = 5.0
 _LEAST_WAIT = 0.05
 # How long work in hand may take once `stop` was called, seconds.
 _GRACE = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A job that is to be settled."""
+
+    job: Job
+    outcome: Outcome
+    error: Exception | None
+    verdict: Verdict | None
 
 
 class Worker:
@@ -42,7 +56,6 @@ class Worker:
         policy: RetryPolicy,
         breakers: Sequence[CircuitBreaker],
         *,
-        coalesce: float = _COALESCE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -50,15 +63,17 @@ class Worker:
         self._deliver = deliver
         self._policy = policy
         self._breakers = breakers
-        self._coalesce = coalesce
         self._now = now
+        self._woken_at = float("-inf")
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._batches: set[asyncio.Task[None]] = set()
+        self._settling = GroupCommit(self._commit)
         self.results: Counter[Result] = Counter()
 
     def wake(self) -> None:
         """Look for work now instead of at the next poll."""
+        self._woken_at = self._now()
         self._woken.set()
 
     def stop(self) -> None:
@@ -73,6 +88,7 @@ class Worker:
             log.info("jobs_taken_back", jobs=taken)
         try:
             while not self._stopping.is_set():
+                await self._linger()
                 self._woken.clear()
                 if not await self._start_batch():
                     await self._pause()
@@ -132,18 +148,30 @@ class Worker:
             for breaker in self._breakers:
                 breaker.trial_ended()
 
+    async def _commit(self, ends: Sequence[_End]) -> Sequence[None]:
+        """End jobs as their outcomes say, together with what must be remembered.
+
+        Not durable: after a power cut they are delivered again, and nothing differs.
+        """
+        async with self._database.transaction(durable=False) as transaction:
+            for end in ends:
+                if end.outcome.record is not nothing:
+                    await end.outcome.record(transaction)
+                if end.error and end.verdict:
+                    await self._store.settle(
+                        transaction, end.job, end.verdict, end.error
+                    )
+                    if end.verdict.fate is Fate.ENDED:
+                        await end.outcome.ended(transaction)
+            well = [end.job for end in ends if end.error is None]
+            if well:
+                await self._store.complete(transaction, well)
+        return [None] * len(ends)
+
     async def _settle(self, job: Job, outcome: Outcome) -> None:
-        """End a job as its outcome says, together with what must be remembered."""
         error = self._in_context(outcome.error)
         verdict = self._policy.judge(job, error) if error else None
-        async with self._database.transaction() as transaction:
-            await outcome.record(transaction)
-            if error is None or verdict is None:
-                await self._store.complete(transaction, job)
-            else:
-                await self._store.settle(transaction, job, verdict, error)
-                if verdict.fate is Fate.ENDED:
-                    await outcome.ended(transaction)
+        await self._settling.submit(_End(job, outcome, error, verdict))
         if error is None or verdict is None:
             self.results[outcome.result] += 1
             return
@@ -211,6 +239,11 @@ class Worker:
             for one in waits:
                 one.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-        if self._woken.is_set() and not full and not self._stopping.is_set():
+
+    async def _linger(self) -> None:
+        """Let a burst of wake-ups pass, so that it is worked off in few batches."""
+        latest = self._now() + _LONGEST_LINGER
+        while (wait := min(self._woken_at + _QUIET, latest) - self._now()) > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._coalesce)
+                await asyncio.wait_for(self._stopping.wait(), wait)
+                return

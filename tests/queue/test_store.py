@@ -58,7 +58,7 @@ async def test_a_change_during_the_run_causes_another_run(jobs, database):
     await jobs.enqueue(Kind.SCENE, 7, Reason.HOOK)
 
     async with database.transaction() as transaction:
-        await jobs.complete(transaction, running)
+        await jobs.complete(transaction, [running])
 
     assert len(await jobs.claim(1)) == 1
 
@@ -76,7 +76,7 @@ async def test_a_failed_job_yields_to_a_newer_one(jobs, database):
         (fresh,) = await jobs.claim(1)
         assert fresh.attempts == fresh.lookups == 0
         async with database.transaction() as transaction:
-            await jobs.complete(transaction, fresh)
+            await jobs.complete(transaction, [fresh])
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def test_any_history_keeps_one_queued_and_one_running_job(
                 job = running.pop(scene)
                 if step == "complete":
                     async with database.transaction() as transaction:
-                        await jobs.complete(transaction, job)
+                        await jobs.complete(transaction, [job])
                 elif step == "back":
                     await jobs.hand_back([job])
                 else:

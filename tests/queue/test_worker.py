@@ -39,7 +39,7 @@ async def working(database, jobs, breaker, deliver, **queue):
     policy = RetryPolicy(
         QueueSettings(**{"retry_base": 0.01, "retry_cap": 0.01} | queue)
     )
-    worker = Worker(database, jobs, deliver, policy, (breaker,), coalesce=0.01)
+    worker = Worker(database, jobs, deliver, policy, (breaker,))
     task = asyncio.create_task(worker.run())
     try:
         yield worker

@@ -31,6 +31,12 @@ CREATE UNIQUE INDEX one_running_job ON job (kind, stash_id) WHERE state = 'runni
 CREATE UNIQUE INDEX one_dead_job    ON job (kind, stash_id) WHERE state = 'dead';
 CREATE INDEX next_job ON job (priority DESC, due_at, id) WHERE state = 'queued';
 
+-- What is looked at again is no dead letter any more.
+CREATE TRIGGER revive AFTER INSERT ON job WHEN new.state = 'queued' BEGIN
+    DELETE FROM job
+    WHERE state = 'dead' AND kind = new.kind AND stash_id = new.stash_id;
+END;
+
 CREATE INDEX due_job ON job (due_at) WHERE state = 'queued';
 
 -- The catalogue: what both libraries hold. A key is what every spelling of one path

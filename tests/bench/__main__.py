@@ -1,0 +1,336 @@
+"""``make bench``: measures the numbers that we promise, and prints them.
+
+Daemon, pretend servers and clients are processes of their own, as in real life; the
+figures are of this machine. Exit status 1 when a promise is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from stash2plex.plugin import plugin_folder
+from tests.conftest import free_port
+
+TOKEN = "bench-token"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+Rows = list[tuple[str, str, str, bool]]
+
+
+class Bench:
+    """A daemon between its servers, and what they tell."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, door: str) -> None:
+        self.session = session
+        self.url = url
+        self.door = door
+
+    async def counts(self) -> dict[str, int]:
+        async with self.session.get(f"{self.door}/counts") as answer:
+            return await answer.json()
+
+    async def reset(self) -> None:
+        async with self.session.post(f"{self.door}/reset") as answer:
+            await answer.read()
+
+    async def status(self) -> dict[str, Any]:
+        async with self.session.get(f"{self.url}/api/v1/status") as answer:
+            return await answer.json()
+
+    async def sync_all(self) -> None:
+        body = {"scope": "all"}
+        async with self.session.post(f"{self.url}/api/v1/sync", json=body) as answer:
+            assert answer.status == 202, await answer.text()
+
+    async def until(self, fact: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        while True:
+            status = await self.status()
+            if fact(status):
+                return status
+            await asyncio.sleep(0.05)
+
+    async def idle(self) -> dict[str, Any]:
+        return await self.until(
+            lambda status: (
+                not any(
+                    status["queue"][name] for name in ("queued", "waiting", "running")
+                )
+            )
+        )
+
+
+@asynccontextmanager
+async def servers(scenes: int, *options: str) -> AsyncIterator[dict[str, str]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.bench.servers",
+        "--scenes",
+        str(scenes),
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    try:
+        yield json.loads(await process.stdout.readline())
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def daemon(
+    urls: dict[str, str], folder: Path, *, pictures: bool = False
+) -> AsyncIterator[Bench]:
+    port = free_port()
+    config = folder / "config.toml"
+    switch = str(pictures).lower()
+    config.write_text(
+        f'[server]\nhost = "127.0.0.1"\nport = {port}\ntoken = "{TOKEN}"\n'
+        f'[stash]\nurl = "{urls["stash"]}"\n'
+        f'[plex]\nurl = "{urls["plex"]}"\ntoken = "{urls["token"]}"\n'
+        f"[sync.fields]\nposter = {switch}\nbackground = {switch}\n"
+        '[log]\nlevel = "warning"\n'
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "stash2plex", "--config", str(config), "run"
+    )
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
+        bench = Bench(session, f"http://127.0.0.1:{port}", urls["door"])
+        try:
+            while True:
+                try:
+                    async with session.get(f"{bench.url}/readyz") as answer:
+                        if answer.ok:
+                            break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.005)
+            yield bench
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def first_sync(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            servers(1000, "--latency", "0.01") as urls,
+            daemon(urls, Path(folder)) as bench,
+        ):
+            started = time.monotonic()
+            await bench.sync_all()
+            await bench.idle()
+            seconds = time.monotonic() - started
+            counts = await bench.counts()
+            assert counts["written"] == 1000, counts
+            per_scene = counts["plex"] / 1000
+            rows.append(row("requests to Plex per scene, first sync", per_scene, 1.1))
+            rows.append(row("1,000 scenes, Plex at 10 ms, seconds", seconds, 15))
+            await bench.reset()
+            await bench.sync_all()
+            status = await bench.idle()
+            assert status["deliveries"]["unchanged"] == 1000, status
+            again = (await bench.counts())["plex"] / 1000
+            rows.append(row("requests to Plex per unchanged scene", again, 0.05))
+
+
+async def with_pictures(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            servers(300, "--covers") as urls,
+            daemon(urls, Path(folder), pictures=True) as bench,
+        ):
+            await bench.sync_all()
+            await bench.idle()
+            counts = await bench.counts()
+            assert counts["pictures"] == 600, counts
+            per_scene = counts["plex"] / 300
+            rows.append(row("requests to Plex per scene with pictures", per_scene, 3.1))
+
+
+async def hooks(rows: Rows) -> None:
+    clients, each = 50, 100
+    with tempfile.TemporaryDirectory() as folder:
+        async with servers(1) as urls, daemon(urls, Path(folder)) as bench:
+            waits: list[float] = []
+
+            async def client(number: int) -> None:
+                for index in range(each):
+                    body = {
+                        "type": "Scene.Update.Post",
+                        "id": 1 + number * each + index,
+                        "fields": ["title"],
+                    }
+                    started = time.perf_counter()
+                    async with bench.session.post(
+                        f"{bench.url}/api/v1/hooks", json=body
+                    ) as answer:
+                        assert answer.status == 202
+                    waits.append(time.perf_counter() - started)
+                    # As long as a plugin takes to start for the next scene of a bulk
+                    # edit, give or take: clients do not walk in step.
+                    await asyncio.sleep(random.uniform(0.025, 0.075))
+
+            started = time.monotonic()
+            await asyncio.gather(*(client(number) for number in range(clients)))
+            seconds = time.monotonic() - started
+            median = statistics.median(waits) * 1000
+            rows.append(row("hook answered, 50 clients, median ms", median, 5))
+            rows.append(
+                (
+                    "hooks taken per second meanwhile",
+                    f"{len(waits) / seconds:.0f}",
+                    "",
+                    True,
+                )
+            )
+
+
+async def burst(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with servers(1) as urls, daemon(urls, Path(folder)) as bench:
+
+            async def client(number: int) -> None:
+                for index in range(40):
+                    body = {
+                        "type": "Scene.Update.Post",
+                        "id": 1 + number * 40 + index,
+                        "fields": ["title"],
+                    }
+                    async with bench.session.post(
+                        f"{bench.url}/api/v1/hooks", json=body
+                    ) as answer:
+                        assert answer.status == 202
+
+            started = time.monotonic()
+            await asyncio.gather(*(client(number) for number in range(50)))
+            rate = 2000 / (time.monotonic() - started)
+            rows.append(
+                ("hooks per second, as fast as 50 clients can", f"{rate:.0f}", "", True)
+            )
+
+
+async def start(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with servers(20_000) as urls:
+            async with daemon(urls, Path(folder)) as bench:
+                await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            waits = []
+            for _ in range(3):
+                started = time.monotonic()
+                async with daemon(urls, Path(folder)):
+                    waits.append(time.monotonic() - started)
+            seconds = statistics.median(waits)
+            rows.append(row("start to /readyz with 20,000 items, seconds", seconds, 2))
+
+
+async def shim(rows: Rows) -> None:
+    """One hook through the real shim, against an empty Python started alike."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with servers(1) as urls, daemon(urls, Path(folder)) as bench:
+            from aiohttp import web
+
+            from stash2plex.sandbox.server import serving
+
+            async def settings(_: web.Request) -> web.Response:
+                found = {"stash2plexd": {"daemonUrl": bench.url, "daemonToken": TOKEN}}
+                return web.json_response(
+                    {"data": {"configuration": {"plugins": found}}}
+                )
+
+            app = web.Application()
+            app.add_routes([web.post("/graphql", settings)])
+            async with serving(app) as url:
+                message = json.dumps(
+                    {
+                        "server_connection": {
+                            "Scheme": "http",
+                            "Host": "0.0.0.0",
+                            "Port": int(url.rpartition(":")[2]),
+                            "SessionCookie": {"Name": "session", "Value": "x"},
+                        },
+                        "args": {
+                            "hookContext": {
+                                "id": 1,
+                                "type": "Scene.Update.Post",
+                                "input": {},
+                                "inputFields": ["title"],
+                            }
+                        },
+                    }
+                ).encode()
+                python = os.path.realpath(sys.executable)
+                script = str(plugin_folder() / "stash2plexd.py")
+                empty, hook = [], []
+                for _ in range(41):
+                    empty.append(await timed([python, "-I", "-S", "-c", ""], b""))
+                    hook.append(await timed([python, "-I", "-S", script], message))
+                more = (statistics.median(hook) - statistics.median(empty)) * 1000
+                rows.append(
+                    row("hook through the shim, ms over an empty Python", more, 50)
+                )
+                rows.append(
+                    (
+                        "hook through the shim, ms in all",
+                        f"{statistics.median(hook) * 1000:.0f}",
+                        "",
+                        True,
+                    )
+                )
+
+
+async def timed(command: list[str], message: bytes) -> float:
+    def run() -> float:
+        started = time.perf_counter()
+        done = subprocess.run(command, input=message, capture_output=True, check=True)
+        assert b"not forwarded" not in done.stderr, done.stderr
+        return time.perf_counter() - started
+
+    return await asyncio.to_thread(run)
+
+
+def row(name: str, measured: float, promise: float) -> tuple[str, str, str, bool]:
+    return name, f"{measured:.3g}", f"<= {promise:g}", measured <= promise
+
+
+async def main() -> int:
+    rows: Rows = []
+    parts: list[Callable[[Rows], Awaitable[None]]] = [
+        first_sync,
+        with_pictures,
+        hooks,
+        burst,
+        start,
+        shim,
+    ]
+    chosen = sys.argv[1:]
+    for part in parts:
+        if chosen and part.__name__ not in chosen:
+            continue
+        await part(rows)
+        for name, measured, promise, kept in rows:
+            mark = "ok  " if kept else "FAIL"
+            print(f"{mark}  {name:48} {measured:>8}  {promise}")
+        rows_kept.extend(rows)
+        rows.clear()
+    return int(not all(kept for *_, kept in rows_kept))
+
+
+rows_kept: Rows = []
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

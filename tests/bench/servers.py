@@ -1,0 +1,65 @@
+"""The pretend servers as a process of their own, with a door for the benchmark.
+
+Prints one JSON line with the URLs; ``GET /counts`` on the door tells what was asked of
+Plex and how many items were written, ``POST /reset`` forgets it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+
+from aiohttp import web
+
+from stash2plex.sandbox.plex import PretendPlex
+from stash2plex.sandbox.scenes import populate
+from stash2plex.sandbox.server import serving
+from stash2plex.sandbox.stash import PretendStash
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scenes", type=int, required=True)
+    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--covers", action="store_true")
+    options = parser.parse_args()
+    stash, plex = PretendStash(), PretendPlex()
+    populate(stash, plex, options.scenes, covers=options.covers)
+    plex.latency = options.latency
+
+    async def counts(_: web.Request) -> web.Response:
+        items = plex.items.values()
+        return web.json_response(
+            {
+                "plex": len(plex.requests),
+                "stash": sum(stash.operations.values()),
+                "written": sum(bool(item.writes) for item in items),
+                "pictures": sum(len(item.selected) for item in items),
+            }
+        )
+
+    async def reset(_: web.Request) -> web.Response:
+        plex.requests.clear()
+        stash.operations.clear()
+        return web.json_response({})
+
+    door = web.Application()
+    door.add_routes([web.get("/counts", counts), web.post("/reset", reset)])
+    async with (
+        serving(stash.app) as stash_url,
+        serving(plex.app) as plex_url,
+        serving(door) as door_url,
+    ):
+        urls = {
+            "stash": stash_url,
+            "plex": plex_url,
+            "door": door_url,
+            "token": plex.token,
+        }
+        print(json.dumps(urls), flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
