@@ -24,6 +24,7 @@ from stash2plex.errors import (
     AmbiguousMatch,
     ItemNotFound,
     LibraryNotFound,
+    StaleCatalog,
     Stash2PlexError,
 )
 from stash2plex.paths import Mapped, PathMap, file_name
@@ -76,6 +77,8 @@ class Catalog:
         self._seen = 0
         self._asked_for_news = float("-inf")
         self._asking = asyncio.Lock()
+        self._adopting = asyncio.Lock()
+        self._server_number = 0
         self.machine: str | None = None
         self.sections: list[Section] = []
         self.plex_complete = False
@@ -143,20 +146,27 @@ class Catalog:
         """Return the identifier of the Plex server that the catalogue is of."""
         if self.machine is None:
             server = await self._plex.server()
-            await self.note_machine(server.machine)
+            await self._adopt(server.machine)
         return self.machine or ""
 
     async def note_machine(self, machine: str) -> None:
         """Start anew if *machine* is another Plex server than the catalogue's."""
-        if machine == self.machine:
-            return
-        if self.machine is not None:
-            log.warning("plex_replaced", before=self.machine, now=machine)
-        await self.store.forget_plex()
-        await self._set_plex_complete(complete=False)
-        await self._database.set_fact(_MACHINE, machine)
-        self.machine = machine
-        self.request()
+        if self.machine is not None and await self._adopt(machine):
+            self.request()
+
+    async def _adopt(self, machine: str) -> bool:
+        async with self._adopting:
+            if machine == self.machine:
+                return False
+            if self.machine is not None:
+                log.warning("plex_replaced", before=self.machine, now=machine)
+            # A listing under way would mix two servers.
+            self._server_number += 1
+            await self.store.forget_plex()
+            await self._set_plex_complete(complete=False)
+            await self._database.set_fact(_MACHINE, machine)
+            self.machine = machine
+            return True
 
     async def match(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
         """Find the items of *scenes*, which were just read from Stash.
@@ -238,9 +248,12 @@ class Catalog:
         return self.sections
 
     async def _list_plex(self) -> None:
+        server_number = self._server_number
         sections = await self._current_sections()
         for section in sections:
             await self._list_section(section)
+        if server_number != self._server_number:
+            raise StaleCatalog("another Plex server took over while it was listed")
         await self.store.forget_other_sections(section.id for section in sections)
         await self._set_plex_complete(complete=True)
 

@@ -68,6 +68,8 @@ class CircuitBreaker:
 
     def allowance(self, limit: int) -> int:
         """Return how many of *limit* jobs may be tried now; claims a trial."""
+        if not limit:
+            return 0
         if self.state is State.OPEN and self._waited_long_enough():
             self._move(State.HALF_OPEN)
         match self.state:

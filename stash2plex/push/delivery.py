@@ -312,18 +312,35 @@ class Delivery:
             )
             await _together(self._finish(task, settle) for task in waiting)
 
-    async def _read_items(self, keys: set[int]) -> dict[int, Item]:
+    async def _read_items(self, keys: set[int]) -> dict[int, Item | ServerFault]:
+        """Read the items in one request, or one by one when one of them spoils it."""
         try:
-            return await self._plex.items(sorted(keys))
+            found = await self._plex.items(sorted(keys))
         except ServiceUnavailable as error:
             self._plex_breaker.fail(error)
             raise
+        except (ServerFault, RequestRejected):
+            return await self._read_singly(keys)
+        return dict(found)
+
+    async def _read_singly(self, keys: set[int]) -> dict[int, Item | ServerFault]:
+        items: dict[int, Item | ServerFault] = {}
+        for key in sorted(keys):
+            self._writer.refuse_while_open()
+            try:
+                items |= await self._plex.items([key])
+            except ServiceUnavailable as error:
+                self._plex_breaker.fail(error)
+                raise
+            except (ServerFault, RequestRejected) as error:
+                items[key] = ServerFault("Plex", f"item {key} cannot be read: {error}")
+        return items
 
     async def _write_scene(
         self,
         task: _Task,
         machine: str,
-        items: dict[int, Item],
+        items: dict[int, Item | ServerFault],
         entries: dict[tuple[int, str], Entry],
         settle: Settle,
     ) -> bool:
@@ -336,7 +353,7 @@ class Delivery:
                         scene=task.scene,
                         movie=task.movie,
                         match=match,
-                        item=await self._still_holding(match, items),
+                        item=await self._still_holding(task, match, items),
                         entry=entries.get((match.rating_key, match.file)),
                         machine=machine,
                     )
@@ -351,9 +368,14 @@ class Delivery:
         await self._finish(task, settle)
         return False
 
-    async def _still_holding(self, match: Match, items: dict[int, Item]) -> Item:
+    async def _still_holding(
+        self, task: _Task, match: Match, items: dict[int, Item | ServerFault]
+    ) -> Item:
         """Return the item if it still holds the file that led to it."""
         item = items.get(match.rating_key)
+        if isinstance(item, ServerFault):
+            self._plex_breaker.stumble(match.rating_key, task.job.id)
+            raise item
         if item is None:
             await self._catalog.forget_item(match.rating_key)
             raise StaleCatalog(f"item {match.rating_key} is gone from Plex")

@@ -101,22 +101,28 @@ class Worker:
         if len(self._batches) >= _AT_ONCE:
             return False
         limit = BATCH
+        trials: list[CircuitBreaker] = []
         for breaker in self._breakers:
             limit = breaker.allowance(limit)
-        jobs: list[Job] = []
-        try:
-            if limit:
-                jobs = await self._store.claim(limit)
-        except StoreUnavailable as error:
-            log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
+            if limit and breaker.state is State.HALF_OPEN:
+                trials.append(breaker)
+        jobs = await self._claimed(limit)
         if not jobs:
-            for breaker in self._breakers:
-                breaker.trial_ended()
+            _end_trials(trials)
             return False
-        batch = asyncio.create_task(self._work(jobs), name="batch")
+        batch = asyncio.create_task(self._work(jobs, trials), name="batch")
         batch.add_done_callback(lambda _: self._woken.set())
         self._batches.add(batch)
         return True
+
+    async def _claimed(self, limit: int) -> list[Job]:
+        if not limit:
+            return []
+        try:
+            return await self._store.claim(limit)
+        except StoreUnavailable as error:
+            log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
+            return []
 
     def _collect(self) -> None:
         """Forget finished batches; a bug in one surfaces here."""
@@ -124,7 +130,9 @@ class Worker:
             self._batches.discard(batch)
             batch.result()
 
-    async def _work(self, jobs: Sequence[Job]) -> None:
+    async def _work(
+        self, jobs: Sequence[Job], trials: Sequence[CircuitBreaker]
+    ) -> None:
         unsettled = {job.id: job for job in jobs}
 
         async def settle(job: Job, outcome: Outcome) -> None:
@@ -145,8 +153,7 @@ class Worker:
             for job in list(unsettled.values()):
                 await settle(job, Outcome(result=Result.FAILED, error=error))
         finally:
-            for breaker in self._breakers:
-                breaker.trial_ended()
+            _end_trials(trials)
 
     async def _commit(self, ends: Sequence[_End]) -> Sequence[None]:
         """End jobs as their outcomes say, together with what must be remembered.
@@ -247,3 +254,9 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
                 return
+
+
+def _end_trials(trials: Sequence[CircuitBreaker]) -> None:
+    """Let the next trial through; whose trial told something has moved on anyway."""
+    for breaker in trials:
+        breaker.trial_ended()

@@ -93,6 +93,7 @@ class PretendPlex:
         self.status: int | None = None  # every answer
         self.status_of: dict[int, int] = {}  # by rating key, writes only
         self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
+        self.unreadable: set[int] = set()  # rating keys that spoil every read
         self.picture_status: int | None = None
         self.shared_token = False  # reads but may not write
         self.hangs = False
@@ -275,6 +276,8 @@ class PretendPlex:
 
     async def _metadata(self, request: web.Request) -> web.Response:
         keys = [int(key) for key in request.match_info["keys"].split(",")]
+        if self.unreadable.intersection(keys):
+            raise web.HTTPInternalServerError
         found = [self.items[key] for key in keys if key in self.items]
         if not found:
             raise web.HTTPNotFound

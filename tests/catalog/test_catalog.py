@@ -13,6 +13,7 @@ from stash2plex.errors import (
     AmbiguousMatch,
     ItemNotFound,
     ServiceUnavailable,
+    StaleCatalog,
     UnmappedPath,
 )
 from stash2plex.scene import SceneEntry, SceneFile
@@ -292,6 +293,34 @@ async def test_changed_rules_re_key_without_reading(
         "SELECT count(*) AS n FROM stash_file WHERE key LIKE '/films/%'"
     )
     assert rows[0]["n"] == 1200
+
+
+async def test_a_server_replaced_while_it_is_listed_leaves_no_mixture(
+    catalog, stash, plex
+):
+    plex.add("/media/a.mp4")
+    await catalog.refresh()
+    plex.latency = 0.05
+    listing = asyncio.create_task(catalog.refresh())
+    before = plex.count()
+    await plex.facts.until(lambda: plex.count() > before)
+
+    await catalog.note_machine("another")
+
+    with pytest.raises(StaleCatalog):
+        await listing
+    assert not catalog.plex_complete
+    await catalog.refresh()
+    assert catalog.plex_complete
+
+
+async def test_the_first_start_lists_once(catalog, plex):
+    plex.add("/media/a.mp4")
+    await catalog.refresh()
+    await catalog.note_machine(plex.machine)
+
+    assert catalog._requested.is_set()  # from the start; nobody asked again
+    assert sum("/all?" in path for _, path in plex.requests) == 1
 
 
 async def test_the_service_tries_until_it_succeeds(

@@ -121,6 +121,31 @@ async def test_one_broken_item_is_its_own_problem(ready, plex):
     assert plex.refused[500] == 5
 
 
+async def test_an_item_that_spoils_the_batch_read_is_its_own_problem(ready, plex):
+    plex.unreadable = {3}
+
+    await ready.post("sync", {"scene_ids": list(range(1, 11))})
+    status = await ready.until(lambda found: found["queue"]["dead"] == 1)
+
+    assert delivered(plex, 1, 2, 4, 5, 6, 7, 8, 9, 10)
+    assert status["plex"]["breaker"] == "closed"
+    plex.unreadable = set()
+    await ready.deliver(3)
+    assert delivered(plex, 3)
+
+
+async def test_a_plex_that_cannot_read_anything_is_down(ready, plex):
+    plex.unreadable = set(range(1, 11))
+    await ready.post("sync", {"scene_ids": list(range(1, 11))})
+    await ready.until(lambda found: found["plex"]["breaker"] != "closed")
+
+    plex.unreadable = set()
+    status = await ready.idle()
+
+    assert delivered(plex, *range(1, 11))
+    assert status["queue"]["dead"] == 0
+
+
 async def test_a_server_that_stumbles_over_everything_is_down(ready, plex):
     plex.status_of = dict.fromkeys(range(1, 11), 500)
     await ready.post("sync", {"scene_ids": list(range(1, 11))})

@@ -237,3 +237,28 @@ async def test_a_third_batch_waits_its_turn(database, jobs, breaker):
         for _ in range(3):
             await ended.get()
     assert most == 2
+
+
+async def test_only_one_trial_runs_at_a_time(database, jobs, breaker):
+    """A look for more work in the meantime must not let a second one through."""
+    await jobs.enqueue_many(Kind.SCENE, [1, 2, 3], Reason.HOOK)
+    breaker.fail(ServiceUnavailable("Plex", "x"))
+    started, go = asyncio.Queue(), asyncio.Event()
+
+    async def deliver(batch, settle):
+        started.put_nowait(len(batch))
+        await go.wait()
+        for job in batch:
+            await settle(job, DONE)
+        breaker.succeed()
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        breaker.probe_succeeded()
+        assert await started.get() == 1
+        for _ in range(5):
+            worker.wake()
+            await jobs.counts()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(started.get(), 0.5)
+        go.set()
+        assert await started.get() == 2
