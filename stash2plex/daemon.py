@@ -12,7 +12,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,12 @@ from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.db.database import Database
-from stash2plex.errors import AddressInUse, AlreadyRunning, DataDirUnusable
+from stash2plex.errors import (
+    AddressInUse,
+    AlreadyRunning,
+    DataDirUnusable,
+    StoreUnavailable,
+)
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
@@ -147,7 +152,7 @@ async def run(
                 plex_breaker=plex_breaker,
                 stash=stash_probe,
             ),
-            ready=lambda: not stopping.is_set(),
+            ready=lambda: not stopping.is_set() and database.is_writable,
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(worker.run(), name="worker")
@@ -199,7 +204,10 @@ def _make_usable(folder: Path) -> None:
 
 def _hold_alone(folder: Path) -> int:
     """Keep a second daemon off the data directory until the result is closed."""
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataDirUnusable(f"{folder / _LOCK}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -209,6 +217,10 @@ def _hold_alone(folder: Path) -> int:
             f"another daemon (process {holder or 'unknown'}) uses {folder}; stop"
             " it, or set another server.data_dir and server.port"
         ) from error
+    except OSError as error:
+        os.close(descriptor)
+        msg = f"{folder / _LOCK} cannot be locked: {error.strerror}; use a local disk"
+        raise DataDirUnusable(msg) from error
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
     return descriptor
@@ -246,7 +258,9 @@ async def _on_closing(
     while True:
         await breaker.changed()
         if breaker.state is State.CLOSED:
-            await wake_held()
+            # A full disk is no reason to end: what is held has a due time as well.
+            with suppress(StoreUnavailable):
+                await wake_held()
 
 
 @asynccontextmanager

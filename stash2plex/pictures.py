@@ -9,13 +9,15 @@ import hashlib
 import io
 from typing import Literal
 
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageOps
 
 Shape = Literal["crop", "blur", "letterbox", "original"]
 
 _POSTER = 2 / 3
 # Larger posters look the same in every client.
 _MAX_HEIGHT = 1500
+# So that a frame around a very wide picture stays small.
+_MAX_SIDE = 4000
 _QUALITY = 90
 # A cover of more pixels is a mistake or an attack; Pillow would only warn.
 _MAX_PIXELS = 100_000_000
@@ -43,15 +45,23 @@ def shaped(data: bytes, shape: Shape) -> bytes:
     Raises `NotAPicture`.
     """
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            if opened.width * opened.height > _MAX_PIXELS:
-                raise NotAPicture("the picture has more than 100 million pixels")
-            if shape == "original":
-                opened.verify()
-                return data
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise NotAPicture("the bytes are not a picture") from error
+        return _shaped(data, shape)
+    except NotAPicture:
+        raise
+    except (Exception, MemoryError) as error:  # Pillow raises all sorts
+        msg = f"the bytes are not a picture ({type(error).__name__})"
+        raise NotAPicture(msg) from error
+
+
+def _shaped(data: bytes, shape: Shape) -> bytes:
+    with Image.open(io.BytesIO(data)) as opened:
+        if opened.width * opened.height > _MAX_PIXELS:
+            raise NotAPicture("the picture has more than 100 million pixels")
+        if shape == "original":
+            opened.verify()
+            return data
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     poster = _SHAPES[shape](picture)
     if poster.height > _MAX_HEIGHT:
         poster = poster.resize((round(_MAX_HEIGHT * _POSTER), _MAX_HEIGHT))

@@ -64,6 +64,26 @@ def test_what_is_no_picture_is_refused(shape, data):
         shaped(data, shape)
 
 
+def test_whatever_pillow_raises_is_no_bug_of_ours():
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=True)
+    written = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(written, "PNG", pnginfo=text)
+
+    with pytest.raises(NotAPicture, match="ValueError"):
+        shaped(written.getvalue(), "crop")
+
+
+@pytest.mark.parametrize("shape", ["crop", "blur", "letterbox"])
+def test_a_very_wide_picture_makes_no_giant(shape):
+    width, height = size(shaped(picture(30_000, 1_000), shape))
+
+    assert height <= 1500
+    assert width <= 1000
+
+
 def test_a_picture_of_too_many_pixels_is_refused():
     huge = io.BytesIO()
     Image.new("1", (20_000, 6_000)).save(huge, "PNG")

@@ -22,6 +22,7 @@ from stash2plex.config import MatchSettings, PathRule
 from stash2plex.db.database import Database
 from stash2plex.errors import (
     AmbiguousMatch,
+    CatalogIncomplete,
     ItemNotFound,
     LibraryNotFound,
     StaleCatalog,
@@ -30,7 +31,7 @@ from stash2plex.errors import (
 from stash2plex.paths import Mapped, PathMap, file_name
 from stash2plex.plex.item import ItemEntry, Section
 from stash2plex.plex.library import PlexLibrary
-from stash2plex.scene import SceneEntry
+from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
 
 log = structlog.get_logger()
@@ -48,6 +49,10 @@ _NEWS_INTERVAL = 5.0
 _OVERLAP = 300
 # A listing that changed while it was read is read again, this often at most.
 _LISTINGS = 3
+# At most so often is everything listed because an item was gone, seconds.
+_LISTING_INTERVAL = 600.0
+# Scenes read again in one request because others claim their items.
+_MOST_RIVALS = 50
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 
 
@@ -76,6 +81,7 @@ class Catalog:
         self._requested.set()
         self._seen = 0
         self._asked_for_news = float("-inf")
+        self._listed_at = float("-inf")
         self._asking = asyncio.Lock()
         self._adopting = asyncio.Lock()
         self._server_number = 0
@@ -122,7 +128,7 @@ class Catalog:
 
     async def refresh(self) -> None:
         """List both libraries; forgets nothing when a server fails, which is raised."""
-        started = time.monotonic()
+        started = self._listed_at = time.monotonic()
         self._seen += 1
         await self.ensure_machine()
         results = await asyncio.gather(
@@ -171,32 +177,84 @@ class Catalog:
     async def match(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
         """Find the items of *scenes*, which were just read from Stash.
 
-        Whether an answer is final `decides` tells. Raises what the servers raise.
+        A scene that cannot be decided yet, or because a server fails, is answered with
+        `CatalogIncomplete` or the server's error; the others are not held up by it.
         """
         await self.store.put_scenes(scenes, self._seen)
         answers = await self._matcher.match(scenes)
+        answers |= await self._look_further(scenes, answers)
+        answers |= await self._check_others(scenes, answers)
+        undecided = [
+            key for key, answer in answers.items() if not self._decides(answer)
+        ]
+        incomplete = CatalogIncomplete("the libraries are still being read")
+        return answers | dict.fromkeys(undecided, incomplete)
+
+    async def _look_further(
+        self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
+    ) -> dict[int, Answer]:
+        """Ask Plex about the scenes that it lacks, as far as we know."""
         missing = [one for one in scenes if _is_missing(answers[one.id])]
-        if missing:
+        if not missing:
+            return {}
+        try:
             if self.plex_complete:
                 await self._look_for_news()
             else:
                 await self._look_up(missing)
-            answers |= await self._matcher.match(missing)
-        if not self.stash_complete:
-            answers |= await self._check_claims(scenes, answers)
-        return answers
+        except Stash2PlexError as error:
+            log.warning("catalog_refresh_failed", error=str(error), again_in=None)
+            return dict.fromkeys((one.id for one in missing), error)
+        return await self._matcher.match(missing)
 
-    def decides(self, answer: Answer) -> bool:
+    async def _check_others(
+        self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
+    ) -> dict[int, Answer]:
+        """Ask Stash about scenes that may claim the same items."""
+        try:
+            again = await self._recheck_rivals(scenes)
+            if not self.stash_complete:
+                again |= await self._read_claims(scenes, answers)
+        except Stash2PlexError as error:
+            return dict.fromkeys(_doubtful(answers), error)
+        if not again:
+            return {}
+        sure = [one for one in scenes if not _is_failure(answers[one.id])]
+        return await self._matcher.match(sure)
+
+    async def note_scenes(self, scenes: Sequence[SceneEntry]) -> None:
+        """Correct the rows of scenes that were read but take no part."""
+        await self.store.put_scenes(scenes, self._seen)
+
+    def _decides(self, answer: Answer) -> bool:
         """Whether *answer* can be trusted, with as much as was listed so far."""
-        if isinstance(answer, AmbiguousMatch):
-            return True
-        if isinstance(answer, ItemNotFound):
-            return self.plex_complete and self.stash_complete
-        return self.stash_complete or all(match.how == "path" for match in answer)
+        match answer:
+            case AmbiguousMatch() | CatalogIncomplete():
+                return True
+            case Stash2PlexError():
+                return self.plex_complete and self.stash_complete
+            case matches:
+                return self.stash_complete or all(one.how == "path" for one in matches)
+
+    async def _recheck_rivals(self, scenes: Sequence[SceneEntry]) -> bool:
+        """Read scenes that stand in another's way; whether any row was corrected.
+
+        Files move from scene to scene in Stash without a word.
+        """
+        rivals = await self._matcher.rivals(scenes)
+        if not rivals:
+            return False
+        read = await self._stash.scenes(sorted(rivals)[:_MOST_RIVALS])
+        present = [one for one in read.values() if isinstance(one, Scene)]
+        await self.store.put_scenes(present, self._seen)
+        await self.store.forget_scenes(key for key, one in read.items() if one is None)
+        return True
 
     async def forget_item(self, rating_key: int) -> None:
-        """Drop an item that Plex does not have any more."""
+        """Drop an item that Plex does not have any more; look what else changed."""
         await self.store.forget_items([rating_key])
+        if time.monotonic() - self._listed_at > _LISTING_INTERVAL:
+            self.request()
 
     async def note_item(self, item: ItemEntry) -> None:
         """Correct the row of an item that was just read."""
@@ -207,7 +265,8 @@ class Catalog:
         async with self._asking:
             if time.monotonic() - self._asked_for_news < _NEWS_INTERVAL:
                 return
-            since = max(0, await self.store.newest_item_time() - _OVERLAP)
+            newest = min(await self.store.newest_item_time(), int(time.time()))
+            since = max(0, newest - _OVERLAP)
             for section in await self._current_sections():
                 async for page, _ in self._plex.entries(section.id, since):
                     await self.store.put_items(page, self._seen)
@@ -223,14 +282,14 @@ class Catalog:
                 found = await self._plex.entries_named(section.id, name)
                 await self.store.put_items(found, self._seen)
 
-    async def _check_claims(
+    async def _read_claims(
         self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
-    ) -> dict[int, Answer]:
+    ) -> bool:
         """Ask Stash who else has a file of the items found, before it was listed."""
         asked: list[SceneEntry] = []
         for scene in scenes:
             answer = answers[scene.id]
-            if isinstance(answer, ItemNotFound):
+            if isinstance(answer, Stash2PlexError):
                 continue
             own = {self._paths.key_of_stash(file.path) for file in scene.files}
             for match in answer:
@@ -238,10 +297,8 @@ class Catalog:
                     twin = self._paths.to_stash(file.path)
                     if file.key not in own and isinstance(twin, Mapped):
                         asked += await self._stash.entries_at(twin.path)
-        if not asked:
-            return {}
         await self.store.put_scenes(asked, self._seen)
-        return await self._matcher.match(scenes)
+        return bool(asked)
 
     async def _current_sections(self) -> list[Section]:
         self.sections = await self._plex.sections()
@@ -258,13 +315,20 @@ class Catalog:
         await self._set_plex_complete(complete=True)
 
     async def _list_section(self, section: Section) -> None:
+        count = 0
         for _ in range(_LISTINGS):
             totals: set[int] = set()
+            count = 0
             async for page, total in self._plex.entries(section.id):
                 totals.add(total)
+                count += len(page)
                 await self.store.put_items(page, self._seen)
-            if len(totals) <= 1:
+            if totals == {count}:
                 break
+        else:
+            # What was not shown may be there all the same.
+            log.warning("listing_unsteady", library=section.title, items=count)
+            return
         gone = await self.store.forget_unseen_items(section.id, self._seen)
         if gone:
             log.info("items_gone", library=section.title, items=gone)
@@ -290,6 +354,20 @@ class Catalog:
                 await self._requested.wait()
         except TimeoutError:
             return
+
+
+def _doubtful(answers: dict[int, Answer]) -> list[int]:
+    """Return the scenes whose answer is anything but a match by path."""
+    return [
+        key
+        for key, answer in answers.items()
+        if isinstance(answer, Stash2PlexError)
+        or any(match.how != "path" for match in answer)
+    ]
+
+
+def _is_failure(answer: Answer) -> bool:
+    return isinstance(answer, Stash2PlexError) and not isinstance(answer, ItemNotFound)
 
 
 def _is_missing(answer: Answer) -> bool:

@@ -10,11 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
+
 from stash2plex.catalog.store import CatalogStore, PlexFile
 from stash2plex.config import MatchSettings
-from stash2plex.errors import AmbiguousMatch, ItemNotFound, UnmappedPath
+from stash2plex.errors import (
+    AmbiguousMatch,
+    ItemNotFound,
+    Stash2PlexError,
+    UnmappedPath,
+)
 from stash2plex.paths import PathMap
 from stash2plex.scene import SceneEntry, SceneFile
+
+log = structlog.get_logger()
 
 
 class Confidence(StrEnum):
@@ -34,7 +43,8 @@ class Match:
     confidence: Confidence
 
 
-Answer = tuple[Match, ...] | ItemNotFound
+# A scene's items, or why it has none, or why nobody can tell.
+Answer = tuple[Match, ...] | Stash2PlexError
 
 
 class Matcher:
@@ -48,7 +58,10 @@ class Matcher:
         self._paths = paths
 
     async def match(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
-        """Return each scene's items, or why it has none, by scene id."""
+        """Return each scene's items, or why it has none, by scene id.
+
+        An item that other scenes claim too is left out; `rivals` knows them.
+        """
         keys = {
             scene.id: [self._paths.key_of_stash(file.path) for file in scene.files]
             for scene in scenes
@@ -61,12 +74,10 @@ class Matcher:
         claims = await self._store.claims(rating_keys)
         answers: dict[int, Answer] = {}
         for scene in scenes:
-            by_path = {
-                file.rating_key: file
-                for key in keys[scene.id]
-                if key is not None
-                for file in found.get(key, [])
-            }
+            by_path: dict[int, PlexFile] = {}
+            for key in sorted(key for key in keys[scene.id] if key is not None):
+                for file in found.get(key, []):
+                    by_path.setdefault(file.rating_key, file)
             if by_path:
                 answers[scene.id] = self._owned(scene.id, by_path, claims)
             elif self._settings.fallback == "basename":
@@ -75,20 +86,38 @@ class Matcher:
                 answers[scene.id] = self._nothing(scene)
         return answers
 
+    async def rivals(self, scenes: Sequence[SceneEntry]) -> set[int]:
+        """Return the other scenes that claim an item of one of *scenes* by path."""
+        own = {
+            key
+            for scene in scenes
+            for file in scene.files
+            if (key := self._paths.key_of_stash(file.path)) is not None
+        }
+        files = await self._store.files_by_key(own)
+        claims = await self._store.claims({file.rating_key for file in files})
+        ids = {scene.id for scene in scenes}
+        return {one for claiming in claims.values() for one in claiming} - ids
+
     def _owned(
         self, scene_id: int, files: dict[int, PlexFile], claims: dict[int, list[int]]
     ) -> Answer:
         """Sort out the items that other scenes claim too."""
         owned: list[Match] = []
-        contested = ""
+        contested: AmbiguousMatch | None = None
         for rating_key, file in files.items():
             rivals = [one for one in claims.get(rating_key, []) if one != scene_id]
             if rivals and (self._settings.strict or min(rivals) < scene_id):
                 others = ", ".join(map(str, rivals))
-                contested = f"item {rating_key} also belongs to scene {others}"
+                contested = AmbiguousMatch(
+                    f"item {rating_key} also belongs to scene {others}"
+                )
+                log.warning(
+                    "item_contested", item=rating_key, scene=scene_id, rivals=rivals
+                )
             else:
                 owned.append(Match(rating_key, file.path, "path", Confidence.HIGH))
-        return tuple(owned) or AmbiguousMatch(contested)
+        return tuple(owned) or contested or ()
 
     async def _by_name(self, scene: SceneEntry) -> Answer:
         matches: dict[int, Match] = {}

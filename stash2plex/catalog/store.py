@@ -163,6 +163,14 @@ class CatalogStore:
         await transaction.run("DELETE FROM stash_scene WHERE id = ?", scene_id)
         return [PlexFile(*row) for row in orphans]
 
+    async def forget_scenes(self, scene_ids: Iterable[int]) -> None:
+        """Forget scenes that Stash no longer has."""
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                "DELETE FROM stash_scene WHERE id IN (SELECT value FROM json_each(?))",
+                json.dumps(list(scene_ids)),
+            )
+
     async def forget_unseen_scenes(self, seen: int) -> int:
         """Forget what a complete listing of Stash did not show."""
         rows = await self._database.write(

@@ -65,6 +65,8 @@ class Database:
         self._reader = reader
         self._writing = asyncio.Lock()
         self._durable = True
+        # Whether the last attempt to write succeeded.
+        self.is_writable = True
 
     @classmethod
     @asynccontextmanager
@@ -89,8 +91,15 @@ class Database:
             yield cls(writer, reader)
 
     async def fetch(self, sql: str, *values: Any) -> Rows:
-        """Run a reading statement; it sees everything committed before the call."""
-        return list(await self._reader.execute_fetchall(sql, values))
+        """Run a reading statement; it sees everything committed before the call.
+
+        Raises `StoreUnavailable` when the disk fails.
+        """
+        try:
+            return list(await self._reader.execute_fetchall(sql, values))
+        except sqlite3.OperationalError as error:
+            msg = f"the database cannot be read: {error}"
+            raise StoreUnavailable(msg) from error
 
     async def write(self, sql: str, *values: Any) -> Rows:
         """Run one writing statement; it is its own transaction, and durable."""
@@ -124,7 +133,9 @@ class Database:
                     await self._writer.execute(f"PRAGMA synchronous = {level}")
                     self._durable = durable
                 yield
+                self.is_writable = True
             except sqlite3.OperationalError as error:
+                self.is_writable = False
                 msg = f"the database cannot be written: {error}"
                 raise StoreUnavailable(msg) from error
 

@@ -4,7 +4,7 @@ Closed, it lets everything through. *threshold* consecutive failures open it; th
 successful probe, or *open_seconds* without one, makes it half-open: a single trial
 goes through and closes it, or opens it again. A refused token opens it at once.
 Only unavailability counts. A server's stumbling over one item (HTTP 500) counts when
-it happens to different items in a row, since then it is the server and not the item.
+it happens to *threshold* different items in a row: then it is the server, not the item.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class CircuitBreaker:
         self._opened_at = 0.0
         self._trial_running = False
         self._stumbled_over: set[int] = set()
-        self._stumbled_jobs: Counter[int] = Counter()
+        self._counted: Counter[int] = Counter()
         self._changed = asyncio.Event()
 
     @property
@@ -89,7 +89,7 @@ class CircuitBreaker:
         """Note that the server did what it was asked."""
         self._failures = 0
         self._stumbled_over.clear()
-        self._stumbled_jobs.clear()
+        self._counted.clear()
         if self.state is not State.CLOSED:
             self.error = None
             self._move(State.CLOSED)
@@ -103,21 +103,29 @@ class CircuitBreaker:
         if hopeless or trial_failed or self._failures >= self._threshold:
             self._open()
 
-    def stumble(self, thing: int, job_id: int) -> None:
-        """Note an HTTP 500 over *thing*, which cost *job_id* an attempt."""
-        self._stumbled_jobs[job_id] += 1
-        if thing not in self._stumbled_over or self.state is State.HALF_OPEN:
-            self._stumbled_over.add(thing)
-            self.fail(
-                ServiceUnavailable(self.service, "HTTP 500 on one item after another")
-            )
+    def stumble(self, thing: int) -> None:
+        """Note an HTTP 500 over *thing*.
 
-    def take_stumbled_jobs(self) -> dict[int, int]:
+        It fails no trial: the next one takes another thing, and only when all of them
+        stumble is the server still down.
+        """
+        self._stumbled_over.add(thing)
+        if len(self._stumbled_over) >= self._threshold:
+            self.error = ServiceUnavailable(
+                self.service, "HTTP 500 on one item after another"
+            )
+            self._open()
+
+    def attempt_counted(self, job_id: int) -> None:
+        """Remember that a stumble cost *job_id* an attempt, to give it back perhaps."""
+        self._counted[job_id] += 1
+
+    def take_counted(self) -> dict[int, int]:
         """Return, once, the attempts that an outage cost (job id -> how many)."""
-        if self.state is State.CLOSED:
+        if self.state is not State.OPEN:
             return {}
-        jobs, self._stumbled_jobs = dict(self._stumbled_jobs), Counter()
-        return jobs
+        counted, self._counted = dict(self._counted), Counter()
+        return counted
 
     def probe_succeeded(self) -> None:
         """Let one trial through at once: the server answers again."""
@@ -143,6 +151,7 @@ class CircuitBreaker:
     def _move(self, state: State) -> None:
         before, self.state = self.state, state
         self._trial_running = False
+        self._stumbled_over.clear()
         log.log(
             30 if state is State.OPEN else 20,
             f"circuit_{'opened' if state is State.OPEN else state}",

@@ -36,6 +36,7 @@ class Probe:
         self._breaker = breaker
         self._settings = settings
         self._answered: bool | None = None
+        self._waited = 0.0  # the last wait of the outage at hand
         self.version: str | None = None
         self.latency_ms: float | None = None
         self.error: str | None = None
@@ -57,11 +58,11 @@ class Probe:
         while True:
             before = self._breaker.state
             if await self._changed_within(delay):
-                delay = self._after_change(before, delay)
+                delay = self._after_change(before)
             else:
                 healthy = await self.check()
                 at_ease = healthy and self._breaker.state is not State.OPEN
-                delay = _AT_EASE if at_ease else self._longer(delay)
+                delay = _AT_EASE if at_ease else self._back_off()
 
     async def check(self) -> bool:
         """Ask once; return whether the server is well."""
@@ -82,17 +83,23 @@ class Probe:
         self._breaker.probe_succeeded()
         return True
 
-    def _after_change(self, before: State, delay: float) -> float:
-        if self._breaker.state is State.CLOSED:
-            return 0.0  # what was last heard of it is out of date
-        if self._breaker.state is State.HALF_OPEN:
-            return _AT_EASE
-        # Open again after a trial: the back-off goes on where it was.
-        return self._longer(delay) if before is State.HALF_OPEN else self._longer(0)
+    def _after_change(self, before: State) -> float:
+        """Return how long to wait now that the breaker moved on from *before*."""
+        match self._breaker.state:
+            case State.CLOSED:
+                self._waited = 0.0
+                return 0.0  # what was last heard of it is out of date
+            case State.HALF_OPEN:
+                return _AT_EASE
+        if before is State.CLOSED:
+            self._waited = 0.0
+        return self._back_off()
 
-    def _longer(self, delay: float) -> float:
-        longer = delay * 2 if delay < _AT_EASE else 0.0
-        return min(max(longer, self._settings.probe_min), self._settings.probe_max)
+    def _back_off(self) -> float:
+        """Return the next wait of this outage; a trial that failed does not end it."""
+        longer = max(self._waited * 2, self._settings.probe_min)
+        self._waited = min(longer, self._settings.probe_max)
+        return self._waited
 
     async def _changed_within(self, delay: float) -> bool:
         """Wait for *delay*, or a change of the breaker; whether it changed."""

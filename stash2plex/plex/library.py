@@ -148,6 +148,8 @@ class PlexLibrary:
                 f"/library/metadata/{keys}?skipRefresh=1&includeGuids=0"
             )
         except NotFoundInPlex:
+            # A proxy answers 404 too when the server behind it is away.
+            await self.server()
             return {}
         section_id = int(root.get("librarySectionID") or 0)
         found = (item_from(video, section_id) for video in root.iter("Video"))

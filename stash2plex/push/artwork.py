@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import PictureFailed
+from stash2plex.errors import PictureFailed, ServiceUnavailable
 from stash2plex.movie import Field, Movie
 from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped
 from stash2plex.push.changes import PICTURE_NAMES, locked_by_human
@@ -42,7 +42,7 @@ class PicturePlan:
     uploads: dict[str, tuple[bytes, WrittenPicture]] = field(default_factory=dict)
     drops: list[str] = field(default_factory=list)
     respected: list[str] = field(default_factory=list)
-    error: PictureFailed | None = None
+    error: PictureFailed | ServiceUnavailable | None = None
 
 
 class Artwork:
@@ -61,8 +61,8 @@ class Artwork:
     ) -> PicturePlan:
         """Work out the pictures of *item*; one request to Stash at most.
 
-        A picture that fails is told in the plan's *error*, and tried again with the
-        job; Stash's being away is raised.
+        What fails is told in the plan's *error*, and tried again with the job: text
+        does not wait for pictures.
         """
         plan = PicturePlan()
         written = entry.pictures if entry else {}
@@ -80,8 +80,9 @@ class Artwork:
                     url = movie.poster if of is Field.POSTER else movie.background
                     answer = await source.fetch(url) if url else None
                     await self._plan_one(plan, of, item, before, answer)
-                except PictureFailed as error:
+                except (PictureFailed, ServiceUnavailable) as error:
                     plan.error = error
+                    _keep(plan, name, before)
         return plan
 
     def _known_etag(self, entry: Entry | None) -> str:
@@ -144,7 +145,9 @@ class Artwork:
         elif answer is None or answer.data is None:
             if before and before.hash and before.shown == item.picture(name) != "":
                 plan.drops.append(name)
-            plan.kept[name] = WrittenPicture(hash="")
+                plan.kept[name] = before  # until it is gone
+            else:
+                plan.kept[name] = WrittenPicture(hash="")
         else:
             shape = self._shapes[of]
             wanted = picture_hash(answer.data, shape)

@@ -127,16 +127,19 @@ class _Planner:
         shown = self._item.text.get(name, "")
         before = self._entry.text.get(name) if self._entry else None
         same = _same(of, wanted, shown)
-        if not same and self._respects(name, as_left=before == shown):
+        as_left = before is not None and _same(of, before, shown)
+        if not same and self._respects(name, as_left=as_left):
             self.carry_text(name)
         elif not wanted:
             self._empty_text(of, name, shown, before)
         elif self._sync.mode == "fill" and shown:
             self.carry_text(name)
         else:
-            self._wrote_text[name] = wanted
             if not same:
                 self._text[name] = wanted
+            if of is not Field.RATING or not same or as_left:
+                # A rating that was there before us stays a human's.
+                self._wrote_text[name] = wanted
             self._lock(name)
 
     def carry_text(self, name: str) -> None:

@@ -15,14 +15,13 @@ import structlog
 
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import GapKind, Gaps
-from stash2plex.catalog.matching import Match
+from stash2plex.catalog.matching import Answer, Match
 from stash2plex.config import Settings
 from stash2plex.db.database import Transaction
 from stash2plex.errors import (
     AmbiguousMatch,
     CatalogIncomplete,
     ItemNotFound,
-    LibraryNotFound,
     PictureFailed,
     RequestRejected,
     ServerFault,
@@ -40,7 +39,7 @@ from stash2plex.plex.item import Item
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.push.artwork import Artwork
 from stash2plex.push.expand import Expander
-from stash2plex.push.ledger import Entry, Ledger
+from stash2plex.push.ledger import Entry, Ledger, entry_for
 from stash2plex.push.writer import ItemWriter, Target, Written
 from stash2plex.queue.job import Job, Kind
 from stash2plex.queue.outcome import Outcome, Record, Result, Settle, nothing
@@ -61,7 +60,7 @@ class _Task:
     movie: Movie
     matches: tuple[Match, ...]
     done: list[Written] = field(default_factory=list)
-    errors: list[Stash2PlexError] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
 
 
 class Delivery:
@@ -91,11 +90,12 @@ class Delivery:
         self._stash_breaker = stash_breaker
         self._plex_breaker = plex_breaker
         self._writer = ItemWriter(
-            plex,
-            Artwork(stash, settings.sync, settings.provider.poster),
-            settings.sync,
-            pace,
-            plex_breaker,
+            plex=plex,
+            artwork=Artwork(stash, settings.sync, settings.provider.poster),
+            sync=settings.sync,
+            pace=pace,
+            breaker=plex_breaker,
+            ledger=ledger,
         )
         # Scenes whose pictures are in memory.
         self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)
@@ -140,12 +140,12 @@ class Delivery:
         try:
             scenes = await self._stash.scenes([job.stash_id for job in jobs])
         except Stash2PlexError as error:
-            for job in jobs:
-                self._note_stash(job, error)
+            self._note_stash(jobs[0], error)
             await _fail_all(jobs, error, settle)
             return []
         taking_part: list[tuple[Job, Scene]] = []
         ends: list[Awaitable[None]] = []
+        kept_out: list[Scene] = []
         for job in jobs:
             scene = scenes[job.stash_id]
             if isinstance(scene, Stash2PlexError):
@@ -156,9 +156,12 @@ class Delivery:
             if scene is None:
                 ends.append(self._gone(job, settle))
             elif reason := self._refusal(scene):
+                kept_out.append(scene)
                 ends.append(self._skip(job, settle, reason))
             else:
                 taking_part.append((job, scene))
+        if kept_out:
+            await self._catalog.note_scenes(kept_out)
         await _together(ends)
         return taking_part
 
@@ -203,7 +206,7 @@ class Delivery:
             case ServiceUnavailable() if error.service == service:
                 self._stash_breaker.fail(error)
             case ServerFault() if error.service == service:
-                self._stash_breaker.stumble(job.stash_id, job.id)
+                self._stash_breaker.stumble(job.stash_id)
 
     # --- matching -----------------------------------------------------------
 
@@ -213,39 +216,40 @@ class Delivery:
         """Find the items; settle the scenes that have none."""
         if not scenes:
             return []
-        try:
-            answers = await self._catalog.match([scene for _, scene in scenes])
-        except (
-            ServiceUnavailable,
-            LibraryNotFound,
-            RequestRejected,
-            ServerFault,
-        ) as error:
-            held: Stash2PlexError = error
-            if not isinstance(error, ServiceUnavailable):
-                held = CatalogIncomplete(str(error))
-            elif error.service == self._plex_breaker.service:
-                self._plex_breaker.fail(error)
-            else:
-                self._stash_breaker.fail(error)
-            await _fail_all([job for job, _ in scenes], held, settle)
-            return []
+        answers = await self._catalog.match([scene for _, scene in scenes])
         tasks: list[_Task] = []
         ends: list[Awaitable[None]] = []
         for job, scene in scenes:
             answer = answers[scene.id]
-            if not self._catalog.decides(answer):
-                incomplete = CatalogIncomplete("the libraries are still being read")
-                ends.append(
-                    settle(job, Outcome(result=Result.FAILED, error=incomplete))
-                )
-            elif isinstance(answer, ItemNotFound):
+            if isinstance(answer, ItemNotFound):
                 ends.append(self._missing(job, scene, answer, settle))
+            elif isinstance(answer, Stash2PlexError):
+                ends.append(self._undecided(job, answer, settle))
             else:
                 movie = self._movie(scene)
                 tasks.append(_Task(job, scene, movie, answer))
+        self._note_undecided(answers.values())
         await _together(ends)
         return tasks
+
+    async def _undecided(
+        self, job: Job, error: Stash2PlexError, settle: Settle
+    ) -> None:
+        """Let a scene wait until its item can be looked for."""
+        if not isinstance(error, ServiceUnavailable):
+            error = CatalogIncomplete(str(error))
+        await settle(job, Outcome(result=Result.FAILED, error=error))
+
+    def _note_undecided(self, answers: Iterable[Answer]) -> None:
+        """Tell the breakers of the servers that failed, once each."""
+        down = {
+            answer.service: answer
+            for answer in answers
+            if isinstance(answer, ServiceUnavailable)
+        }
+        for breaker in (self._plex_breaker, self._stash_breaker):
+            if error := down.get(breaker.service):
+                breaker.fail(error)
 
     def _movie(self, scene: Scene) -> Movie:
         return Movie.from_scene(
@@ -341,7 +345,7 @@ class Delivery:
         task: _Task,
         machine: str,
         items: dict[int, Item | ServerFault],
-        entries: dict[tuple[int, str], Entry],
+        entries: dict[int, list[Entry]],
         settle: Settle,
     ) -> bool:
         """Write every item of a scene; True when pictures still want verifying."""
@@ -349,19 +353,25 @@ class Delivery:
             for match in task.matches:
                 try:
                     target = Target(
-                        job_id=task.job.id,
                         scene=task.scene,
                         movie=task.movie,
                         match=match,
                         item=await self._still_holding(task, match, items),
-                        entry=entries.get((match.rating_key, match.file)),
+                        entry=entry_for(
+                            entries.get(match.rating_key, ()),
+                            match.file,
+                            task.scene.id,
+                        ),
                         machine=machine,
                     )
                     task.done.append(await self._writer.write(target))
                 except StoreUnavailable:
                     raise
                 except Stash2PlexError as error:
-                    self._note_stash(task.job, error)
+                    task.errors.append(error)
+                except Exception as error:
+                    # A bug about one item must not touch the others of the batch.
+                    log.exception("item_crashed", scene=task.scene.id)
                     task.errors.append(error)
         if any(written.uploaded for written in task.done):
             return True
@@ -374,7 +384,7 @@ class Delivery:
         """Return the item if it still holds the file that led to it."""
         item = items.get(match.rating_key)
         if isinstance(item, ServerFault):
-            self._plex_breaker.stumble(match.rating_key, task.job.id)
+            self._plex_breaker.stumble(match.rating_key)
             raise item
         if item is None:
             await self._catalog.forget_item(match.rating_key)
@@ -391,6 +401,9 @@ class Delivery:
         errors = [*task.errors, *(one.error for one in task.done if one.error)]
         for written in task.done:
             _log(task, written)
+        for error in errors:
+            if isinstance(error, ServiceUnavailable):
+                self._note_stash(task.job, error)
 
         async def record(transaction: Transaction) -> None:
             for written in task.done:
@@ -444,7 +457,7 @@ def _log(task: _Task, written: Written) -> None:
     )
 
 
-def _severity(error: Stash2PlexError) -> int:
+def _severity(error: Exception) -> int:
     """Order errors by which of them decides about the job, the patient ones first."""
     match error:
         case ServiceUnavailable():

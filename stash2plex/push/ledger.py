@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.db.database import Database, Transaction
@@ -49,6 +49,18 @@ class Entry:
     delivered_at: float = 0.0  # unix seconds; set by the ledger
 
 
+def entry_for(entries: Iterable[Entry], file: str, scene_id: int) -> Entry | None:
+    """Return what we wrote to an item by way of *file*.
+
+    The same scene may lead to it by another file now: renamed, or another one first.
+    """
+    known = list(entries)
+    for entry in known:
+        if entry.file == file:
+            return entry
+    return next((one for one in known if one.scene_id == scene_id), None)
+
+
 class Ledger:
     """Reads and writes entries."""
 
@@ -60,18 +72,18 @@ class Ledger:
 
     async def entries(
         self, machine: str, rating_keys: Iterable[int]
-    ) -> dict[tuple[int, str], Entry]:
-        """Return what we wrote to these items, by rating key and file."""
+    ) -> dict[int, list[Entry]]:
+        """Return what we wrote to these items, by rating key."""
         rows = await self._database.fetch(
             "SELECT * FROM ledger WHERE machine = ?"
             " AND rating_key IN (SELECT value FROM json_each(?))",
             machine,
             json.dumps(list(rating_keys)),
         )
-        found: dict[tuple[int, str], Entry] = {}
+        found: dict[int, list[Entry]] = {}
         for row in rows:
             wrote = json.loads(row["wrote"])
-            found[row["rating_key"], row["file"]] = Entry(
+            entry = Entry(
                 machine=machine,
                 rating_key=row["rating_key"],
                 file=row["file"],
@@ -90,10 +102,44 @@ class Ledger:
                 },
                 delivered_at=row["delivered_at"],
             )
+            found.setdefault(entry.rating_key, []).append(entry)
         return found
 
+    async def intend(self, entry: Entry, before: Entry | None) -> None:
+        """Remember which tags are about to become ours, ahead of the edit.
+
+        All else stays as it was *before*: only what was written counts as written.
+        """
+        known = before.tags if before else {}
+        tags = {
+            name: WrittenTags(
+                ours=tuple(
+                    dict.fromkeys(known.get(name, WrittenTags()).ours + written.ours)
+                ),
+                left=known.get(name, WrittenTags()).left,
+            )
+            for name, written in entry.tags.items()
+        }
+        base = before or replace(
+            entry, text={}, locked=frozenset(), pictures={}, scene_updated_at=""
+        )
+        intended = replace(base, file=entry.file, tags={**known, **tags})
+        async with self._database.transaction(durable=False) as transaction:
+            await self.record(transaction, intended)
+
     async def record(self, transaction: Transaction, entry: Entry) -> None:
-        """Remember what was written, in the transaction that ends the job."""
+        """Remember what was written, in the transaction that ends the job.
+
+        What was remembered of the item under another file of the scene goes.
+        """
+        await transaction.run(
+            "DELETE FROM ledger WHERE machine = ? AND rating_key = ?"
+            " AND scene_id = ? AND file != ?",
+            entry.machine,
+            entry.rating_key,
+            entry.scene_id,
+            entry.file,
+        )
         wrote = {
             "text": dict(entry.text),
             "tags": {

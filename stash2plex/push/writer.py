@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stash2plex.plex.item import Item
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.push.artwork import Artwork, PicturePlan
+    from stash2plex.push.ledger import Ledger
     from stash2plex.scene import Scene
 
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 class Target:
     """One item and what it should show."""
 
-    job_id: int
     scene: Scene
     movie: Movie
     match: Match
@@ -56,7 +56,7 @@ class Written:
     pictures: PicturePlan
     requests: int = 0
     seconds: float = 0.0
-    error: PictureFailed | None = None
+    error: PictureFailed | ServiceUnavailable | None = None
     # By field: the upload's name in Plex, and what to remember of it.
     uploaded: dict[str, tuple[str, WrittenPicture]] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
@@ -77,13 +77,16 @@ class ItemWriter:
 
     def __init__(
         self,
+        *,
         plex: PlexLibrary,
         artwork: Artwork,
         sync: SyncSettings,
         pace: Pace,
         breaker: CircuitBreaker,
+        ledger: Ledger,
     ) -> None:
         self._plex = plex
+        self._ledger = ledger
         self._artwork = artwork
         self._sync = sync
         self._pace = pace
@@ -92,8 +95,8 @@ class ItemWriter:
     async def write(self, target: Target) -> Written:
         """Make an item show its movie; pictures uploaded still want `verify`.
 
-        Raises what Stash raises about the picture and Plex about the edit; a picture
-        that fails on its way is told in the result.
+        Raises what Plex raises about the edit; a picture that fails, in Stash or on
+        its way, is told in the result.
         """
         item, entry = target.item, target.entry
         pictures = await self._artwork.plan(target.scene, target.movie, item, entry)
@@ -125,7 +128,7 @@ class ItemWriter:
             async with self._pace.write():
                 self.refuse_while_open()
                 started = time.monotonic()
-                await self._send(written, target.job_id)
+                await self._send(written, entry)
                 await self._send_pictures(written)
                 written.seconds = time.monotonic() - started
         else:
@@ -157,9 +160,12 @@ class ItemWriter:
         if self._breaker.state is State.OPEN:
             raise ServiceUnavailable("Plex", "it did not answer a moment ago")
 
-    async def _send(self, written: Written, job_id: int) -> None:
+    async def _send(self, written: Written, before: Entry | None) -> None:
         """Send text and tags, usually in one PUT."""
         item, planned = written.item, written.plan
+        if planned.edit.tags:
+            # If the answer is lost, what we add here would be taken for a human's.
+            await self._ledger.intend(written.entry, before)
         started = time.monotonic()
         try:
             if planned.edit:
@@ -172,7 +178,7 @@ class ItemWriter:
                 self._breaker.fail(error)
             raise
         except ServerFault:
-            self._breaker.stumble(item.rating_key, job_id)
+            self._breaker.stumble(item.rating_key)
             raise
         if written.requests:
             self._pace.observe((time.monotonic() - started) / written.requests)
@@ -193,9 +199,12 @@ class ItemWriter:
             written.requests += 1
             try:
                 await self._plex.drop_picture(rating_key, name)
-                written.dropped.append(name)
             except Stash2PlexError as error:
                 written.error = PictureFailed(f"{name}: {error}")
+            else:
+                written.dropped.append(name)
+                pictures = {**written.entry.pictures, name: WrittenPicture(hash="")}
+                written.entry = replace(written.entry, pictures=pictures)
 
     async def _selected(
         self, before: Item, item: Item | None, name: str, upload: str

@@ -56,6 +56,8 @@ class Worker:
         policy: RetryPolicy,
         breakers: Sequence[CircuitBreaker],
         *,
+        poll: float = _POLL,
+        grace: float = _GRACE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -63,6 +65,8 @@ class Worker:
         self._deliver = deliver
         self._policy = policy
         self._breakers = breakers
+        self._poll = poll
+        self._grace = grace
         self._now = now
         self._woken_at = float("-inf")
         self._woken = asyncio.Event()
@@ -142,7 +146,9 @@ class Worker:
         try:
             await self._deliver(jobs, settle)
         except asyncio.CancelledError:
-            await asyncio.shield(self._store.hand_back(list(unsettled.values())))
+            # What cannot be handed back now is taken back at the next start.
+            with suppress(StoreUnavailable):
+                await asyncio.shield(self._store.hand_back(list(unsettled.values())))
             raise
         except StoreUnavailable as error:
             # What was done to Plex is done; doing it again is harmless.
@@ -150,8 +156,7 @@ class Worker:
             await self._hand_back_later(list(unsettled.values()))
         except Exception as error:
             log.exception("batch_crashed", jobs=len(unsettled))
-            for job in list(unsettled.values()):
-                await settle(job, Outcome(result=Result.FAILED, error=error))
+            await self._fail_later(list(unsettled.values()), error)
         finally:
             _end_trials(trials)
 
@@ -184,9 +189,7 @@ class Worker:
             return
         if verdict.fate is Fate.BURIED:
             self.results[Result.FAILED] += 1
-        for breaker in self._breakers:
-            if stumbled := breaker.take_stumbled_jobs():
-                await self._store.give_back_attempts(stumbled)
+        await self._note_attempt(job, error, verdict)
         severity = "error" if verdict.fate is Fate.BURIED else "warning"
         if verdict.fate in {Fate.ASLEEP, Fate.ENDED}:
             severity = "info"
@@ -199,30 +202,52 @@ class Worker:
             again_in=round(verdict.delay, 1) or None,
         )
 
+    async def _note_attempt(self, job: Job, error: Exception, verdict: Verdict) -> None:
+        """Keep count of what stumbling servers cost, and undo it if they are down."""
+        counted = verdict.fate in {Fate.RETRIED, Fate.BURIED}
+        for breaker in self._breakers:
+            if (
+                counted
+                and isinstance(error, ServerFault)
+                and error.service == breaker.service
+            ):
+                breaker.attempt_counted(job.id)
+            if attempts := breaker.take_counted():
+                await self._store.give_back_attempts(attempts)
+
     def _in_context(self, error: Exception | None) -> Exception | None:
         """Call a stumble what it is when its server stumbles over everything."""
         for breaker in self._breakers:
             if (
                 isinstance(error, ServerFault)
                 and error.service == breaker.service
-                and breaker.state is not State.CLOSED
+                and breaker.state is State.OPEN
             ):
                 return ServiceUnavailable(error.service, str(error))
         return error
 
+    async def _fail_later(self, jobs: Sequence[Job], error: Exception) -> None:
+        try:
+            for job in jobs:
+                await self._settle(job, Outcome(result=Result.FAILED, error=error))
+        except StoreUnavailable:
+            await self._hand_back_later(jobs)
+
     async def _hand_back_later(self, jobs: Sequence[Job]) -> None:
         """Hand jobs back as soon as the store can be written again."""
-        while jobs and not self._stopping.is_set():
-            with suppress(StoreUnavailable):
+        while not self._stopping.is_set():
+            try:
                 await self._store.hand_back(jobs)
+            except StoreUnavailable:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), self._poll)
+            else:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _POLL)
 
     async def _finish_batches(self) -> None:
         if not self._batches:
             return
-        _, late = await asyncio.wait(self._batches, timeout=_GRACE)
+        _, late = await asyncio.wait(self._batches, timeout=self._grace)
         for batch in late:
             batch.cancel()
         for batch in late:
@@ -232,10 +257,14 @@ class Worker:
     async def _pause(self) -> None:
         """Wait for a wake-up, or until the next job is due."""
         full = len(self._batches) >= _AT_ONCE
-        wait = _POLL
-        if not full and all(breaker.allows_some for breaker in self._breakers):
+        wait = self._poll
+        able = self._database.is_writable and all(
+            breaker.allows_some for breaker in self._breakers
+        )
+        if able and not full:
             due = await self._store.next_due()
-            wait = _POLL if due is None else min(_POLL, max(due, _LEAST_WAIT))
+            if due is not None:
+                wait = min(wait, max(due, _LEAST_WAIT))
         waits: list[asyncio.Future[object]] = [
             asyncio.ensure_future(self._woken.wait())
         ]

@@ -93,6 +93,7 @@ class PretendPlex:
         self.status: int | None = None  # every answer
         self.status_of: dict[int, int] = {}  # by rating key, writes only
         self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
+        self.loses_answers = 0  # so many edits are applied, and then the line breaks
         self.unreadable: set[int] = set()  # rating keys that spoil every read
         self.picture_status: int | None = None
         self.shared_token = False  # reads but may not write
@@ -300,6 +301,9 @@ class PretendPlex:
             self._may_write(item)
         for item in items:
             self._change(item, list(query.items()))
+        if self.loses_answers:
+            self.loses_answers -= 1
+            return _refusal(web.HTTPBadGateway.status_code)
         return web.Response()
 
     def _change(self, item: PretendItem, parameters: Iterable[tuple[str, str]]) -> None:
@@ -316,7 +320,7 @@ class PretendPlex:
                     lists.setdefault(tag[1], []).append((int(tag[2]), value))
         _check_values(values)
         for name, value in values.items():
-            item.text[name] = value
+            item.text[name] = f"{float(value):.1f}" if name == "userRating" else value
             if name == "originallyAvailableAt" and value:
                 item.text["year"] = value[:4]
         for name, indexed in lists.items():
@@ -347,7 +351,7 @@ class PretendPlex:
         item = self._item(request.query["key"])
         self._may_write(item)
         rating = float(request.query["rating"])
-        item.text["userRating"] = "" if rating < 0 else f"{rating:g}"
+        item.text["userRating"] = "" if rating < 0 else f"{rating:.1f}"
         self._written(item)
         return web.Response()
 

@@ -85,6 +85,7 @@ class PretendStash:
         self.garbles: str | None = None
         self.failing: dict[int, str] = {}  # scene id -> message of a resolver error
         self.picture_status: int | None = None
+        self.hanging_picture: int | None = None  # scene id
         self.picture_type: str | None = None
         self.latency = 0.0
 
@@ -287,6 +288,8 @@ class PretendStash:
         self.picture_requests += 1
         if self.picture_status is not None:
             return web.Response(status=self.picture_status)
+        if request.match_info["id"] == str(self.hanging_picture):
+            await asyncio.Event().wait()
         scene = self.scenes.get(int(request.match_info["id"]))
         if scene is None:
             raise web.HTTPNotFound

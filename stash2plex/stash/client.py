@@ -117,9 +117,14 @@ class StashClient:
     async def probe(self) -> str:
         """Ask which version this is and what its schema offers; returns the version."""
         answer = await self._ask(queries.PROBE)
-        fields = (answer.get("scene") or {}).get("fields") or []
-        self._dialect = Dialect(has_groups=any(f["name"] == "groups" for f in fields))
-        self.version = str((answer.get("version") or {}).get("version") or "")
+        if "scene" in answer and answer["scene"] is None:
+            raise _misfit("it knows no scenes")
+        try:
+            fields = {field["name"] for field in answer["scene"]["fields"]}
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+        self._dialect = Dialect(has_groups="groups" in fields)
+        self.version = _version(answer)
         return self.version
 
     async def ping(self) -> str:
@@ -127,7 +132,7 @@ class StashClient:
         if self._dialect is None:
             return await self.probe()
         answer = await self._ask(queries.VERSION)
-        version = str((answer.get("version") or {}).get("version") or "")
+        version = _version(answer)
         if version != self.version:
             return await self.probe()
         return version
@@ -207,8 +212,11 @@ class StashClient:
                 ) as answer,
             ):
                 return await self._read_picture(answer, etag)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except aiohttp.ClientConnectorError as error:
             raise ServiceUnavailable("Stash", _reason(error)) from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # Stash may be well, and only this picture not.
+            raise PictureFailed(f"Stash: {_reason(error)}") from None
 
     async def _read_picture(
         self, answer: aiohttp.ClientResponse, etag: str
@@ -245,10 +253,19 @@ class StashClient:
             alias = f"s{number}"
             if alias in failed:
                 answers[scene_id] = ServerFault("Stash", failed[alias])
+            elif alias not in data:
+                raise ServiceUnavailable("Stash", _WRONG_URL)
+            elif data[alias] is None:
+                answers[scene_id] = None
             else:
-                found = data.get(alias)
-                answers[scene_id] = _scene(found, self._settings.url) if found else None
+                answers[scene_id] = self._understood(data[alias])
         return answers
+
+    def _understood(self, found: Any) -> Scene:
+        try:
+            return _scene(found, self._settings.url)
+        except (KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
 
     async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
         chosen = {
@@ -258,7 +275,10 @@ class StashClient:
             "direction": "ASC",
         }
         answer = await self._ask(queries.entries(), filter=chosen, scenes=scenes)
-        return [_entry(found) for found in answer["findScenes"]["scenes"]]
+        try:
+            return [_entry(found) for found in answer["findScenes"]["scenes"]]
+        except (KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
 
     async def _known_dialect(self) -> Dialect:
         if self._dialect is None:
@@ -288,37 +308,52 @@ class StashClient:
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
         except (TransportError, aiohttp.ClientError, TimeoutError) as error:
             raise ServiceUnavailable("Stash", _reason(error)) from None
-        return dict(answer), {}
+        except (AssertionError, AttributeError, TypeError, ValueError):
+            # JSON, but no answer of a GraphQL server; gql trusts what it gets.
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+        return _table(answer), {}
 
 
 def _sorted_out(
     error: TransportQueryError,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Tell a query the schema refuses from fields that failed (HTTP 200)."""
-    errors = [one for one in error.errors or [] if isinstance(one, dict)]
+    listed = error.errors if isinstance(error.errors, list) else []
+    errors = [one for one in listed if isinstance(one, dict)]
     messages = [str(one.get("message", "")) for one in errors] or [str(error)]
     if any((one.get("extensions") or {}).get("code") in _MISFIT for one in errors):
-        raise SchemaMismatch(
-            "Stash",
-            f"it does not understand our query ({messages[0]}); Stash older than v0.25,"
-            " or newer than this release knows",
-        ) from None
-    failed = {
+        raise _misfit(messages[0]) from None
+    failed: dict[str, str] = {
         str(one["path"][0]): str(one.get("message", ""))
         for one in errors
         if one.get("path")
     }
-    if not error.data or len(failed) == 0:
+    if not error.data or not failed or len(failed) < len(messages):
+        # Which field the rest is about is unknown, so no null can be trusted.
         raise ServerFault("Stash", messages[0]) from None
-    return dict(error.data), failed
+    return _table(error.data), failed
+
+
+def _table(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ServiceUnavailable("Stash", _WRONG_URL)
+    return data
 
 
 def _refused(status: int | None) -> Stash2PlexError:
     if status in _DENIED:
         return _denied(status)
     if status == 422:  # noqa: PLR2004 - a proxy may have eaten the JSON of it
-        return SchemaMismatch("Stash", "it does not understand our query")
+        return _misfit("HTTP 422")
     return ServiceUnavailable("Stash", f"HTTP {status}")
+
+
+def _misfit(reason: str) -> SchemaMismatch:
+    return SchemaMismatch(
+        "Stash",
+        f"it does not understand our query ({reason}); is it older than v0.25, or newer"
+        " than this release of stash2plex knows?",
+    )
 
 
 def _denied(status: int | None) -> AccessDenied:
@@ -340,6 +375,12 @@ def _reason(error: BaseException) -> str:
             return "no connection"
         case _:
             return f"the connection broke ({type(cause).__name__})"
+
+
+def _version(answer: dict[str, Any]) -> str:
+    """Return the version; builds of one's own report none."""
+    found = answer.get("version")
+    return str(found.get("version") or "") if isinstance(found, dict) else ""
 
 
 def _entry(found: dict[str, Any]) -> SceneEntry:

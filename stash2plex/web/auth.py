@@ -38,10 +38,13 @@ def make_token(settings: ServerSettings) -> str:
     """Make a token and keep it, readable by nobody else; returns it."""
     token = secrets.token_urlsafe(32)
     path = token_file(settings)
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{token}\n")
+    try:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{token}\n")
+    except OSError as error:
+        raise DataDirUnusable(f"{path}: {error.strerror}") from error
     return token
 
 

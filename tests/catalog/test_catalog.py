@@ -11,6 +11,7 @@ from stash2plex.catalog.matching import Confidence
 from stash2plex.config import MatchSettings, PathRule
 from stash2plex.errors import (
     AmbiguousMatch,
+    CatalogIncomplete,
     ItemNotFound,
     ServiceUnavailable,
     StaleCatalog,
@@ -69,7 +70,6 @@ async def test_by_mapped_path_of_every_file(catalog, stash, plex):
     assert keys(answer) == [1, 2]
     assert {one.confidence for one in answer} == {Confidence.HIGH}
     assert answer[0].file == "/media/a.mp4"
-    assert catalog.decides(answer)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,6 @@ async def test_several_candidates_are_ambiguous(
     answer = await match(strict, scene)
     assert isinstance(answer, AmbiguousMatch)
     assert "items 1, 2" in str(answer)
-    assert strict.decides(answer)
 
     lax = make(database, stash_client, plex_library, strict=False)
     await lax.load()
@@ -188,20 +187,14 @@ async def test_before_the_listing_plex_is_asked_for_the_file(catalog, stash, ple
 
     answer = await match(catalog, scene)
     assert keys(answer) == [1]
-    assert catalog.decides(answer)
-    missing = await match(catalog, other)
-    assert isinstance(missing, ItemNotFound)
-    assert not catalog.decides(missing)
+    assert isinstance(await match(catalog, other), CatalogIncomplete)
 
 
 async def test_before_the_listing_a_name_alone_is_not_trusted(catalog, stash, plex):
     scene = stash.add("/elsewhere/a.mp4")
     plex.add("/media/a.mp4")
 
-    answer = await match(catalog, scene)
-
-    assert keys(answer) == [1]
-    assert not catalog.decides(answer)
+    assert isinstance(await match(catalog, scene), CatalogIncomplete)
 
 
 async def test_before_the_listing_stash_is_asked_who_else_claims(catalog, stash, plex):

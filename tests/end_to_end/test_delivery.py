@@ -189,8 +189,11 @@ async def test_a_deleted_scene_becomes_a_gap_until_it_is_back(daemon, stash, ple
     stash.remove(scene.id)
 
     await daemon.hook(scene.id, "Scene.Destroy.Post", fields=None)
-    status = await daemon.until(lambda status: status["gaps"]["missing_in_stash"])
-    assert status["catalog"]["scenes"] == 0
+    await daemon.until(
+        lambda status: (
+            status["gaps"]["missing_in_stash"] and not status["catalog"]["scenes"]
+        )
+    )
     assert item.text["title"] == "Title 1"
 
     stash.add("/media/1.mp4", scene_id=9, title="Again", details="x")
@@ -372,6 +375,75 @@ async def test_a_cover_taken_away_removes_only_ours(stash, plex, tmp_path):
 
     assert mine.picture("thumb") is None
     assert theirs.picture("thumb") == cover(9)
+
+
+async def test_a_picture_that_does_not_come_holds_up_no_text(stash, plex, tmp_path):
+    sample(stash, plex, 1, cover=cover(1))
+    sample(stash, plex, 2, cover=cover(2))
+    stash.hanging_picture = 1
+    settings = make_settings(
+        stash,
+        plex,
+        tmp_path,
+        sync=PICTURES,
+        stash={"timeout": 0.3},
+        queue={"max_attempts": 2},
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        status = await daemon.deliver(1, 2)
+
+    assert plex.items[1].text["title"] == "Title 1"
+    assert plex.items[2].picture("thumb")
+    assert status["queue"]["dead"] == 1
+    assert status["stash"]["state"] == "up"
+
+
+async def test_a_picture_that_cannot_be_removed_is_tried_again(stash, plex, tmp_path):
+    _, item = sample(stash, plex, cover=cover(1))
+    settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.deliver(1)
+        stash.change(1, cover=None)
+        plex.status_of[1] = 500
+        await daemon.post("sync", {"scene_ids": [1]})
+        await plex.facts.until(lambda: plex.refused[500] >= 2)
+        plex.status_of.clear()
+        await daemon.idle()
+
+    assert item.picture("thumb") is None
+    assert item.picture("art") is None
+
+
+async def test_another_file_first_forgets_nothing(stash, plex, tmp_path):
+    scene = stash.add(
+        "/media/b.mp4", title="T", studio="Old", rating100=80, cover=cover(1)
+    )
+    item = plex.add("/media/a.mp4", "/media/b.mp4")
+    settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.deliver(scene.id)
+        stash.scenes[1].files = [("/media/a.mp4", 1), ("/media/b.mp4", 1)]
+        stash.change(scene.id, studio="New", rating100=None)
+        await daemon.deliver(scene.id)
+
+    assert plex.count("POST") == 2
+    assert item.tags["collection"] == ["New"]
+    assert item.text["userRating"] == ""
+
+
+async def test_a_collection_is_ours_even_if_the_answer_was_lost(stash, plex, tmp_path):
+    """The edit was applied; the daemon was killed before it could remember."""
+    scene, item = sample(stash, plex, studio="Old")
+    settings = make_settings(stash, plex, tmp_path, queue={"max_attempts": 50})
+    plex.loses_answers = 1
+    async with running(settings, stash, plex) as daemon:
+        await daemon.deliver(scene.id)
+        assert item.writes >= 1
+        stash.change(scene.id, studio="New")
+        await daemon.deliver(scene.id)
+
+    assert item.tags["collection"] == ["New"]
 
 
 async def test_fill_leaves_what_plex_has(stash, plex, tmp_path):

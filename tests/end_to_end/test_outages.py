@@ -214,18 +214,69 @@ async def test_a_performer_job_waits_for_stash_too(ready, stash, plex):
 
 
 async def test_a_file_plex_does_not_have_yet_is_found_when_it_comes(
-    ready, stash, plex, settings
+    stash, plex, tmp_path
 ):
     stash.add("/media/new.mp4", scene_id=77, title="New", details="x")
-    await ready.post("sync", {"scene_ids": [77]})
-    status = await ready.until(lambda found: found["queue"]["waiting"] == 1)
-    assert status["gaps"]["missing_in_plex"] == 0
+    patient = {"not_found_attempts": 500, "not_found_cap": 0.3}
+    settings = make_settings(stash, plex, tmp_path, queue=patient)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.post("sync", {"scene_ids": [77]})
+        status = await daemon.until(lambda found: found["queue"]["waiting"] == 1)
+        assert status["gaps"]["missing_in_plex"] == 0
 
-    item = plex.add("/media/new.mp4")
-    status = await ready.idle()
+        item = plex.add("/media/new.mp4")
+        status = await daemon.idle()
 
     assert item.text["title"] == "New"
     assert status["queue"]["dead"] == 0
+
+
+async def test_a_listing_that_fails_holds_up_only_who_needs_it(ready, stash, plex):
+    stash.add("/media/nowhere.mp4", scene_id=77, title="New", details="x")
+    plex.read_status_of["/library/sections"] = 500
+
+    await ready.post("sync", {"scene_ids": [1, 2, 77]})
+    await ready.until(lambda found: found["deliveries"]["written"] == 2)
+
+    assert delivered(plex, 1, 2)
+
+
+async def test_a_bad_item_of_a_trial_does_not_keep_the_circuit_open(ready, plex):
+    plex.status = 503
+    plex.status_of[1] = 500
+    await ready.post("sync", {"scope": "all"})
+    await ready.hook(1)
+    await ready.until(lambda found: found["plex"]["breaker"] == "open")
+
+    plex.status = None
+    await ready.until(lambda found: found["queue"]["dead"] == 1)
+    await ready.idle()
+
+    assert delivered(plex, *range(2, 11))
+
+
+async def test_a_file_that_changed_scenes_is_not_contested(ready, stash, plex):
+    await ready.deliver(1, 2)
+    stash.scenes[1].files = []
+    stash.change(2, title="Both")
+    stash.scenes[2].files.append(("/media/1.mp4", 1))
+
+    await ready.deliver(2)
+
+    assert [plex.items[key].text["title"] for key in (1, 2)] == ["Both", "Both"]
+
+
+async def test_a_proxy_that_answers_404_erases_nothing(ready, plex):
+    plex.status = 404
+    await ready.post("sync", {"scene_ids": [1]})
+    await plex.facts.until(lambda: plex.refused[404] > 2)
+    assert (await ready.status())["catalog"]["items"] == 10
+
+    plex.status = None
+    await ready.idle()
+
+    assert delivered(plex, 1)
 
 
 async def test_a_file_plex_never_gets_ends_as_a_gap(stash, plex, tmp_path):

@@ -98,39 +98,47 @@ def test_a_refused_token_opens_it_at_once_and_only_a_probe_helps(breaker, clock)
 
 def test_stumbling_over_one_item_moves_nothing(breaker):
     for _ in range(10):
-        breaker.stumble(42, 1)
+        breaker.stumble(42)
+        breaker.attempt_counted(1)
 
     assert breaker.state is State.CLOSED
-    assert breaker.take_stumbled_jobs() == {}
+    assert breaker.take_counted() == {}
 
 
 def test_stumbling_over_different_items_is_an_outage_and_costs_nothing(breaker):
-    breaker.stumble(1, 101)
-    breaker.stumble(1, 101)
-    breaker.stumble(2, 102)
-    breaker.stumble(3, 103)
+    breaker.stumble(1)
+    breaker.attempt_counted(101)
+    breaker.stumble(1)
+    breaker.attempt_counted(101)
+    breaker.stumble(2)
+    breaker.attempt_counted(102)
+    breaker.stumble(3)
 
     assert breaker.state is State.OPEN
-    assert breaker.take_stumbled_jobs() == {101: 2, 102: 1, 103: 1}
-    assert breaker.take_stumbled_jobs() == {}
+    assert breaker.take_counted() == {101: 2, 102: 1}
+    assert breaker.take_counted() == {}
 
 
 def test_a_success_in_between_blames_the_items(breaker):
-    breaker.stumble(1, 101)
-    breaker.stumble(2, 102)
+    breaker.stumble(1)
+    breaker.stumble(2)
     breaker.succeed()
-    breaker.stumble(3, 103)
+    breaker.stumble(3)
 
     assert breaker.state is State.CLOSED
 
 
-def test_a_trial_that_stumbles_over_a_known_item_fails(breaker):
-    for number in (1, 2, 3):
-        breaker.stumble(number, number)
+def test_a_trial_that_stumbles_leaves_it_to_the_next(breaker):
+    open_up(breaker)
     breaker.probe_succeeded()
-    breaker.allowance(1)
+    for thing in (1, 2):
+        assert breaker.allowance(50) == 1
+        breaker.stumble(thing)
+        breaker.trial_ended()
+        assert breaker.state is State.HALF_OPEN
 
-    breaker.stumble(3, 3)
+    breaker.allowance(50)
+    breaker.stumble(3)
 
     assert breaker.state is State.OPEN
 

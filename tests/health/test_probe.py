@@ -97,17 +97,19 @@ async def test_a_refused_token_is_a_state_of_its_own(server, breaker):
     assert breaker.state is State.HALF_OPEN
 
 
-@pytest.mark.parametrize(
-    ("before", "delay", "expected"),
-    [
-        (State.CLOSED, 60.0, 5.0),
-        (State.HALF_OPEN, 5.0, 10.0),
-        (State.HALF_OPEN, 40.0, 60.0),
-    ],
-)
-def test_the_back_off_goes_on_after_a_failed_trial(server, before, delay, expected):
+def test_the_back_off_grows_to_its_limit_and_survives_a_failed_trial(server):
     breaker = CircuitBreaker("Plex", threshold=1, open_seconds=60)
     probe = Probe(server.ask, breaker, OutageSettings())
     breaker.fail(DOWN)
+    waits = [probe._after_change(State.CLOSED)]
+    waits += [probe._back_off() for _ in range(3)]
+    assert waits == [5, 10, 20, 40]
 
-    assert probe._after_change(before, delay) == expected
+    waits = [probe._after_change(State.HALF_OPEN), probe._back_off()]
+    assert waits == [60, 60]
+
+    breaker.probe_succeeded()
+    breaker.succeed()
+    assert probe._after_change(State.HALF_OPEN) == 0
+    breaker.fail(DOWN)
+    assert probe._after_change(State.CLOSED) == 5

@@ -139,6 +139,26 @@ def test_a_rating_is_cleared_only_if_it_is_ours():
     assert kept.text["userRating"] == "6"
 
 
+def test_a_rating_that_was_there_before_us_stays_a_humans():
+    done = plan(movie(rating=8.0), item(userRating="8.0"), None, MIRROR)
+    assert "userRating" not in done.text
+
+    ours = plan(
+        movie(rating=8.0), item(userRating="8.0"), entry({"userRating": "8"}), MIRROR
+    )
+    assert ours.text["userRating"] == "8"
+
+
+def test_our_own_rating_is_ours_however_plex_spells_it():
+    before = entry({"userRating": "8"}, locked={"userRating"})
+    shown = item({"userRating"}, userRating="8.0")
+
+    done = plan(movie(rating=9.0), shown, before, RESPECT)
+
+    assert done.edit.text["userRating"] == "9"
+    assert done.respected == ()
+
+
 def test_a_rating_compares_as_a_number():
     assert (
         "userRating"

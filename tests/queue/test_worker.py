@@ -39,7 +39,7 @@ async def working(database, jobs, breaker, deliver, **queue):
     policy = RetryPolicy(
         QueueSettings(**{"retry_base": 0.01, "retry_cap": 0.01} | queue)
     )
-    worker = Worker(database, jobs, deliver, policy, (breaker,))
+    worker = Worker(database, jobs, deliver, policy, (breaker,), poll=0.2, grace=0.3)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -150,9 +150,8 @@ async def test_a_buried_job_counts_as_failed(database, jobs, breaker):
     assert (await jobs.counts())["dead"] == 1
 
 
-async def test_a_full_disk_costs_nothing(database, jobs, breaker, monkeypatch):
+async def test_a_full_disk_costs_nothing(database, jobs, breaker):
     """What was done to Plex is done again once the store can be written."""
-    monkeypatch.setattr("stash2plex.queue.worker._POLL", 0.05)
     await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
     filled, freed, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -200,7 +199,7 @@ async def test_a_server_that_stumbles_gives_the_attempts_back(database, jobs):
 
     async def deliver(batch, settle):
         for job in batch:
-            breaker.stumble(job.stash_id, job.id)
+            breaker.stumble(job.stash_id)
             error = ServerFault("Plex", "HTTP 500")
             await settle(job, Outcome(result=Result.FAILED, error=error))
         opened.set()
@@ -262,3 +261,48 @@ async def test_only_one_trial_runs_at_a_time(database, jobs, breaker):
             await asyncio.wait_for(started.get(), 0.5)
         go.set()
         assert await started.get() == 2
+
+
+@pytest.mark.parametrize("way", ["cancelled", "crashed"])
+async def test_a_store_that_fails_while_a_batch_ends_badly(
+    database, jobs, breaker, way
+):
+    """The jobs stay claimed, and the next start takes them back."""
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    started = asyncio.Event()
+
+    async def deliver(batch, settle):
+        await database._writer.execute("PRAGMA query_only = ON")
+        started.set()
+        if way == "crashed":
+            raise ZeroDivisionError
+        await asyncio.Event().wait()
+
+    async with working(database, jobs, breaker, deliver):
+        await started.wait()
+
+    await database._writer.execute("PRAGMA query_only = OFF")
+    assert await jobs.take_back_running() == 1
+
+
+async def test_a_disk_that_is_freed_lets_a_crashed_batch_go_on(database, jobs, breaker):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    filled, again = asyncio.Event(), asyncio.Event()
+
+    async def deliver(batch, settle):
+        if not filled.is_set():
+            await database._writer.execute("PRAGMA query_only = ON")
+            filled.set()
+            raise ZeroDivisionError
+        await settle(batch[0], DONE)
+        again.set()
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        await filled.wait()
+        with pytest.raises(StoreUnavailable):
+            await jobs.enqueue(Kind.SCENE, 2, Reason.HOOK)
+        assert not database.is_writable
+        await database._writer.execute("PRAGMA query_only = OFF")
+        await asyncio.wait_for(again.wait(), 10)
+    assert worker.results[Result.WRITTEN] == 1
+    assert database.is_writable

@@ -182,7 +182,7 @@ async def test_a_stash_that_hangs_is_given_up(stash, settings):
     async with StashClient.connect(quick) as client:
         with pytest.raises(ServiceUnavailable, match="no answer in time"):
             await client.ping()
-        with pytest.raises(ServiceUnavailable, match="no answer in time"):
+        with pytest.raises(PictureFailed, match="no answer in time"):
             await client.picture(f"{stash.url}/scene/1/screenshot")
 
 
@@ -191,6 +191,48 @@ async def test_nobody_there(settings):
     async with StashClient.connect(nowhere) as client:
         with pytest.raises(ServiceUnavailable, match="no connection"):
             await client.ping()
+        with pytest.raises(ServiceUnavailable, match="no connection"):
+            await client.picture("http://127.0.0.1:9/scene/1/screenshot")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"data": null}',
+        '{"errors": null}',
+        '{"errors": 5}',
+        '{"data": {}}',
+        '{"data": []}',
+        '{"data": "x"}',
+        '{"data": {"findScenes": null, "s0": 5}}',
+        "[]",
+        "5",
+        "null",
+    ],
+)
+async def test_json_that_is_no_answer_is_an_outage(stash, stash_client, answer):
+    """Above all, a missing alias is not a deleted scene."""
+    await stash_client.probe()
+    stash.garbles = answer
+
+    for ask in (
+        stash_client.scenes([1]),
+        pages(stash_client),
+        stash_client.probe(),
+    ):
+        with pytest.raises((ServiceUnavailable, ServerFault)):
+            await ask
+
+
+async def test_an_error_without_a_path_makes_no_null_a_deletion(stash, stash_client):
+    await stash_client.probe()
+    stash.garbles = (
+        '{"data": {"s0": null, "s1": null},'
+        ' "errors": [{"message": "a", "path": ["s0"]}, {"message": "b"}]}'
+    )
+
+    with pytest.raises(ServerFault):
+        await stash_client.scenes([1, 2])
 
 
 async def test_another_release_behind_our_back_is_noticed(stash, stash_client):
