@@ -16,7 +16,7 @@ from stash2plex.movie import Field, Movie
 from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped
 from stash2plex.push.changes import PICTURE_NAMES, locked_by_human
 from stash2plex.push.ledger import Entry, WrittenPicture
-from stash2plex.stash.client import parsed_time
+from stash2plex.stash.answers import parsed_time
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings

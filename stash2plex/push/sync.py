@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.store import JobStore
-from stash2plex.stash.client import StashClient, parsed_time
+from stash2plex.stash.answers import parsed_time
+from stash2plex.stash.client import StashClient
 
 # Stash compares times as text in its own zone; no zone is further from UTC.
 _ZONES = timedelta(hours=26)

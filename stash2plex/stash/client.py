@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -37,8 +35,9 @@ from stash2plex.errors import (
     ServiceUnavailable,
     Stash2PlexError,
 )
-from stash2plex.scene import Scene, SceneEntry, SceneFile
+from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
+from stash2plex.stash.answers import entry_from, scene_from, version_from
 from stash2plex.stash.queries import Dialect
 
 log = structlog.get_logger()
@@ -124,7 +123,7 @@ class StashClient:
         except (KeyError, TypeError):
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
         self._dialect = Dialect(has_groups="groups" in fields)
-        self.version = _version(answer)
+        self.version = version_from(answer)
         return self.version
 
     async def ping(self) -> str:
@@ -132,7 +131,7 @@ class StashClient:
         if self._dialect is None:
             return await self.probe()
         answer = await self._ask(queries.VERSION)
-        version = _version(answer)
+        version = version_from(answer)
         if version != self.version:
             return await self.probe()
         return version
@@ -263,7 +262,7 @@ class StashClient:
 
     def _understood(self, found: Any) -> Scene:
         try:
-            return _scene(found, self._settings.url)
+            return scene_from(found, self._settings.url)
         except (KeyError, TypeError, ValueError):
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
 
@@ -276,7 +275,7 @@ class StashClient:
         }
         answer = await self._ask(queries.entries(), filter=chosen, scenes=scenes)
         try:
-            return [_entry(found) for found in answer["findScenes"]["scenes"]]
+            return [entry_from(found) for found in answer["findScenes"]["scenes"]]
         except (KeyError, TypeError, ValueError):
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
 
@@ -375,78 +374,3 @@ def _reason(error: BaseException) -> str:
             return "no connection"
         case _:
             return f"the connection broke ({type(cause).__name__})"
-
-
-def _version(answer: dict[str, Any]) -> str:
-    """Return the version; builds of one's own report none."""
-    found = answer.get("version")
-    return str(found.get("version") or "") if isinstance(found, dict) else ""
-
-
-def _entry(found: dict[str, Any]) -> SceneEntry:
-    return SceneEntry(
-        id=int(found["id"]),
-        updated_at=str(found["updated_at"] or ""),
-        files=_files(found),
-    )
-
-
-def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
-    return tuple(
-        SceneFile(path=file["path"], size=int(file["size"] or 0) or None)
-        for file in found["files"]
-    )
-
-
-def _scene(found: dict[str, Any], base: str) -> Scene:
-    return Scene(
-        id=int(found["id"]),
-        updated_at=str(found["updated_at"] or ""),
-        files=_files(found),
-        title=found["title"] or "",
-        details=found["details"] or "",
-        date=found["date"] or "",
-        rating100=found["rating100"],
-        studio=(found["studio"] or {}).get("name") or "",
-        director=found["director"] or "",
-        code=found["code"] or "",
-        performers=_names(found["performers"]),
-        tags=_names(found["tags"]),
-        groups=_names(entry["group"] for entry in found["groups"]),
-        organized=bool(found["organized"]),
-        stash_ids=tuple(one["stash_id"] for one in found["stash_ids"]),
-        screenshot=rebased((found["paths"] or {}).get("screenshot") or "", base),
-    )
-
-
-def _names(found: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(one["name"] for one in found if one and one.get("name"))
-
-
-def rebased(url: str, base: str) -> str:
-    """Return *url* on our own *base*, and without a key.
-
-    Stash builds URLs from whatever host it was asked by; that may mean nothing here.
-    """
-    if not url:
-        return ""
-    parts = urlsplit(url)
-    prefix = urlsplit(base).path.rstrip("/")
-    path = parts.path
-    if prefix and path.startswith(f"{prefix}/"):
-        path = path[len(prefix) :]
-    kept = "&".join(
-        pair
-        for pair in parts.query.split("&")
-        if pair and not pair.lower().startswith("apikey=")
-    )
-    return f"{base}{path}{f'?{kept}' if kept else ''}"
-
-
-def parsed_time(text: str) -> datetime | None:
-    """Parse a time of Stash (RFC 3339 with an offset); None when it is none."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time.tzinfo else None

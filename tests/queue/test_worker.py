@@ -306,3 +306,36 @@ async def test_a_disk_that_is_freed_lets_a_crashed_batch_go_on(database, jobs, b
         await asyncio.wait_for(again.wait(), 10)
     assert worker.results[Result.WRITTEN] == 1
     assert database.is_writable
+
+
+class WatchedStore(JobStore):
+    """A store that tells when jobs could not be handed back."""
+
+    def __init__(self, database):
+        super().__init__(database)
+        self.refused = asyncio.Event()
+
+    async def hand_back(self, jobs):
+        try:
+            await super().hand_back(jobs)
+        except StoreUnavailable:
+            self.refused.set()
+            raise
+
+
+async def test_jobs_are_handed_back_as_soon_as_there_is_room(database, breaker):
+    jobs = WatchedStore(database)
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    again = asyncio.Event()
+
+    async def deliver(batch, settle):
+        if not jobs.refused.is_set():
+            await database._writer.execute("PRAGMA query_only = ON")
+        await settle(batch[0], DONE)
+        again.set()
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        await jobs.refused.wait()
+        await database._writer.execute("PRAGMA query_only = OFF")
+        await asyncio.wait_for(again.wait(), 10)
+    assert worker.results[Result.WRITTEN] == 1

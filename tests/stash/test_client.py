@@ -19,7 +19,8 @@ from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.schema import schema
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
-from stash2plex.stash.client import StashClient, parsed_time, rebased
+from stash2plex.stash.answers import parsed_time, rebased
+from stash2plex.stash.client import StashClient
 
 
 async def pages(client, **filters):

@@ -1,0 +1,89 @@
+"""What Stash answers, as values of ours.
+
+Raises KeyError, TypeError or ValueError for what is no answer; the client turns that
+into an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from stash2plex.scene import Scene, SceneEntry, SceneFile
+
+
+def version_from(answer: dict[str, Any]) -> str:
+    """Return the version; builds of one's own report none."""
+    found = answer.get("version")
+    return str(found.get("version") or "") if isinstance(found, dict) else ""
+
+
+def entry_from(found: dict[str, Any]) -> SceneEntry:
+    return SceneEntry(
+        id=int(found["id"]),
+        updated_at=str(found["updated_at"] or ""),
+        files=_files(found),
+    )
+
+
+def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
+    return tuple(
+        SceneFile(path=file["path"], size=int(file["size"] or 0) or None)
+        for file in found["files"]
+    )
+
+
+def scene_from(found: dict[str, Any], base: str) -> Scene:
+    return Scene(
+        id=int(found["id"]),
+        updated_at=str(found["updated_at"] or ""),
+        files=_files(found),
+        title=found["title"] or "",
+        details=found["details"] or "",
+        date=found["date"] or "",
+        rating100=found["rating100"],
+        studio=(found["studio"] or {}).get("name") or "",
+        director=found["director"] or "",
+        code=found["code"] or "",
+        performers=_names(found["performers"]),
+        tags=_names(found["tags"]),
+        groups=_names(entry["group"] for entry in found["groups"]),
+        organized=bool(found["organized"]),
+        stash_ids=tuple(one["stash_id"] for one in found["stash_ids"]),
+        screenshot=rebased((found["paths"] or {}).get("screenshot") or "", base),
+    )
+
+
+def _names(found: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(one["name"] for one in found if one and one.get("name"))
+
+
+def rebased(url: str, base: str) -> str:
+    """Return *url* on our own *base*, and without a key.
+
+    Stash builds URLs from whatever host it was asked by; that may mean nothing here.
+    """
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    prefix = urlsplit(base).path.rstrip("/")
+    path = parts.path
+    if prefix and path.startswith(f"{prefix}/"):
+        path = path[len(prefix) :]
+    kept = "&".join(
+        pair
+        for pair in parts.query.split("&")
+        if pair and not pair.lower().startswith("apikey=")
+    )
+    return f"{base}{path}{f'?{kept}' if kept else ''}"
+
+
+def parsed_time(text: str) -> datetime | None:
+    """Parse a time of Stash (RFC 3339 with an offset); None when it is none."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
