@@ -19,11 +19,14 @@ log = structlog.get_logger()
 # An answer is slow when it takes both this many seconds and this many times the usual.
 _SLOW_SECONDS = 0.5
 _SLOW_FACTOR = 4.0
+# One slow answer is a hiccup; so many in a row are not.
+_SLOW_RUN = 3
 # Weight of the newest answer in the moving average of usual ones.
 _WEIGHT = 0.1
 # So many quick answers in a row allow one more write at once.
 _STREAK = 20
 _LONGEST_PAUSE = 5.0
+_LEAST_PAUSE = 0.05
 
 
 class Pace:
@@ -44,6 +47,7 @@ class Pace:
         self._next_start = 0.0
         self._usual: float | None = None
         self._streak = 0
+        self._slow_run = 0
         self.limit = concurrency
         self.pause = 0.0
 
@@ -69,8 +73,13 @@ class Pace:
             and seconds > _SLOW_SECONDS
             and seconds > usual * _SLOW_FACTOR
         ):
-            self._slow_down(seconds)
+            self._slow_run += 1
+            if self._slow_run >= _SLOW_RUN:
+                self._slow_run = 0
+                self._slow_down(seconds)
             return
+        self._slow_run = 0
+        self.pause = self.pause / 2 if self.pause > _LEAST_PAUSE else 0.0
         self._usual = seconds if usual is None else usual + _WEIGHT * (seconds - usual)
         self._streak += 1
         if self._streak >= _STREAK:
@@ -86,9 +95,7 @@ class Pace:
 
     def _speed_up(self) -> None:
         self._streak = 0
-        if self.pause:
-            self.pause = 0.0
-        elif self.limit < self._most:
+        if self.limit < self._most:
             self.limit += 1
             log.info("pace_quickened", at_once=self.limit)
 

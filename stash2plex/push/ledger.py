@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.db.database import Database, Transaction
+from stash2plex.db.grouping import GroupCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Ledger:
     ) -> None:
         self._database = database
         self._now = now
+        self._intending = GroupCommit(self._commit)
 
     async def entries(
         self, machine: str, rating_keys: Iterable[int]
@@ -124,8 +126,13 @@ class Ledger:
             entry, text={}, locked=frozenset(), pictures={}, scene_updated_at=""
         )
         intended = replace(base, file=entry.file, tags={**known, **tags})
+        await self._intending.submit(intended)
+
+    async def _commit(self, entries: Sequence[Entry]) -> Sequence[None]:
         async with self._database.transaction(durable=False) as transaction:
-            await self.record(transaction, intended)
+            for entry in entries:
+                await self.record(transaction, entry)
+        return [None] * len(entries)
 
     async def record(self, transaction: Transaction, entry: Entry) -> None:
         """Remember what was written, in the transaction that ends the job.

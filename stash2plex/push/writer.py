@@ -18,8 +18,9 @@ from stash2plex.errors import (
     Stash2PlexError,
 )
 from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.movie import Field
 from stash2plex.plex.edits import Edit
-from stash2plex.push.changes import Plan, plan
+from stash2plex.push.changes import TAG_NAMES, Plan, plan
 from stash2plex.push.ledger import Entry, WrittenPicture
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from stash2plex.push.artwork import Artwork, PicturePlan
     from stash2plex.push.ledger import Ledger
     from stash2plex.scene import Scene
+
+
+# Other lists are made exact, whoever added to them.
+_COLLECTION = TAG_NAMES[Field.COLLECTIONS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +168,7 @@ class ItemWriter:
     async def _send(self, written: Written, before: Entry | None) -> None:
         """Send text and tags, usually in one PUT."""
         item, planned = written.item, written.plan
-        if planned.edit.tags:
+        if self._sync.mode == "merge" or _COLLECTION in planned.edit.tags:
             # If the answer is lost, what we add here would be taken for a human's.
             await self._ledger.intend(written.entry, before)
         started = time.monotonic()

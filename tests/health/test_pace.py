@@ -30,18 +30,27 @@ async def test_slow_answers_halve_it_and_quick_ones_bring_it_back():
     pace = Pace(4)
     for _ in range(30):
         pace.observe(0.01)
-    pace.observe(2.0)
-    assert pace.limit == 2
-    pace.observe(2.0)
-    assert pace.limit == 1
+    for limit in (2, 1):
+        for _ in range(3):
+            pace.observe(2.0)
+        assert pace.limit == limit
     assert await most_at_once(pace, 5) == 1
-    pace.observe(2.0)
-    assert pace.pause == 2.0
-    pace.observe(60.0)
-    assert pace.pause == 5.0
+    for answer, pause in ((2.0, 2.0), (60.0, 5.0)):
+        for _ in range(3):
+            pace.observe(answer)
+        assert pace.pause == pause
 
     for _ in range(20 * 4):
         pace.observe(0.01)
+
+    assert (pace.limit, pace.pause) == (4, 0.0)
+
+
+async def test_a_hiccup_slows_nothing_down():
+    pace = Pace(4)
+    for _ in range(10):
+        for answer in (0.01, 3.0, 3.0, 0.01):
+            pace.observe(answer)
 
     assert (pace.limit, pace.pause) == (4, 0.0)
 

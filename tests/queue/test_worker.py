@@ -98,10 +98,7 @@ async def test_a_change_at_work_is_worked_off_again(database, jobs, breaker):
     assert worker.results[Result.WRITTEN] == 2
 
 
-async def test_work_that_does_not_end_is_handed_back(
-    database, jobs, breaker, monkeypatch
-):
-    monkeypatch.setattr("stash2plex.queue.worker._GRACE", 0.05)
+async def test_work_that_does_not_end_is_handed_back(database, jobs, breaker):
     await jobs.enqueue_many(Kind.SCENE, [1, 2], Reason.HOOK)
     started = asyncio.Event()
 
