@@ -44,6 +44,13 @@ class _End:
     error: Exception | None
     verdict: Verdict | None
 
+    @property
+    def result(self) -> Result | None:
+        """What it counts as, or None for a job that will run again."""
+        if self.verdict is None:
+            return self.outcome.result
+        return Result.FAILED if self.verdict.fate is Fate.BURIED else None
+
 
 class Worker:
     """Takes due jobs in batches and delivers them until told to stop."""
@@ -165,6 +172,17 @@ class Worker:
 
         Not durable: after a power cut they are delivered again, and nothing differs.
         """
+        # Counted first, so that an empty queue never comes with yesterday's counts.
+        counts = Counter(end.result for end in ends if end.result)
+        self.results.update(counts)
+        try:
+            await self._end_all(ends)
+        except BaseException:
+            self.results.subtract(counts)
+            raise
+        return [None] * len(ends)
+
+    async def _end_all(self, ends: Sequence[_End]) -> None:
         async with self._database.transaction(durable=False) as transaction:
             for end in ends:
                 if end.outcome.record is not nothing:
@@ -178,17 +196,13 @@ class Worker:
             well = [end.job for end in ends if end.error is None]
             if well:
                 await self._store.complete(transaction, well)
-        return [None] * len(ends)
 
     async def _settle(self, job: Job, outcome: Outcome) -> None:
         error = self._in_context(outcome.error)
         verdict = self._policy.judge(job, error) if error else None
         await self._settling.submit(_End(job, outcome, error, verdict))
         if error is None or verdict is None:
-            self.results[outcome.result] += 1
             return
-        if verdict.fate is Fate.BURIED:
-            self.results[Result.FAILED] += 1
         await self._note_attempt(job, error, verdict)
         severity = "error" if verdict.fate is Fate.BURIED else "warning"
         if verdict.fate in {Fate.ASLEEP, Fate.ENDED}:
