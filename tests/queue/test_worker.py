@@ -9,6 +9,7 @@ import pytest
 
 from stash2plex.config import QueueSettings
 from stash2plex.errors import (
+    ItemNotFound,
     RequestRejected,
     ServerFault,
     ServiceUnavailable,
@@ -336,3 +337,33 @@ async def test_jobs_are_handed_back_as_soon_as_there_is_room(database, breaker):
         await database._writer.execute("PRAGMA query_only = OFF")
         await asyncio.wait_for(again.wait(), 10)
     assert worker.results[Result.WRITTEN] == 1
+
+
+async def test_what_a_killed_daemon_left_running_is_taken_back(database, jobs, breaker):
+    await jobs.enqueue_many(Kind.SCENE, [1, 2], Reason.HOOK)
+    assert len(await jobs.claim(10)) == 2
+    ended: asyncio.Queue[int] = asyncio.Queue()
+
+    async def deliver(batch, settle):
+        for job in batch:
+            await settle(job, DONE)
+            ended.put_nowait(job.stash_id)
+
+    async with working(database, jobs, breaker, deliver):
+        assert [await ended.get(), await ended.get()] == [1, 2]
+
+
+async def test_a_job_that_ends_as_a_gap_records_it(database, jobs, breaker):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    recorded = asyncio.Event()
+
+    async def gap(_):
+        recorded.set()
+
+    async def deliver(batch, settle):
+        error = ItemNotFound("not there")
+        await settle(batch[0], Outcome(result=Result.FAILED, error=error, ended=gap))
+
+    async with working(database, jobs, breaker, deliver, not_found_attempts=1):
+        await recorded.wait()
+    assert await jobs.next_due() is None
