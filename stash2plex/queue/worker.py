@@ -101,7 +101,7 @@ class Worker:
             while not self._stopping.is_set():
                 await self._linger()
                 self._woken.clear()
-                if not await self._start_batch():
+                if self._stopping.is_set() or not await self._start_batch():
                     await self._pause()
         finally:
             await self._finish_batches()
@@ -271,7 +271,7 @@ class Worker:
     async def _pause(self) -> None:
         """Wait for a wake-up, or until the next job is due."""
         full = len(self._batches) >= _AT_ONCE
-        wait = self._poll
+        wait = 0.0 if self._stopping.is_set() else self._poll
         able = self._database.is_writable and all(
             breaker.allows_some for breaker in self._breakers
         )

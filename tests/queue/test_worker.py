@@ -367,3 +367,20 @@ async def test_a_job_that_ends_as_a_gap_records_it(database, jobs, breaker):
     async with working(database, jobs, breaker, deliver, not_found_attempts=1):
         await recorded.wait()
     assert await jobs.next_due() is None
+
+
+async def test_a_stop_during_a_burst_starts_nothing_more(database, jobs, breaker):
+    delivered = []
+
+    async def deliver(batch, settle):
+        delivered.extend(batch)
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        for _ in range(5):
+            worker.wake()
+            await jobs.counts()
+        await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+        worker.wake()
+
+    assert delivered == []
+    assert (await jobs.counts())["queued"] == 1
