@@ -98,10 +98,12 @@ class Worker:
         if taken:
             log.info("jobs_taken_back", jobs=taken)
         try:
-            while not self._stopping.is_set():
+            while True:
                 await self._linger()
+                if self._stopping.is_set():
+                    break
                 self._woken.clear()
-                if self._stopping.is_set() or not await self._start_batch():
+                if not await self._start_batch():
                     await self._pause()
         finally:
             await self._finish_batches()
@@ -271,7 +273,7 @@ class Worker:
     async def _pause(self) -> None:
         """Wait for a wake-up, or until the next job is due."""
         full = len(self._batches) >= _AT_ONCE
-        wait = 0.0 if self._stopping.is_set() else self._poll
+        wait = self._poll
         able = self._database.is_writable and all(
             breaker.allows_some for breaker in self._breakers
         )
