@@ -7,6 +7,7 @@ from the TOML file and the environment; the descriptions are what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -30,6 +31,12 @@ from pydantic_settings import (
 from stash2plex.paths import PathMap, RuleError
 
 ENV_PREFIX = "STASH2PLEX_"
+
+_ROOT = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_PATH_PART = re.compile(r"[A-Za-z0-9._~-]*")
+_IDENTIFIER = re.compile(r"tv\.plex\.agents\.custom(?:\.[A-Za-z0-9]+)+")
+# First parts of paths that the daemon serves itself.
+_TAKEN = ("api", "img", "livez", "readyz", "metrics", "plugin")
 
 
 def _checked_url(value: str) -> str:
@@ -224,13 +231,71 @@ class OutageSettings(Section):
     probe_max: Seconds = Field(60, description="longest wait between health probes")
 
 
-class ProviderSettings(Section):
-    """What push and pull have in common."""
+class MediaRoot(Section):
+    """A folder of Plex that the daemon can read itself."""
 
+    plex: str = Field(min_length=1, description="the folder as Plex sees it")
+    here: Path = Field(description="where the daemon sees it; reading is enough")
+
+
+class ProviderSettings(Section):
+    """The metadata provider that Plex asks, and what push has in common with it."""
+
+    enabled: bool = Field(True, description="serve the metadata provider")
+    path: str = Field("/plex", description="path of the root that is added in Plex")
+    secret: SecretStr = Field(
+        SecretStr(""), description="if set, the root is path/secret and nothing else"
+    )
+    identifier: str = Field(
+        "tv.plex.agents.custom.stash2plex",
+        description="name of the provider in Plex's database; never change it later",
+    )
+    title: str = Field(
+        "Stash2Plex", min_length=1, description="name of the provider in Plex's UI"
+    )
+    public_url: Url | Literal[""] = Field(
+        "",
+        description="base of image URLs handed to Plex; empty: as Plex called us",
+    )
     poster: Literal["crop", "blur", "letterbox", "original"] = Field(
         "crop", description="how a 16:9 picture becomes a 2:3 poster"
     )
     content_rating: str = Field("XXX", description="content rating of every scene")
+    media_roots: tuple[MediaRoot, ...] = Field(
+        (),
+        description="folders that the daemon can read itself, for matching by hash:"
+        ' {plex = "/media", here = "/mnt/media"}',
+    )
+    image_cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        500, description="disk cache of shaped pictures, megabytes; 0: none"
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_free(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if not _ROOT.fullmatch(path):
+            raise ValueError("must be a path such as /plex")
+        if path.split("/")[1] in _TAKEN:
+            raise ValueError(f"is taken; choose another than {', '.join(_TAKEN)}")
+        return path
+
+    @field_validator("secret")
+    @classmethod
+    def _fits_into_a_path(cls, secret: SecretStr) -> SecretStr:
+        if not _PATH_PART.fullmatch(secret.get_secret_value()):
+            raise ValueError("must consist of letters, digits and . _ ~ -")
+        return secret
+
+    @field_validator("identifier")
+    @classmethod
+    def _plex_takes_it(cls, identifier: str) -> str:
+        if not _IDENTIFIER.fullmatch(identifier):
+            raise ValueError(
+                "must start with tv.plex.agents.custom. and go on with letters,"
+                " digits and dots"
+            )
+        return identifier
 
 
 class LogSettings(Section):
@@ -287,7 +352,12 @@ class Settings(BaseSettings):
 
     def secrets(self) -> Iterable[str]:
         """Return every value that must reach no log, URL or error."""
-        for secret in (self.server.token, self.stash.api_key, self.plex.token):
+        for secret in (
+            self.server.token,
+            self.stash.api_key,
+            self.plex.token,
+            self.provider.secret,
+        ):
             if secret.get_secret_value():
                 yield secret.get_secret_value()
 

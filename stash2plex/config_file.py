@@ -10,12 +10,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from stash2plex.config import ENV_PREFIX, PathRule, Settings
+from stash2plex.config import ENV_PREFIX, Settings
 from stash2plex.errors import ConfigError
 
 DEFAULT_FILE = "config.toml"
@@ -44,7 +44,14 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
         raise ConfigError(_explained(error, path, table, environment)) from error
     data_dir = path.absolute().parent / settings.server.data_dir.expanduser()
     server = settings.server.model_copy(update={"data_dir": data_dir})
-    return settings.model_copy(update={"server": server})
+    roots = tuple(
+        root.model_copy(
+            update={"here": path.absolute().parent / root.here.expanduser()}
+        )
+        for root in settings.provider.media_roots
+    )
+    provider = settings.provider.model_copy(update={"media_roots": roots})
+    return settings.model_copy(update={"server": server, "provider": provider})
 
 
 def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
@@ -196,8 +203,8 @@ def _siblings(loc: tuple[Any, ...]) -> list[str]:
         if isinstance(part, int):
             continue
         annotation = model.model_fields[part].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not isinstance(annotation, type):
+            annotation = get_args(annotation)[0]  # a list of tables
+        if issubclass(annotation, BaseModel):
             model = annotation
-        else:
-            model = PathRule
     return list(model.model_fields)

@@ -35,6 +35,15 @@ from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.library import PlexLibrary
+from stash2plex.provider.background import Background
+from stash2plex.provider.cache import DiskCache
+from stash2plex.provider.completion import Completion
+from stash2plex.provider.images import Images
+from stash2plex.provider.matching import ProviderMatcher
+from stash2plex.provider.scenes import SceneReader
+from stash2plex.provider.service import Provider
+from stash2plex.provider.signing import Signer, image_key
+from stash2plex.provider.traffic import Traffic
 from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Ledger
@@ -43,6 +52,7 @@ from stash2plex.queue.retry import RetryPolicy
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import Worker
 from stash2plex.stash.client import StashClient
+from stash2plex.translation import Translation
 from stash2plex.web.app import Parts, create_app
 from stash2plex.web.auth import make_token, token_file, token_of
 from stash2plex.web.status import Status
@@ -54,7 +64,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DATABASE = "stash2plex.db"
+_IMAGES = "images"
 _LOCK = "lock"
+_MEGABYTE = 1024 * 1024
 _CLIENT_IDENTIFIER = "plex_client_identifier"
 # How long a request to us may go on once we are told to stop, seconds.
 _HTTP_GRACE = 2.0
@@ -103,6 +115,7 @@ async def run(
             plex,
             match=settings.match,
             rules=settings.path_rules,
+            identifier=settings.provider.identifier,
             on_complete=wake_held,
         )
         gaps = Gaps(database)
@@ -134,6 +147,23 @@ async def run(
         plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
         stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
         await catalog.load()
+        traffic = Traffic(database)
+        await traffic.load()
+        completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
+        provider = None
+        if settings.provider.enabled:
+            provider = await stack.enter_async_context(
+                _provider(
+                    settings,
+                    database=database,
+                    stash=stash,
+                    catalog=catalog,
+                    gaps=gaps,
+                    breaker=stash_breaker,
+                    completion=completion,
+                    traffic=traffic,
+                )
+            )
 
         parts = Parts(
             token=token,
@@ -142,6 +172,8 @@ async def run(
             jobs=jobs,
             wake=worker.wake,
             syncer=Syncer(stash, jobs),
+            gaps=gaps,
+            provider=provider,
             status=Status(
                 started_at=started_at,
                 jobs=jobs,
@@ -151,6 +183,7 @@ async def run(
                 plex=plex_probe,
                 plex_breaker=plex_breaker,
                 stash=stash_probe,
+                provider=traffic,
             ),
             ready=lambda: not stopping.is_set() and database.is_writable,
         )
@@ -166,6 +199,8 @@ async def run(
             _on_closing(plex_breaker, wake_held),
         ):
             stack.callback(tasks.create_task(running).cancel)
+        if completion is not None:
+            stack.callback(tasks.create_task(completion.run()).cancel)
         await stack.enter_async_context(
             _serving(create_app(parts), settings.server.host, settings.server.port)
         )
@@ -249,6 +284,51 @@ def _breaker(service: str, settings: OutageSettings) -> CircuitBreaker:
         threshold=settings.failure_threshold,
         open_seconds=settings.open_seconds,
     )
+
+
+@asynccontextmanager
+async def _provider(
+    settings: Settings,
+    *,
+    database: Database,
+    stash: StashClient,
+    catalog: Catalog,
+    gaps: Gaps,
+    breaker: CircuitBreaker,
+    completion: Completion | None,
+    traffic: Traffic,
+) -> AsyncIterator[Provider]:
+    """Put together what answers Plex, for the length of the block."""
+    folder = settings.server.data_dir
+    cache = DiskCache(folder / _IMAGES, settings.provider.image_cache_mb * _MEGABYTE)
+    await cache.open()
+    signer = Signer(await asyncio.to_thread(image_key, folder))
+    async with Background.running() as background:
+        reader = SceneReader(stash, catalog, breaker, background)
+        yield Provider(
+            settings=settings.provider,
+            catalog=catalog,
+            gaps=gaps,
+            matcher=ProviderMatcher(
+                settings,
+                catalog=catalog,
+                stash=stash,
+                breaker=breaker,
+                reader=reader,
+            ),
+            reader=reader,
+            images=Images(
+                database=database,
+                stash=stash,
+                cache=cache,
+                signer=signer,
+                poster=settings.provider.poster,
+                background=background,
+            ),
+            translation=Translation(settings),
+            completion=completion,
+            traffic=traffic,
+        )
 
 
 async def _on_closing(

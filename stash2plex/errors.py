@@ -73,6 +73,12 @@ class PictureFailed(Stash2PlexError):
     http_status = 502
 
 
+class PictureNotFound(PictureFailed):
+    """There is no such picture, or none that we made a URL for."""
+
+    http_status = 404
+
+
 # --- matching -----------------------------------------------------------------
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from stash2plex.paths import file_name
 from stash2plex.text import clean_line, clean_text, name_key
 
 if TYPE_CHECKING:
-    from stash2plex.scene import Scene
+    from stash2plex.scene import Scene, SceneEntry
 
 # Plex documents no limits; these are what its users are known to get away with.
 LINE_LIMIT = 255
@@ -27,6 +28,10 @@ SUMMARY_LIMIT = 10_000
 SUMMARY_ENCODED_LIMIT = 15_000
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _RATING_SCALE = 10
+# What Plex leaves out when it sorts.
+_ARTICLE = re.compile(r"(?i)^(?:the|an?)\s+")
+_ADDRESS = re.compile(r"[\d.]+|.*:.*")
+_NO_SCHEME = re.compile(r"[^a-z0-9]")
 
 
 class Field(StrEnum):
@@ -53,7 +58,8 @@ class Movie:
 
     Only what is in *managed* is ours to show. An empty value means that Plex should
     show nothing; *title* is never empty. *released* is ``YYYY-MM-DD`` or "", *rating*
-    0 to 10 or None; *poster* and *background* are URLs of Stash.
+    0 to 10 or None, *duration* in milliseconds; *poster* and *background* are URLs of
+    Stash. *studios* starts with the studio; *guids* are ``stashdb://<id>`` and such.
     """
 
     managed: frozenset[Field]
@@ -70,6 +76,11 @@ class Movie:
     content_rating: str = ""
     poster: str = ""
     background: str = ""
+    # What only a provider can say: Plex takes it in no edit.
+    sort_title: str = ""
+    duration: int | None = None
+    studios: tuple[str, ...] = ()
+    guids: tuple[str, ...] = ()
 
     @classmethod
     def from_scene(
@@ -82,14 +93,18 @@ class Movie:
     ) -> Movie:
         """Translate *scene*; an untitled one is named after its first file."""
         studio = clean_line(scene.studio, LINE_LIMIT)
+        title = title_of(scene)
+        seconds = scene.files[0].duration if scene.files else None
         return cls(
             managed=managed,
-            title=_title(scene),
+            title=title,
             summary=clean_text(scene.details, SUMMARY_LIMIT, SUMMARY_ENCODED_LIMIT),
             studio=studio,
             released=complete_date(scene.date),
             rating=_rating(scene.rating100),
-            actors=_names(sorted(scene.performers, key=_name_order)),
+            actors=_names(
+                sorted((one.name for one in scene.performers), key=_name_order)
+            ),
             genres=_names(sorted(scene.tags, key=_name_order))[:max_tags],
             directors=_names([scene.director]),
             collections=_names([studio, *scene.groups]),
@@ -97,6 +112,16 @@ class Movie:
             content_rating=clean_line(content_rating, LINE_LIMIT),
             poster=scene.screenshot,
             background=scene.screenshot,
+            sort_title=_ARTICLE.sub("", title) or title,
+            duration=round(seconds * 1000) if seconds else None,
+            studios=_names([studio, scene.parent_studio]),
+            guids=tuple(
+                dict.fromkeys(
+                    f"{scheme}://{one.id}"
+                    for one in scene.stash_ids
+                    if one.id and (scheme := stash_box(one.endpoint))
+                )
+            ),
         )
 
 
@@ -111,7 +136,19 @@ def complete_date(text: str) -> str:
         return ""
 
 
-def _title(scene: Scene) -> str:
+def stash_box(endpoint: str) -> str:
+    """Return the scheme that an id of this stash-box has in Plex, "" if it has none.
+
+    It is the name of its site: ``https://stashdb.org/graphql`` is ``stashdb``.
+    """
+    host = urlsplit(endpoint).hostname or ""
+    if _ADDRESS.fullmatch(host):
+        return "stashbox"
+    return _NO_SCHEME.sub("", host.split(".")[-2:][0])
+
+
+def title_of(scene: SceneEntry) -> str:
+    """Return the title, else the name of the first file, else something."""
     title = clean_line(scene.title, LINE_LIMIT)
     if not title and scene.files:
         name = file_name(scene.files[0].path)

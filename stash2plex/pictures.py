@@ -1,4 +1,4 @@
-"""Pictures in the shapes that Plex shows: a poster is 2:3, Stash's covers are 16:9.
+"""Pictures in the shapes that Plex shows: a poster is 2:3, a background 16:9.
 
 Pure functions from bytes to bytes. They take long; call them in a thread.
 """
@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import Literal
 
 from PIL import Image, ImageFilter, ImageOps
 
-Shape = Literal["crop", "blur", "letterbox", "original"]
+# Posters are cropped, blurred, letterboxed or left alone; backgrounds are wide.
+Shape = Literal["crop", "blur", "letterbox", "original", "wide", "square"]
 
 _POSTER = 2 / 3
+_WIDE = 16 / 9
+_SQUARE = 1.0
+# So much may a cover differ from 16:9 and still be a background as it is.
+_NEARLY = 0.05
+# Plex reads pictures of up to 100 MB, but every client has to load them too.
+_MAX_BYTES = 10 * 1024 * 1024
 # Larger posters look the same in every client.
 _MAX_HEIGHT = 1500
 # So that a frame around a very wide picture stays small.
@@ -40,8 +48,9 @@ def picture_hash(data: bytes, shape: Shape) -> str:
 
 
 def shaped(data: bytes, shape: Shape) -> bytes:
-    """Return *data* as a poster of *shape* (JPEG), or unchanged for ``original``.
+    """Return *data* in *shape*, as JPEG.
 
+    It is unchanged for ``original``, and for ``wide`` when it is that and not huge.
     Raises `NotAPicture`.
     """
     try:
@@ -57,35 +66,60 @@ def _shaped(data: bytes, shape: Shape) -> bytes:
     with Image.open(io.BytesIO(data)) as opened:
         if opened.width * opened.height > _MAX_PIXELS:
             raise NotAPicture("the picture has more than 100 million pixels")
-        if shape == "original":
+        if shape == "original" or (shape == "wide" and _is_fit(opened, data)):
             opened.verify()
             return data
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     poster = _SHAPES[shape](picture)
     if poster.height > _MAX_HEIGHT:
-        poster = poster.resize((round(_MAX_HEIGHT * _POSTER), _MAX_HEIGHT))
+        poster.thumbnail((_MAX_SIDE, _MAX_HEIGHT))
     written = io.BytesIO()
     poster.save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
 
 
-def _crop(picture: Image.Image) -> Image.Image:
+def content_type(data: bytes) -> str:
+    """Return the media type of a picture, by its first bytes."""
+    for start, kind in _MAGIC.items():
+        if data.startswith(start):
+            return kind
+    return "application/octet-stream"
+
+
+def _is_fit(picture: Image.Image, data: bytes) -> bool:
+    """Whether a cover is a background as it is."""
+    ratio = picture.width / picture.height
+    return (
+        abs(ratio / _WIDE - 1) <= _NEARLY
+        and max(picture.size) <= _MAX_SIDE
+        and len(data) <= _MAX_BYTES
+    )
+
+
+def _crop(picture: Image.Image, ratio: float = _POSTER) -> Image.Image:
     """Cut the middle out."""
-    width, height = picture.size
-    return ImageOps.fit(picture, _inside(width, height))
+    return ImageOps.fit(picture, _inside(*picture.size, ratio))
 
 
-def _blur(picture: Image.Image) -> Image.Image:
+def _square(picture: Image.Image) -> Image.Image:
+    return _crop(picture, _SQUARE)
+
+
+def _wide(picture: Image.Image) -> Image.Image:
+    return _blur(picture, _WIDE)
+
+
+def _blur(picture: Image.Image, ratio: float = _POSTER) -> Image.Image:
     """Show the whole picture on a blurred enlargement of itself."""
-    frame = _around(*picture.size)
+    frame = _around(*picture.size, ratio)
     poster = ImageOps.fit(picture, frame).filter(ImageFilter.GaussianBlur(_BLUR_RADIUS))
     return _centred(picture, poster)
 
 
 def _letterbox(picture: Image.Image) -> Image.Image:
     """Show the whole picture between black bars."""
-    return _centred(picture, Image.new("RGB", _around(*picture.size)))
+    return _centred(picture, Image.new("RGB", _around(*picture.size, _POSTER)))
 
 
 def _centred(picture: Image.Image, poster: Image.Image) -> Image.Image:
@@ -95,18 +129,31 @@ def _centred(picture: Image.Image, poster: Image.Image) -> Image.Image:
     return poster
 
 
-def _inside(width: int, height: int) -> tuple[int, int]:
-    """Return the largest 2:3 size within *width* by *height*, at least a pixel."""
-    if width > height * _POSTER:
-        return max(1, round(height * _POSTER)), height
-    return width, max(1, round(width / _POSTER))
+def _inside(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Return the largest size of *ratio* within *width* by *height*, or a pixel."""
+    if width > height * ratio:
+        return max(1, round(height * ratio)), height
+    return width, max(1, round(width / ratio))
 
 
-def _around(width: int, height: int) -> tuple[int, int]:
-    """Return the smallest 2:3 size that holds *width* by *height*."""
-    if width > height * _POSTER:
-        return width, round(width / _POSTER)
-    return round(height * _POSTER), height
+def _around(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Return the smallest size of *ratio* that holds *width* by *height*."""
+    if width > height * ratio:
+        return width, round(width / ratio)
+    return round(height * ratio), height
 
 
-_SHAPES = {"crop": _crop, "blur": _blur, "letterbox": _letterbox}
+_SHAPES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "crop": _crop,
+    "blur": _blur,
+    "letterbox": _letterbox,
+    "wide": _wide,
+    "square": _square,
+}
+_MAGIC = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+    b"BM": "image/bmp",
+}

@@ -20,6 +20,7 @@ _FORBIDDEN = re.compile(
     + "]"
 )
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_NO_WORD = re.compile(r"[\W_]+")
 _SPACES = re.compile(r"\s+")
 _ZERO_WIDTH_JOINER = "\u200d"
 
@@ -47,6 +48,16 @@ def clean_text(text: str, limit: int, encoded_limit: int) -> str:
 def name_key(name: str) -> str:
     """Return what two spellings of one name have in common."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def search_key(text: str) -> str:
+    """Return *text* as words to search for: no case, accents or punctuation."""
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    return _NO_WORD.sub(" ", "".join(c for c in folded if not _is_mark(c))).strip()
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) == "Mn"
 
 
 def _shorten(text: str, limit: int) -> str:

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from stash2plex.config import SyncSettings
 from stash2plex.gates import excluded_by, says_nothing
 from stash2plex.movie import Field, Movie, complete_date
-from stash2plex.scene import Scene, SceneFile
+from stash2plex.scene import Performer, Scene, SceneFile, StashId
 
 FILES = (SceneFile(path="/data/dir/one.two.mp4"),)
 ALL = frozenset(Field)
 
 
 def movie(max_tags: int = 100, **fields: Any) -> Movie:
-    scene = Scene(**{"id": 7, "files": FILES} | fields)
+    names = fields.pop("performers", ())
+    people = tuple(Performer(name=name) for name in names)
+    scene = Scene(**{"id": 7, "files": FILES, "performers": people} | fields)
     return Movie.from_scene(scene, managed=ALL, max_tags=max_tags, content_rating="XXX")
 
 
@@ -53,6 +55,9 @@ def test_every_field_has_its_place():
         content_rating="XXX",
         poster="http://stash/scene/7/screenshot",
         background="http://stash/scene/7/screenshot",
+        sort_title="title",
+        duration=None,
+        studios=("Studio",),
     )
 
 
@@ -137,7 +142,7 @@ def test_limits_hold():
     "fields",
     [
         {"studio": "S"},
-        {"performers": ("P",)},
+        {"performers": (Performer(name="P"),)},
         {"tags": ("T",)},
         {"details": "D"},
         {"date": "2024"},
@@ -156,6 +161,10 @@ def test_the_gates():
     assert excluded_by(scene, SyncSettings(require_stash_id=True)) == "no stash id"
     assert excluded_by(scene, SyncSettings(exclude_tag=" private")) == "excluded by tag"
     assert excluded_by(scene, SyncSettings(exclude_tag="other")) is None
-    fit = Scene(id=1, organized=True, stash_ids=("x",))
+    fit = Scene(
+        id=1,
+        organized=True,
+        stash_ids=(StashId(endpoint="https://stashdb.org/graphql", id="x"),),
+    )
     both = SyncSettings(require_organized=True, require_stash_id=True)
     assert excluded_by(fit, both) is None

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from stash2plex.catalog.documents import Documents
 from stash2plex.catalog.matching import Answer, Matcher
 from stash2plex.catalog.store import CatalogStore
 from stash2plex.config import MatchSettings, PathRule
@@ -41,6 +42,7 @@ _MACHINE = "plex_machine"
 _PLEX_COMPLETE = "catalog_plex_complete"
 _STASH_COMPLETE = "catalog_stash_complete"
 _RULES = "path_rules"
+_FOLDERS = "plex_folders"
 _REFRESHED_AT = "catalog_refreshed_at"
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
@@ -67,6 +69,7 @@ class Catalog:
         *,
         match: MatchSettings,
         rules: Sequence[PathRule],
+        identifier: str,
         on_complete: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
@@ -75,7 +78,8 @@ class Catalog:
         self._paths = PathMap(rules)
         self._rules = _digest(rules)
         self._on_complete = on_complete
-        self.store = CatalogStore(database, self._paths)
+        self.store = CatalogStore(database, self._paths, identifier)
+        self.documents = Documents(database)
         self._matcher = Matcher(self.store, match, self._paths)
         self._requested = asyncio.Event()
         self._requested.set()
@@ -87,6 +91,8 @@ class Catalog:
         self._server_number = 0
         self.machine: str | None = None
         self.sections: list[Section] = []
+        # Where the libraries are, as Plex sees it; known before Plex answers.
+        self.folders: tuple[str, ...] = ()
         self.plex_complete = False
         self.stash_complete = False
         self.refreshed_at: str | None = None
@@ -98,6 +104,7 @@ class Catalog:
         self.refreshed_at = await self._database.fact(_REFRESHED_AT)
         self.plex_complete = bool(await self._database.fact(_PLEX_COMPLETE))
         self.stash_complete = bool(await self._database.fact(_STASH_COMPLETE))
+        self.folders = tuple(json.loads(await self._database.fact(_FOLDERS) or "[]"))
         self._seen = await self.store.last_seen()
         if await self._database.fact(_RULES) != self._rules:
             await self.store.rekey()
@@ -223,8 +230,13 @@ class Catalog:
         return await self._matcher.match(sure)
 
     async def note_scenes(self, scenes: Sequence[SceneEntry]) -> None:
-        """Correct the rows of scenes that were read but take no part."""
+        """Correct the rows of scenes that were just read."""
         await self.store.put_scenes(scenes, self._seen)
+
+    async def note_read(self, scenes: Sequence[Scene], *, pictured: bool) -> None:
+        """Correct the rows of scenes that were read whole, and remember them."""
+        await self.store.put_scenes(scenes, self._seen)
+        await self.documents.put(scenes, pictured=pictured)
 
     def _decides(self, answer: Answer) -> bool:
         """Whether *answer* can be trusted, with as much as was listed so far."""
@@ -302,6 +314,12 @@ class Catalog:
 
     async def _current_sections(self) -> list[Section]:
         self.sections = await self._plex.sections()
+        folders = tuple(
+            dict.fromkeys(path for one in self.sections for path in one.locations)
+        )
+        if folders != self.folders:
+            self.folders = folders
+            await self._database.set_fact(_FOLDERS, json.dumps(folders))
         return self.sections
 
     async def _list_plex(self) -> None:

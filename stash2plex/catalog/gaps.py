@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from stash2plex.db.database import Database, Transaction
+from stash2plex.paths import file_name, normal
+from stash2plex.text import name_key
 
 _RECORD = """
-    INSERT INTO gap VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+    INSERT INTO gap (kind, subject, path, detail, first_seen, last_seen, name)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
     ON CONFLICT DO UPDATE SET
         path = excluded.path, detail = excluded.detail, last_seen = excluded.last_seen
 """
@@ -24,6 +29,21 @@ class GapKind(StrEnum):
     MISSING_IN_STASH = "missing_in_stash"
     UNMAPPED = "unmapped"
     AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One gap; *subject* is ``scene:7``, ``item:42`` or ``file:<path>``.
+
+    Times are in unix seconds.
+    """
+
+    kind: str
+    subject: str
+    path: str
+    detail: str
+    first_seen: float
+    last_seen: float
 
 
 class Gaps:
@@ -49,7 +69,7 @@ class Gaps:
         await transaction.run(
             "DELETE FROM gap WHERE subject = ? AND kind != ?", subject, kind
         )
-        await transaction.run(_RECORD, kind, subject, path, detail, self._now())
+        await transaction.run(_RECORD, kind, subject, path, detail, self._now(), None)
 
     async def record_item(
         self, transaction: Transaction, rating_key: int, *, path: str, detail: str
@@ -62,14 +82,65 @@ class Gaps:
             path,
             detail,
             self._now(),
+            None,
         )
 
+    async def record_file(self, kind: GapKind, path: str, detail: str) -> None:
+        """Note a file that Plex asked about and that no scene belongs to.
+
+        *path* is as Plex told it: perhaps relative to a folder of the library.
+        """
+        subject = _file_subject(path)
+        name = name_key(file_name(path))
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                "DELETE FROM gap WHERE subject = ? AND kind != ?", subject, kind
+            )
+            await transaction.run(
+                _RECORD, kind, subject, path, detail, self._now(), name
+            )
+
+    async def close_file(self, path: str) -> None:
+        """Forget the gap of a file that Plex asked about again and got an answer."""
+        name = name_key(file_name(path))
+        if await self._database.fetch("SELECT 1 FROM gap WHERE name = ? LIMIT 1", name):
+            async with self._database.transaction(durable=False) as transaction:
+                await close_file_gaps(transaction, {name: [path]})
+
     async def close(
-        self, transaction: Transaction, scene_id: int, rating_keys: tuple[int, ...] = ()
+        self,
+        transaction: Transaction,
+        scene_id: int,
+        items: Mapping[int, str] | None = None,
     ) -> None:
-        """Forget the gaps of a scene that was delivered, and of its items."""
-        for subject in (f"scene:{scene_id}", *(f"item:{key}" for key in rating_keys)):
+        """Forget the gaps of a scene that was delivered, and of its *items*.
+
+        They go by rating key, each with the file that led to it.
+        """
+        items = items or {}
+        for subject in (f"scene:{scene_id}", *(f"item:{key}" for key in items)):
             await transaction.run("DELETE FROM gap WHERE subject = ?", subject)
+        paths: dict[str, list[str]] = {}
+        for path in items.values():
+            paths.setdefault(name_key(file_name(path)), []).append(normal(path))
+        await close_file_gaps(transaction, paths)
+
+    async def listed(
+        self, kind: GapKind | None, limit: int, offset: int
+    ) -> tuple[list[Gap], int]:
+        """Return a page of gaps, the newest first, and how many there are in all."""
+        (total,) = await self._database.fetch(
+            "SELECT count(*) AS count FROM gap WHERE ?1 IS NULL OR kind = ?1", kind
+        )
+        rows = await self._database.fetch(
+            "SELECT kind, subject, path, detail, first_seen, last_seen FROM gap"
+            " WHERE ?1 IS NULL OR kind = ?1"
+            " ORDER BY first_seen DESC, subject LIMIT ?2 OFFSET ?3",
+            kind,
+            limit,
+            offset,
+        )
+        return [Gap(*row) for row in rows], total["count"]
 
     async def counts(self) -> dict[str, int]:
         """Count the gaps by kind; every kind is there."""
@@ -78,3 +149,22 @@ class Gaps:
         )
         found = {row["kind"]: row["count"] for row in rows}
         return {kind: found.get(kind, 0) for kind in GapKind}
+
+
+async def close_file_gaps(
+    transaction: Transaction, paths: Mapping[str, Sequence[str]]
+) -> None:
+    """Forget the gaps of files that turned up: their paths in Plex, by file name."""
+    rows = await transaction.run(
+        "SELECT subject, name, path FROM gap"
+        " WHERE name IN (SELECT value FROM json_each(?))",
+        json.dumps(list(paths)),
+    )
+    for row in rows:
+        asked = normal(row["path"]).lstrip("/")
+        if any(f"/{path}".endswith(f"/{asked}") for path in paths[row["name"]]):
+            await transaction.run("DELETE FROM gap WHERE subject = ?", row["subject"])
+
+
+def _file_subject(path: str) -> str:
+    return f"file:{path}"

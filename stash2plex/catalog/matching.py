@@ -1,7 +1,8 @@
 """Which items of Plex a scene owns; look-ups in the catalogue, no server asked.
 
 By mapped path first: every file of the scene, every item that holds one. When no path
-matches, by file name and size, then by a file name that is unique on both sides.
+matches, items that Plex bound to the scene, because our provider or a person said so;
+then by file name and size, then by a file name that is unique on both sides.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Matcher:
             found.setdefault(file.key, []).append(file)
         rating_keys = {file.rating_key for files in found.values() for file in files}
         claims = await self._store.claims(rating_keys)
+        bound = await self._store.files_bound_to(scene.id for scene in scenes)
         answers: dict[int, Answer] = {}
         for scene in scenes:
             by_path: dict[int, PlexFile] = {}
@@ -80,6 +82,8 @@ class Matcher:
                     by_path.setdefault(file.rating_key, file)
             if by_path:
                 answers[scene.id] = self._owned(scene.id, by_path, claims)
+            elif by_guid := await self._bound(scene.id, bound.get(scene.id, ())):
+                answers[scene.id] = by_guid
             elif self._settings.fallback == "basename":
                 answers[scene.id] = await self._by_name(scene)
             else:
@@ -118,6 +122,17 @@ class Matcher:
             else:
                 owned.append(Match(rating_key, file.path, "path", Confidence.HIGH))
         return tuple(owned) or contested or ()
+
+    async def _bound(
+        self, scene_id: int, files: Sequence[PlexFile]
+    ) -> tuple[Match, ...]:
+        """Return the items that Plex bound to a scene and no other has by path."""
+        claims = await self._store.claims(file.rating_key for file in files)
+        return tuple(
+            Match(file.rating_key, file.path, "guid", Confidence.HIGH)
+            for file in files
+            if all(one == scene_id for one in claims.get(file.rating_key, ()))
+        )
 
     async def _by_name(self, scene: SceneEntry) -> Answer:
         matches: dict[int, Match] = {}

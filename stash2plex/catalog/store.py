@@ -11,11 +11,14 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from stash2plex.catalog.documents import read_document
+from stash2plex.catalog.gaps import close_file_gaps
 from stash2plex.db.database import Database, Transaction
+from stash2plex.movie import complete_date, title_of
 from stash2plex.paths import PathMap, file_name
 from stash2plex.plex.item import ItemEntry
-from stash2plex.scene import SceneEntry
-from stash2plex.text import name_key
+from stash2plex.scene import Scene, SceneEntry, scene_of_guid
+from stash2plex.text import name_key, search_key
 
 # Rows that one transaction rewrites, so that hooks get their turn in between.
 _CHUNK = 500
@@ -39,14 +42,33 @@ class StashFile:
     path: str
     key: str | None
     size: int | None
+    duration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRow:
+    """A scene as the catalogue knows it, and as it was last read whole, if it was.
+
+    *is_current* says whether the document is of the scene's present version.
+    """
+
+    id: int
+    title: str
+    date: str
+    document: Scene | None
+    is_current: bool
 
 
 class CatalogStore:
-    """Reads and writes the catalogue; knows the path rules for the keys."""
+    """Reads and writes the catalogue.
 
-    def __init__(self, database: Database, paths: PathMap) -> None:
+    Knows the path rules for the keys, and *identifier* for the guids that are ours.
+    """
+
+    def __init__(self, database: Database, paths: PathMap, identifier: str) -> None:
         self._database = database
         self._paths = paths
+        self._identifier = identifier
 
     # --- Plex ---------------------------------------------------------------
 
@@ -109,6 +131,22 @@ class CatalogStore:
         )
         return [PlexFile(*row) for row in rows]
 
+    async def files_bound_to(
+        self, scene_ids: Iterable[int]
+    ) -> dict[int, list[PlexFile]]:
+        """Return a file of each item whose guid names one of *scene_ids*, by scene."""
+        rows = await self._database.fetch(
+            "SELECT bound, rating_key, min(path) AS path, key, size"
+            " FROM plex_item JOIN plex_file USING (rating_key)"
+            " WHERE bound IN (SELECT value FROM json_each(?))"
+            " GROUP BY rating_key ORDER BY rating_key",
+            json.dumps(list(scene_ids)),
+        )
+        found: dict[int, list[PlexFile]] = {}
+        for bound, *file in rows:
+            found.setdefault(bound, []).append(PlexFile(*file))
+        return found
+
     async def files_of_item(self, rating_key: int) -> list[PlexFile]:
         """Return every file of one item."""
         rows = await self._database.fetch(
@@ -130,24 +168,45 @@ class CatalogStore:
                 ids,
             )
             await transaction.run_many(
-                "INSERT INTO stash_scene VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " updated_at = excluded.updated_at, seen = excluded.seen",
-                [(entry.id, entry.updated_at, seen) for entry in entries],
+                "INSERT INTO stash_scene (id, updated_at, seen, title, title_key, date)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " updated_at = excluded.updated_at, seen = excluded.seen,"
+                " title = excluded.title, title_key = excluded.title_key,"
+                " date = excluded.date",
+                [
+                    (
+                        entry.id,
+                        entry.updated_at,
+                        seen,
+                        title := title_of(entry),
+                        search_key(title),
+                        complete_date(entry.date),
+                    )
+                    for entry in entries
+                ],
             )
             await transaction.run_many(
-                "INSERT OR REPLACE INTO stash_file VALUES (?, ?, ?, ?, ?)",
-                [
+                "INSERT OR REPLACE INTO stash_file"
+                " (scene_id, path, key, name, size, duration)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                rows := [
                     (
                         entry.id,
                         file.path,
                         self._paths.key_of_stash(file.path),
                         _name_of(file.path),
                         file.size,
+                        file.duration,
                     )
                     for entry in entries
                     for file in entry.files
                 ],
             )
+            keys_by_name: dict[str, list[str]] = {}
+            for _, _, key, name, *_ in rows:
+                if key is not None:
+                    keys_by_name.setdefault(name, []).append(key)
+            await close_file_gaps(transaction, keys_by_name)
 
     async def forget_scene(
         self, transaction: Transaction, scene_id: int
@@ -181,11 +240,58 @@ class CatalogStore:
     async def scene_files_named(self, path: str) -> list[StashFile]:
         """Return Stash's files with the same file name as *path*."""
         rows = await self._database.fetch(
-            "SELECT scene_id, path, key, size FROM stash_file WHERE name = ?"
-            " ORDER BY scene_id",
+            "SELECT scene_id, path, key, size, duration FROM stash_file"
+            " WHERE name = ? ORDER BY scene_id, path",
             _name_of(path),
         )
         return [StashFile(*row) for row in rows]
+
+    async def scene_files_by_key(self, keys: Iterable[str]) -> list[StashFile]:
+        """Return Stash's files whose path in Plex has one of *keys*."""
+        rows = await self._database.fetch(
+            "SELECT scene_id, path, key, size, duration FROM stash_file"
+            " WHERE key IN (SELECT value FROM json_each(?)) ORDER BY scene_id, path",
+            json.dumps(list(keys)),
+        )
+        return [StashFile(*row) for row in rows]
+
+    async def scene_rows(self, scene_ids: Iterable[int]) -> dict[int, SceneRow]:
+        """Return what is known of scenes; those that are not known are left out."""
+        rows = await self._database.fetch(
+            "SELECT id, title, date, scene,"
+            " scene_document.updated_at IS stash_scene.updated_at AS is_current"
+            " FROM stash_scene LEFT JOIN scene_document ON scene_id = id"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            json.dumps(list(scene_ids)),
+        )
+        return {
+            row["id"]: SceneRow(
+                row["id"],
+                row["title"],
+                row["date"],
+                document := read_document(row["scene"]),
+                document is not None and bool(row["is_current"]),
+            )
+            for row in rows
+        }
+
+    async def titles_like(
+        self, words: Sequence[str], date: str, limit: int
+    ) -> list[tuple[int, str, str]]:
+        """Return id, title and date of scenes with most of *words*, best first.
+
+        *words* are parts of a `search_key`; a scene of *date* is found without any.
+        """
+        rows = await self._database.fetch(
+            "SELECT id, title, date, (SELECT count(*) FROM json_each(?1)"
+            "  WHERE instr(title_key, value)) + (date = ?2 AND ?2 != '') AS hits"
+            " FROM stash_scene WHERE hits > 0"
+            " ORDER BY hits DESC, length(title_key), id LIMIT ?3",
+            json.dumps(list(words)),
+            date,
+            limit,
+        )
+        return [(row["id"], row["title"], row["date"]) for row in rows]
 
     # --- the join -----------------------------------------------------------
 
@@ -234,11 +340,18 @@ class CatalogStore:
             keys,
         )
         await transaction.run_many(
-            "INSERT INTO plex_item VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO plex_item (rating_key, section_id, updated_at, seen, bound)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " section_id = excluded.section_id, updated_at = excluded.updated_at,"
-            " seen = excluded.seen",
+            " seen = excluded.seen, bound = excluded.bound",
             [
-                (entry.rating_key, entry.section_id, entry.updated_at, seen)
+                (
+                    entry.rating_key,
+                    entry.section_id,
+                    entry.updated_at,
+                    seen,
+                    scene_of_guid(entry.guid, self._identifier),
+                )
                 for entry in entries
             ],
         )

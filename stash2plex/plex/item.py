@@ -36,12 +36,14 @@ class ItemFile:
 class ItemEntry:
     """What a listing tells of an item, and all that the catalogue keeps.
 
-    *updated_at* is in unix seconds of Plex's clock, 0 when unknown.
+    *updated_at* is in unix seconds of Plex's clock, 0 when unknown; *guid* tells which
+    agent's what it is.
     """
 
     rating_key: int
     section_id: int
     updated_at: int = 0
+    guid: str = ""
     files: tuple[ItemFile, ...] = ()
 
     def holds(self, path: str) -> bool:
@@ -93,6 +95,7 @@ def entry_from(video: Element, section_id: int) -> ItemEntry:
         rating_key=int(video.attrib["ratingKey"]),
         section_id=int(video.get("librarySectionID") or section_id),
         updated_at=int(video.get("updatedAt") or video.get("addedAt") or 0),
+        guid=video.get("guid", ""),
         files=_files(video),
     )
 
@@ -103,6 +106,7 @@ def item_from(video: Element, section_id: int) -> Item:
         rating_key=int(video.attrib["ratingKey"]),
         section_id=int(video.get("librarySectionID") or section_id),
         updated_at=int(video.get("updatedAt") or 0),
+        guid=video.get("guid", ""),
         files=_files(video),
         text={name: video.get(name, "") for name in TEXT_FIELDS},
         tags={

@@ -53,7 +53,7 @@ class Artwork:
         self._sync = sync
         self._shapes: Mapping[Field, Shape] = {
             Field.POSTER: poster,
-            Field.BACKGROUND: "original",
+            Field.BACKGROUND: "wide",
         }
 
     async def plan(

@@ -34,7 +34,7 @@ from stash2plex.errors import (
 from stash2plex.gates import excluded_by, says_nothing
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.pace import Pace
-from stash2plex.movie import Field, Movie
+from stash2plex.movie import Movie
 from stash2plex.plex.item import Item
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.push.artwork import Artwork
@@ -45,6 +45,7 @@ from stash2plex.queue.job import Job, Kind
 from stash2plex.queue.outcome import Outcome, Record, Result, Settle, nothing
 from stash2plex.scene import Scene
 from stash2plex.stash.client import StashClient
+from stash2plex.translation import Translation
 
 log = structlog.get_logger()
 
@@ -99,9 +100,7 @@ class Delivery:
         )
         # Scenes whose pictures are in memory.
         self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)
-        self._managed = frozenset(
-            one for one in Field if getattr(settings.sync.fields, one)
-        )
+        self._movie = Translation(settings)
 
     async def deliver(self, jobs: Sequence[Job], settle: Settle) -> None:
         """Make Plex show the scenes of *jobs* as they are in Stash at this moment."""
@@ -216,7 +215,10 @@ class Delivery:
         """Find the items; settle the scenes that have none."""
         if not scenes:
             return []
-        answers = await self._catalog.match([scene for _, scene in scenes])
+        found = [scene for _, scene in scenes]
+        answers = await self._catalog.match(found)
+        if self._settings.provider.enabled:
+            await self._catalog.documents.put(found, pictured=False)
         tasks: list[_Task] = []
         ends: list[Awaitable[None]] = []
         for job, scene in scenes:
@@ -250,14 +252,6 @@ class Delivery:
         for breaker in (self._plex_breaker, self._stash_breaker):
             if error := down.get(breaker.service):
                 breaker.fail(error)
-
-    def _movie(self, scene: Scene) -> Movie:
-        return Movie.from_scene(
-            scene,
-            managed=self._managed,
-            max_tags=self._settings.sync.max_tags,
-            content_rating=self._settings.provider.content_rating,
-        )
 
     async def _missing(
         self, job: Job, scene: Scene, error: ItemNotFound, settle: Settle
@@ -409,8 +403,8 @@ class Delivery:
             for written in task.done:
                 await self._ledger.record(transaction, written.entry)
             if not errors:
-                keys = tuple(match.rating_key for match in task.matches)
-                await self._gaps.close(transaction, task.scene.id, keys)
+                items = {match.rating_key: match.file for match in task.matches}
+                await self._gaps.close(transaction, task.scene.id, items)
 
         wrote = any(written.requests for written in task.done)
         result = Result.WRITTEN if wrote else Result.UNCHANGED

@@ -14,11 +14,17 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as Xml
 
 from aiohttp import hdrs, web
 
+from stash2plex.sandbox.agent import (
+    ProviderClient,
+    ProviderRefused,
+    RegisteredProvider,
+)
 from stash2plex.sandbox.server import Facts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,20 +62,24 @@ class PretendItem:
     rating_key: int
     section: int
     files: list[tuple[str, int]]
+    guid: str = ""
     text: dict[str, str] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
     locked: set[str] = field(default_factory=set)
     agent: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, dict[str, bytes]] = field(default_factory=dict)
     selected: dict[str, str] = field(default_factory=dict)
+    provided: dict[str, bytes] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)  # actor -> URL of a picture
     versions: Counter[str] = field(default_factory=Counter)
     added_at: int = 0
     updated_at: int = 0
     writes: int = 0
 
     def picture(self, name: str) -> bytes | None:
-        """Return the bytes shown as ``thumb`` or ``art``, if they were uploaded."""
-        return self.uploads.get(name, {}).get(self.selected.get(name, ""))
+        """Return the bytes shown as ``thumb`` or ``art``, an upload before others."""
+        uploaded = self.uploads.get(name, {}).get(self.selected.get(name, ""))
+        return uploaded or self.provided.get(name)
 
 
 class PretendPlex:
@@ -81,7 +91,12 @@ class PretendPlex:
         self.machine = "pretend-machine"
         self.version = "1.43.1.10611"
         self.sections: dict[int, str] = {1: "Scenes"}
+        self.locations: dict[int, list[str]] = {}
         self.items: dict[int, PretendItem] = {}
+        self.providers: dict[str, RegisteredProvider] = {}
+        self.agents: dict[int, str] = {}  # section -> identifier of its provider
+        self.groups: dict[int, tuple[str, str]] = {}  # id -> title, identifier
+        self.provider_client = ProviderClient()
         self.facts = Facts()
 
         # What could not be verified about a real server.
@@ -101,6 +116,9 @@ class PretendPlex:
         self.garbles: bytes | None = None
         self.latency = 0.0  # seconds, before each answer
         self.longest_target = 16 * 1024
+        # How a file is named when a provider is asked: both are documented.
+        self.filename_starts_with_slash = False
+        self.filename_is_absolute = False
 
         # What was asked of it.
         self.requests: list[tuple[str, str]] = []
@@ -115,8 +133,16 @@ class PretendPlex:
         self.app = web.Application(
             middlewares=[self._guard], client_max_size=64 * 1024 * 1024
         )
+        self.app.on_cleanup.append(self._end)
         self.app.add_routes(
             [
+                web.get("/media/providers/metadata", self._list_providers),
+                web.post("/media/providers/metadata", self._add_provider),
+                web.get("/media/providers/metadata/group", self._list_groups),
+                web.post("/media/providers/metadata/group", self._add_group),
+                web.put("/library/sections/{section}", self._set_agent),
+                web.get("/library/metadata/{keys}/matches", self._search),
+                web.put("/library/metadata/{keys}/match", self._bind),
                 web.get("/", self._root),
                 web.get("/identity", self._identity),
                 web.get("/library", self._root),
@@ -150,6 +176,7 @@ class PretendPlex:
         self.items[key] = PretendItem(
             rating_key=key,
             section=section,
+            guid=f"tv.plex.agents.none://{key}",
             files=[(one, size) for one in (path, *more)],
             text={"title": stem, **text},
             agent={"title": stem},
@@ -237,10 +264,15 @@ class PretendPlex:
         )
 
     async def _sections(self, _: web.Request) -> web.Response:
-        directories = [
-            Xml.Element("Directory", key=str(key), type="movie", title=title)
-            for key, title in self.sections.items()
-        ]
+        directories = []
+        for key, title in self.sections.items():
+            agent = self.agents.get(key, "tv.plex.agents.none")
+            directory = Xml.Element(
+                "Directory", key=str(key), type="movie", title=title, agent=agent
+            )
+            for path in self.locations.get(key, []):
+                Xml.SubElement(directory, "Location", id="1", path=path)
+            directories.append(directory)
         directories.append(
             Xml.Element("Directory", key="99", type="artist", title="Music")
         )
@@ -338,6 +370,9 @@ class PretendPlex:
     async def _refresh(self, request: web.Request) -> web.Response:
         """Let the agent overwrite what is not locked."""
         item = self._item(request.match_info["keys"])
+        if item.section in self.agents:
+            await self.refresh(item)
+            return web.Response()
         for name in _TEXT:
             if name not in item.locked and name != "userRating":
                 item.text[name] = item.agent.get(name, "")
@@ -353,6 +388,152 @@ class PretendPlex:
         rating = float(request.query["rating"])
         item.text["userRating"] = "" if rating < 0 else f"{rating:.1f}"
         self._written(item)
+        return web.Response()
+
+    # --- metadata providers ----------------------------------------------------
+
+    async def use_provider(self, root: str, *sections: int) -> RegisteredProvider:
+        """Register a provider and let *sections* (all if none) use it."""
+        found = await self.provider_client.register(root, len(self.providers) + 1)
+        self.providers[found.identifier] = found
+        for section in sections or self.sections:
+            self.agents[section] = found.identifier
+        return found
+
+    async def scan(
+        self, *paths: str, section: int = 1, size: int = 1000
+    ) -> list[PretendItem]:
+        """Find new files: an item each, which its library's provider then describes."""
+        items = [self.add(path, section=section, size=size) for path in paths]
+        for item in items:
+            provider = self.providers[self.agents[section]]
+            answer = await self.provider_client.match(provider, self._hints(item))
+            if answer.found:
+                item.guid = answer.found[0]["guid"]
+                await self.refresh(item)
+            else:
+                item.guid = f"local://{item.rating_key}"
+            self.facts.changed()
+        return items
+
+    async def refresh(self, item: PretendItem) -> bool:
+        """Read an item's metadata anew; False when its provider had none."""
+        provider = self.providers[self.agents[item.section]]
+        client = self.provider_client
+        if not item.guid.startswith(f"{provider.identifier}://"):
+            # As PMS does for what nobody matched: by its own number.
+            guid = f"{provider.identifier}://movie/{item.rating_key}"
+            await client.metadata(provider, guid)
+            return False
+        answer = await client.metadata(provider, item.guid)
+        if not answer.found:
+            return False
+        document = answer.found[0]
+        await client.more(provider, document["key"])
+        _take(item, document)
+        for name in ("thumb", "art"):
+            if name in document and name not in item.locked:
+                data = await client.picture(document[name])
+                if data is not None and data != item.provided.get(name):
+                    item.provided[name] = data
+                    item.versions[name] += 1
+        self._written(item)
+        return True
+
+    def _hints(self, item: PretendItem, **more: object) -> dict[str, object]:
+        path = item.files[0][0]
+        if not self.filename_is_absolute:
+            for folder in self.locations.get(item.section, []):
+                if path.startswith(f"{folder}/"):
+                    path = path[len(folder) + 1 :]
+                    break
+            if self.filename_starts_with_slash:
+                path = f"/{path}"
+        hints: dict[str, object] = {"type": 1, "title": item.text["title"]}
+        return hints | {"filename": path} | more
+
+    async def _end(self, _: web.Application) -> None:
+        await self.provider_client.close()
+
+    async def _list_providers(self, _: web.Request) -> web.Response:
+        return _container(
+            *(
+                Xml.Element(
+                    "MetadataAgentProvider",
+                    id=str(one.id),
+                    identifier=one.identifier,
+                    title=one.title,
+                    uri=one.root,
+                )
+                for one in self.providers.values()
+            )
+        )
+
+    async def _add_provider(self, request: web.Request) -> web.Response:
+        try:
+            found = await self.provider_client.register(
+                request.query["uri"], len(self.providers) + 1
+            )
+        except ProviderRefused as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        if found.identifier in self.providers:
+            raise web.HTTPConflict
+        self.providers[found.identifier] = found
+        return await self._list_providers(request)
+
+    async def _list_groups(self, _: web.Request) -> web.Response:
+        return _container(
+            *(
+                Xml.Element(
+                    "MetadataAgentProviderGroup",
+                    id=str(key),
+                    title=title,
+                    primaryIdentifier=identifier,
+                )
+                for key, (title, identifier) in self.groups.items()
+            )
+        )
+
+    async def _add_group(self, request: web.Request) -> web.Response:
+        query = request.query
+        if query["primaryIdentifier"] not in self.providers:
+            raise web.HTTPBadRequest
+        key = len(self.groups) + 1
+        self.groups[key] = (query["title"], query["primaryIdentifier"])
+        return await self._list_groups(request)
+
+    async def _set_agent(self, request: web.Request) -> web.Response:
+        section = self._section(request)
+        if "agent" not in request.query:
+            raise web.HTTPBadRequest(text="'agent' is missing")
+        _, identifier = self.groups[int(request.query["metadataAgentProviderGroupId"])]
+        self.agents[section] = identifier
+        return web.Response()
+
+    async def _search(self, request: web.Request) -> web.Response:
+        """Fix Match: ask the provider for what it may be."""
+        item = self._item(request.match_info["keys"])
+        provider = self.providers[self.agents[item.section]]
+        typed = {k: v for k, v in request.query.items() if k in {"title", "year"}}
+        hints = self._hints(item, manual=1, **typed)
+        answer = await self.provider_client.match(provider, hints)
+        results = []
+        for one in answer.found:
+            result = Xml.Element(
+                "SearchResult",
+                guid=one["guid"],
+                name=one["title"],
+                score=str(one.get("score", 0)),
+            )
+            if "year" in one:
+                result.set("year", str(one["year"]))
+            results.append(result)
+        return _container(*results)
+
+    async def _bind(self, request: web.Request) -> web.Response:
+        item = self._item(request.match_info["keys"])
+        item.guid = request.query["guid"]
+        await self.refresh(item)
         return web.Response()
 
     # --- pictures --------------------------------------------------------------
@@ -470,6 +651,25 @@ def _merged(present: list[str], wanted: list[str]) -> list[str]:
     return list(merged.values())
 
 
+def _take(item: PretendItem, document: dict[str, Any]) -> None:
+    """Take a provider's document over: text replaced, tags only ever added."""
+    for name in ("title", "titleSort", "summary", "studio", "tagline"):
+        if name in document and name not in item.locked:
+            item.text[name] = document[name]
+    for name in ("contentRating", "originallyAvailableAt"):
+        if name in document and name not in item.locked:
+            item.text[name] = document[name]
+    if "year" in document and "year" not in item.locked:
+        item.text["year"] = str(document["year"])
+    for name, element in _TAGS.items():
+        if name not in item.locked:
+            names = [one["tag"] for one in document.get(element, [])]
+            item.tags[name] = _merged(item.tags.get(name, []), names)
+    item.people = {
+        one["tag"]: one["thumb"] for one in document.get("Role", []) if "thumb" in one
+    }
+
+
 def _refusal(status: int) -> web.Response:
     title = "Maintenance" if status == web.HTTPServiceUnavailable.status_code else ""
     body = f'<Response code="{status}" title="{title}" status="refused"/>'
@@ -491,6 +691,7 @@ def _video(item: PretendItem, *, whole: bool) -> Xml.Element:
         ratingKey=str(key),
         key=f"/library/metadata/{key}",
         librarySectionID=str(item.section),
+        guid=item.guid,
         addedAt=str(item.added_at),
         updatedAt=str(item.updated_at),
     )
@@ -498,7 +699,7 @@ def _video(item: PretendItem, *, whole: bool) -> Xml.Element:
         if value := item.text.get(name):  # empty attributes are left out
             video.set(name, value)
     for name in ("thumb", "art"):
-        if name in item.selected:
+        if name in item.selected or name in item.provided:
             version = item.versions[name]
             video.set(name, f"/library/metadata/{key}/{name}/{version}")
     for path, size in item.files:

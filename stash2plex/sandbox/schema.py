@@ -41,8 +41,14 @@ input MultiCriterionInput { value: [ID!]  modifier: CriterionModifier!  excludes
 input HierarchicalMultiCriterionInput {
   value: [ID!]  modifier: CriterionModifier!  depth: Int  excludes: [ID!]
 }
+input StashIDCriterionInput {
+  endpoint: String  stash_id: String  modifier: CriterionModifier!
+}
 input SceneFilterType {
+  AND: SceneFilterType  OR: SceneFilterType  NOT: SceneFilterType
   id: IntCriterionInput
+  oshash: StringCriterionInput
+  stash_id_endpoint: StashIDCriterionInput
   path: StringCriterionInput
   updated_at: TimestampCriterionInput
   performers: MultiCriterionInput
@@ -67,9 +73,9 @@ type Scene {
 }
 type VideoFile { id: ID!  path: String!  basename: String!  size: Int64!  duration: Float! }
 type ScenePathsType { screenshot: String  preview: String  stream: String }
-type Studio { id: ID!  name: String! }
+type Studio { id: ID!  name: String!  image_path: String  parent_studio: Studio }
 type Tag { id: ID!  name: String! }
-type Performer { id: ID!  name: String!  disambiguation: String }
+type Performer { id: ID!  name: String!  disambiguation: String  image_path: String }
 type StashID { endpoint: String!  stash_id: String! }
 type Movie { id: ID!  name: String! }
 type SceneMovie { movie: Movie!  scene_index: Int }

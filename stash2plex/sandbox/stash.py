@@ -7,10 +7,12 @@ processes while the user waits. Its attributes are its switches.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import re
 import sys
+import zlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -29,6 +31,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PLUGIN_ID = "stash2plexd"
 _COOKIE = "pretend-session"
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAA"
+    "SUVORK5CYII="
+)
 _PLACEHOLDER = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 _INDEX = "<!DOCTYPE html><html><body>Stash</body></html>"
 _ENTITIES = ("performer", "studio", "tag", "group")
@@ -62,6 +68,8 @@ class PretendScene:
     groups: list[int] = field(default_factory=list)
     stash_ids: list[str] = field(default_factory=list)
     cover: bytes | None = None
+    duration: float = 60.0
+    oshash: str = ""
 
 
 class PretendStash:
@@ -74,6 +82,8 @@ class PretendStash:
         self.zone: timezone = UTC
         self.scenes: dict[int, PretendScene] = {}
         self.names: dict[str, dict[int, str]] = {kind: {} for kind in _ENTITIES}
+        self.parents: dict[int, int] = {}  # of studios
+        self.portraits: dict[tuple[str, int], bytes] = {}  # performers and studios
         self.plugin_settings: dict[str, dict[str, Any]] = {}
         self.plugin: Path | None = None  # the shim, run for every hook
         self.plugin_log: list[str] = []
@@ -106,6 +116,10 @@ class PretendStash:
             [
                 web.post(f"{base_path}/graphql", self._graphql),
                 web.get(f"{base_path}/scene/{{id}}/screenshot", self._screenshot),
+                web.get(
+                    f"{base_path}/{{kind:performer|studio}}/{{id}}/image",
+                    self._portrait,
+                ),
                 web.route("*", "/{tail:.*}", self._index),
             ]
         )
@@ -295,13 +309,27 @@ class PretendStash:
             raise web.HTTPNotFound
         if scene.cover is None:
             return web.Response(body=_PLACEHOLDER, content_type="image/svg+xml")
-        digest = hashlib.md5(scene.cover, usedforsecurity=False).hexdigest()
+        return self._picture(request, scene.cover)
+
+    async def _portrait(self, request: web.Request) -> web.Response:
+        self.picture_requests += 1
+        key = int(request.match_info["id"])
+        kind = request.match_info["kind"]
+        if key not in self.names[kind]:
+            raise web.HTTPNotFound
+        data = self.portraits.get((kind, key))
+        if data is None:  # the placeholder of a performer is a real picture
+            return web.Response(body=_PIXEL, content_type="image/png")
+        return self._picture(request, data)
+
+    def _picture(self, request: web.Request, data: bytes) -> web.Response:
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
         etag = f'"{digest}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304)
-        self.picture_bytes += len(scene.cover)
+        self.picture_bytes += len(data)
         kind = self.picture_type or "image/jpeg"
-        return web.Response(body=scene.cover, content_type=kind, headers={"ETag": etag})
+        return web.Response(body=data, content_type=kind, headers={"ETag": etag})
 
     # --- looking up ------------------------------------------------------------
 
@@ -325,22 +353,35 @@ class PretendStash:
         return found
 
     def _passes(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
+        if (other := wanted.get("OR")) and self._passes(scene, other):
+            return True
+        return self._has_file(scene, wanted) and self._has_entities(scene, wanted)
+
+    def _has_file(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
+        if hashed := wanted.get("oshash"):
+            own = scene.oshash or (_oshash(scene.files[0][0]) if scene.files else "")
+            if not _like(hashed["value"]).fullmatch(own):
+                return False
         if path := wanted.get("path"):
             pattern = _like(path["value"])
             if not any(pattern.fullmatch(one) for one, _ in scene.files):
                 return False
         # Text against text, whatever zones the two were written in.
         since = wanted.get("updated_at")
-        if since and not self.time_text(scene.updated_at) > since["value"]:
-            return False
+        return not since or self.time_text(scene.updated_at) > since["value"]
+
+    def _has_entities(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
         for name in ("performers", "tags", "groups", "movies"):
             if criterion := wanted.get(name):
                 own = getattr(scene, "groups" if name == "movies" else name)
                 if not set(map(int, criterion["value"])) & set(own):
                     return False
-        if criterion := wanted.get("studios"):
-            return str(scene.studio) in criterion["value"]
-        return True
+        if known := wanted.get("stash_id_endpoint"):
+            ids = {one.casefold() for one in scene.stash_ids}
+            if known["stash_id"].casefold() not in ids:
+                return False
+        studios = wanted.get("studios")
+        return not studios or str(scene.studio) in studios["value"]
 
 
 class _Root:
@@ -408,18 +449,22 @@ class _Root:
                     "path": path,
                     "basename": path.rpartition("/")[2],
                     "size": size,
-                    "duration": 60.0,
+                    "duration": scene.duration,
                 }
                 for number, (path, size) in enumerate(scene.files)
             ],
             "paths": {
                 "screenshot": f"{self._base}/scene/{scene.id}/screenshot?t={stamp}"
             },
-            "studio": scene.studio
-            and {"id": scene.studio, "name": names["studio"][scene.studio]},
+            "studio": self._shown_studio(scene.studio),
             "tags": [{"id": key, "name": names["tag"][key]} for key in scene.tags],
             "performers": [
-                {"id": key, "name": names["performer"][key]} for key in scene.performers
+                {
+                    "id": key,
+                    "name": names["performer"][key],
+                    "image_path": self._image_path("performer", key),
+                }
+                for key in scene.performers
             ],
             "stash_ids": [
                 {"endpoint": "https://stashdb.org/graphql", "stash_id": one}
@@ -428,6 +473,22 @@ class _Root:
             "groups": [{"group": one, "scene_index": None} for one in groups],
             "movies": [{"movie": one, "scene_index": None} for one in groups],
         }
+
+    def _shown_studio(self, key: int | None) -> dict[str, Any] | None:
+        if key is None:
+            return None
+        return {
+            "id": key,
+            "name": self._stash.names["studio"][key],
+            "image_path": self._image_path("studio", key),
+            "parent_studio": self._shown_studio(self._stash.parents.get(key)),
+        }
+
+    def _image_path(self, kind: str, key: int) -> str:
+        data = self._stash.portraits.get((kind, key))
+        # It moves with every change of its owner; here, with the picture.
+        query = f"t={zlib.crc32(data)}" if data else "t=1&default=true"
+        return f"{self._base}/{kind}/{key}/image?{query}"
 
 
 def _like(value: str) -> re.Pattern[str]:

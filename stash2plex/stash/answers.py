@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from stash2plex.scene import Scene, SceneEntry, SceneFile
+from stash2plex.scene import Performer, Scene, SceneEntry, SceneFile, StashId
 
 
 def version_from(answer: dict[str, Any]) -> str:
@@ -24,18 +24,25 @@ def entry_from(found: dict[str, Any]) -> SceneEntry:
     return SceneEntry(
         id=int(found["id"]),
         updated_at=str(found["updated_at"] or ""),
+        title=found["title"] or "",
+        date=found["date"] or "",
         files=_files(found),
     )
 
 
 def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
     return tuple(
-        SceneFile(path=file["path"], size=int(file["size"] or 0) or None)
+        SceneFile(
+            path=file["path"],
+            size=int(file["size"] or 0) or None,
+            duration=float(file["duration"] or 0) or None,
+        )
         for file in found["files"]
     )
 
 
 def scene_from(found: dict[str, Any], base: str) -> Scene:
+    studio = found["studio"] or {}
     return Scene(
         id=int(found["id"]),
         updated_at=str(found["updated_at"] or ""),
@@ -44,16 +51,32 @@ def scene_from(found: dict[str, Any], base: str) -> Scene:
         details=found["details"] or "",
         date=found["date"] or "",
         rating100=found["rating100"],
-        studio=(found["studio"] or {}).get("name") or "",
+        studio=studio.get("name") or "",
+        studio_id=int(studio.get("id") or 0),
+        studio_image=_picture(studio, base),
+        parent_studio=(studio.get("parent_studio") or {}).get("name") or "",
         director=found["director"] or "",
         code=found["code"] or "",
-        performers=_names(found["performers"]),
+        performers=tuple(
+            Performer(name=one["name"], id=int(one["id"]), image=_picture(one, base))
+            for one in found["performers"]
+            if one.get("name")
+        ),
         tags=_names(found["tags"]),
         groups=_names(entry["group"] for entry in found["groups"]),
         organized=bool(found["organized"]),
-        stash_ids=tuple(one["stash_id"] for one in found["stash_ids"]),
+        stash_ids=tuple(
+            StashId(endpoint=one["endpoint"], id=one["stash_id"])
+            for one in found["stash_ids"]
+        ),
         screenshot=rebased((found["paths"] or {}).get("screenshot") or "", base),
     )
+
+
+def _picture(found: dict[str, Any], base: str) -> str:
+    """Return where a picture is; "" for the one that stands for none."""
+    url = rebased(found.get("image_path") or "", base)
+    return "" if "default=true" in urlsplit(url).query.split("&") else url
 
 
 def _names(found: Iterable[dict[str, Any]]) -> tuple[str, ...]:

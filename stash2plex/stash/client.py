@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+import unicodedata
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import structlog
@@ -30,6 +31,7 @@ from stash2plex.config import StashSettings
 from stash2plex.errors import (
     AccessDenied,
     PictureFailed,
+    PictureNotFound,
     SchemaMismatch,
     ServerFault,
     ServiceUnavailable,
@@ -45,6 +47,7 @@ log = structlog.get_logger()
 _DENIED = frozenset({401, 403})
 _NOT_MODIFIED = 304
 _FIRST_ERROR = 400
+_NOT_FOUND = 404
 _REDIRECT = 300
 _MAX_PICTURE = 32 * 1024 * 1024
 _PICTURES_AT_ONCE = 4
@@ -54,6 +57,8 @@ _WRONG_URL = (
     "it answers something else than GraphQL (a web page?); is stash.url right, base"
     " path included?"
 )
+# The spellings of one name that disks keep.
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # Scene filters that find what has a performer, studio, tag or group.
 _FILTERS = {"performer": "performers", "studio": "studios", "tag": "tags"}
 
@@ -69,6 +74,10 @@ class PictureAnswer:
     data: bytes | None
     etag: str
     unchanged: bool = False
+
+
+def _path_like(value: str) -> dict[str, Any]:
+    return {"path": {"modifier": "EQUALS", "value": value}}
 
 
 class StashClient:
@@ -137,17 +146,20 @@ class StashClient:
         return version
 
     async def scenes(
-        self, scene_ids: Sequence[int]
+        self, scene_ids: Sequence[int], *, pictures: bool = False
     ) -> dict[int, Scene | Stash2PlexError | None]:
-        """Read scenes in one request: None is gone, an error concerns that one only."""
+        """Read scenes in one request: None is gone, an error concerns that one only.
+
+        With *pictures*, also where those of performers and studios are.
+        """
         if not scene_ids:
             return {}
         try:
-            return await self._scenes(scene_ids)
+            return await self._scenes(scene_ids, pictures=pictures)
         except SchemaMismatch:
             # Another release may have been started behind our back.
             await self.probe()
-            return await self._scenes(scene_ids)
+            return await self._scenes(scene_ids, pictures=pictures)
 
     async def entries(
         self, after: int = 0, *, updated_since: str | None = None
@@ -179,8 +191,32 @@ class StashClient:
         Stash compares with LIKE, so ``_`` and ``%`` of the path are wildcards there
         and case is ignored; the answer is compared again here.
         """
-        found = await self._find({"path": {"modifier": "EQUALS", "value": path}})
+        found = await self._find(_path_like(path))
         return [one for one in found if any(f.path == path for f in one.files)]
+
+    async def entries_of_file(
+        self, name: str, paths: Iterable[str] = ()
+    ) -> list[SceneEntry]:
+        """Return the scenes with a file of this *name*, or at one of *paths*.
+
+        One request. More may be found than was asked for: LIKE again. Names are
+        asked for in both Unicode forms, since Stash keeps what the disk said.
+        """
+        wanted = [*paths, f"%/{name}"]
+        forms = (unicodedata.normalize(form, one) for one in wanted for form in _FORMS)
+        found: dict[str, Any] = {}
+        for value in dict.fromkeys([*wanted, *forms]):
+            found = _path_like(value) | ({"OR": found} if found else {})
+        return await self._find(found)
+
+    async def entries_hashed(self, oshash: str) -> list[SceneEntry]:
+        """Return the scenes that have a file with this oshash (16 hex digits)."""
+        return await self._find({"oshash": {"modifier": "EQUALS", "value": oshash}})
+
+    async def entries_known_as(self, stash_id: str) -> list[SceneEntry]:
+        """Return the scenes that some stash-box calls *stash_id*."""
+        wanted = {"modifier": "EQUALS", "stash_id": stash_id}
+        return await self._find({"stash_id_endpoint": wanted})
 
     async def scenes_of(self, kind: str, entity_id: int) -> AsyncIterator[list[int]]:
         """Walk the ids of the scenes that have a performer, studio, tag or group."""
@@ -199,6 +235,10 @@ class StashClient:
                 after = page[-1].id
             if len(page) < self._settings.page_size:
                 return
+
+    def url_of(self, path: str) -> str:
+        """Return the URL of *path* on this server; it carries no key."""
+        return f"{self._settings.url}{path}"
 
     async def picture(self, url: str, etag: str = "") -> PictureAnswer:
         """Fetch a picture's bytes, unless it still is the one that *etag* names."""
@@ -224,6 +264,8 @@ class StashClient:
             return PictureAnswer(None, etag, unchanged=True)
         if answer.status in _DENIED or _REDIRECT <= answer.status < _FIRST_ERROR:
             raise _denied(answer.status)
+        if answer.status == _NOT_FOUND:
+            raise PictureNotFound("Stash has no such picture")
         if answer.status >= _FIRST_ERROR:
             raise PictureFailed(f"Stash answered HTTP {answer.status} for a picture")
         kind = answer.content_type
@@ -241,10 +283,10 @@ class StashClient:
         return PictureAnswer(data, answer.headers.get("ETag", ""))
 
     async def _scenes(
-        self, scene_ids: Sequence[int]
+        self, scene_ids: Sequence[int], *, pictures: bool
     ) -> dict[int, Scene | Stash2PlexError | None]:
         dialect = await self._known_dialect()
-        query = queries.scenes_by_id(dialect, len(scene_ids))
+        query = queries.scenes_by_id(dialect, len(scene_ids), pictures=pictures)
         variables = {f"i{number}": str(id) for number, id in enumerate(scene_ids)}
         data, failed = await self._ask_partly(query, variables)
         answers: dict[int, Scene | Stash2PlexError | None] = {}

@@ -24,16 +24,19 @@ VERSION = gql("query Stash2PlexVersion { version { version } }")
 _SCENE = """
     fragment SceneParts on Scene {
       id title code details director date rating100 organized updated_at
-      files { path size }
+      files { path size duration }
       paths { screenshot }
-      studio { name }
+      studio { %s }
       tags { name }
-      performers { name }
-      stash_ids { stash_id }
+      performers { %s }
+      stash_ids { endpoint stash_id }
       %s
     }
 """
-_ENTRY = "id updated_at files { path size }"
+# Each picture of a performer or studio costs Stash a query more.
+_NAMED = "id name"
+_PICTURED = "id name image_path"
+_ENTRY = "id updated_at title date files { path size duration }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +59,20 @@ class Dialect:
 
 
 @lru_cache(maxsize=128)
-def scenes_by_id(dialect: Dialect, count: int) -> GraphQLRequest:
-    """Read *count* scenes, variables ``i0``… and answers ``s0``…; missing ones null."""
+def scenes_by_id(dialect: Dialect, count: int, *, pictures: bool) -> GraphQLRequest:
+    """Read *count* scenes, variables ``i0``… and answers ``s0``…; missing ones null.
+
+    With *pictures*, also where those of performers and studios are.
+    """
+    studio = f"{_PICTURED} parent_studio {{ name }}" if pictures else _NAMED
+    performer = _PICTURED if pictures else _NAMED
+    parts = _SCENE % (studio, performer, dialect.groups)
     variables = ", ".join(f"$i{number}: ID!" for number in range(count))
     fields = " ".join(
         f"s{number}: findScene(id: $i{number}) {{ ...SceneParts }}"
         for number in range(count)
     )
-    return gql(
-        f"query Stash2PlexScenes({variables}) {{ {fields} }}" + _SCENE % dialect.groups
-    )
+    return gql(f"query Stash2PlexScenes({variables}) {{ {fields} }}" + parts)
 
 
 @lru_cache(maxsize=8)

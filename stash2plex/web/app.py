@@ -10,13 +10,18 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
 from stash2plex.errors import InvalidRequest, Stash2PlexError
 from stash2plex.logs import Secrets
+from stash2plex.provider.routes import ProviderRoutes
+from stash2plex.provider.service import Provider
 from stash2plex.push.sync import Syncer
+from stash2plex.queue.job import Kind
 from stash2plex.queue.store import JobStore
 from stash2plex.web import hooks
 from stash2plex.web.auth import check_token
+from stash2plex.web.gaps import parse_page, shown
 from stash2plex.web.status import Status
 from stash2plex.web.sync import parse_sync
 
@@ -38,8 +43,10 @@ class Parts:
     jobs: JobStore
     wake: Callable[[], None]
     syncer: Syncer
+    gaps: Gaps
     status: Status
     ready: Callable[[], bool]
+    provider: Provider | None
 
 
 PARTS = web.AppKey("parts", Parts)
@@ -58,8 +65,11 @@ def create_app(parts: Parts) -> web.Application:
             web.post("/api/v1/hooks", receive_hook),
             web.post("/api/v1/sync", sync),
             web.get("/api/v1/status", status),
+            web.get("/api/v1/gaps", list_gaps),
         ]
     )
+    if parts.provider is not None:
+        app.add_routes(ProviderRoutes(parts.provider).routes())
     return app
 
 
@@ -86,6 +96,8 @@ async def receive_hook(request: web.Request) -> web.Response:
         log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)
         return _accepted({"outcome": "ignored", "reason": wanted.reason})
     outcome = await parts.jobs.enqueue(wanted.kind, wanted.id, wanted.reason)
+    if parts.provider is not None:
+        parts.provider.forget(wanted.id if wanted.kind is Kind.SCENE else None)
     parts.wake()
     log.debug("hook_received", type=hook.type, id=hook.id, outcome=outcome)
     return _accepted({"outcome": outcome, "reason": None})
@@ -108,6 +120,15 @@ async def status(request: web.Request) -> web.Response:
     """Tell how everything is."""
     parts = request.app[PARTS]
     return web.json_response(await parts.status.read())
+
+
+async def list_gaps(request: web.Request) -> web.Response:
+    """List what is not in step, the newest first."""
+    wanted = parse_page(request.query)
+    found, total = await request.app[PARTS].gaps.listed(
+        wanted.kind, wanted.limit, wanted.offset
+    )
+    return web.json_response({"total": total, "gaps": [shown(one) for one in found]})
 
 
 @web.middleware

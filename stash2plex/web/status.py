@@ -11,6 +11,7 @@ from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.probe import Probe
+from stash2plex.provider.traffic import Traffic
 from stash2plex.queue.outcome import Result
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import Worker
@@ -28,6 +29,7 @@ class Status:
     plex: Probe
     plex_breaker: CircuitBreaker
     stash: Probe
+    provider: Traffic
 
     async def read(self) -> dict[str, Any]:
         """Return the document; see the HTTP API for its shape."""
@@ -75,12 +77,7 @@ class Status:
                 "mtbf_seconds": None,
                 "availability": 1.0,
             },
-            "provider": {
-                "matched": 0,
-                "unmatched": 0,
-                "failed": 0,
-                "last_request_at": None,
-            },
+            "provider": self.provider.as_json(),
         }
 
 

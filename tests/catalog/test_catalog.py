@@ -35,6 +35,7 @@ def make(
         plex_library,
         match=MatchSettings(**match),
         rules=rules,
+        identifier="tv.plex.agents.custom.test",
         on_complete=complete,
     )
 

@@ -19,6 +19,7 @@ from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.schema import schema
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
+from stash2plex.scene import Performer
 from stash2plex.stash.answers import parsed_time, rebased
 from stash2plex.stash.client import StashClient
 
@@ -54,9 +55,10 @@ async def test_a_scene_is_read_whole_from_every_release(has_groups):
     assert scene.title == "One"
     assert (scene.details, scene.code, scene.director) == ("Text", "C-1", "D")
     assert (scene.date, scene.rating100, scene.organized) == ("2024-05", 80, True)
-    assert (scene.studio, scene.performers, scene.tags) == ("Studio", ("P",), ("T",))
+    assert (scene.studio, scene.tags) == ("Studio", ("T",))
+    assert scene.performers == (Performer(name="P", id=1),)
     assert scene.groups == ("Series",)
-    assert scene.stash_ids == ("abc",)
+    assert [one.id for one in scene.stash_ids] == ["abc"]
     assert [file.path for file in scene.files] == ["/data/one.mp4", "/data/two.mp4"]
     assert scene.files[0].size == 1000
     assert scene.screenshot.startswith(f"{url}/scene/7/screenshot?t=")

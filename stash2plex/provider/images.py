@@ -1,0 +1,276 @@
+"""Pictures of Stash for Plex: fetched with our key, shaped, kept on disk, signed.
+
+What a picture is made from goes by its SHA-1, so its URL changes when it does and not
+with every edit of the scene. Whether a scene has a cover at all only Stash's answer to
+a request for it tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stash2plex.errors import PictureFailed, PictureNotFound, Stash2PlexError
+from stash2plex.pictures import NotAPicture, Shape, shaped
+from stash2plex.provider.documents import Pictures
+from stash2plex.scene import rating_key_of, scene_of_rating_key
+from stash2plex.stash.answers import parsed_time
+from stash2plex.text import clean_line
+
+if TYPE_CHECKING:
+    from stash2plex.db.database import Database
+    from stash2plex.provider.background import Background
+    from stash2plex.provider.cache import DiskCache
+    from stash2plex.provider.signing import Signer
+    from stash2plex.scene import Scene
+    from stash2plex.stash.client import StashClient
+
+_VERSION_LENGTH = 12
+# How long metadata waits for Stash to say what a cover is, seconds.
+_PATIENCE = 3.0
+# Stash's times are in whole seconds, and clocks differ; see `push.artwork`.
+_SETTLING = 5.0
+_SHAPED_AT_ONCE = 2
+_FRESH = 60.0
+_MOST_RECENT = 1000
+_NAME_LIMIT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a picture was when we last looked; *digest* is "" for none."""
+
+    stamp: str
+    etag: str
+    digest: str
+    seen_at: float
+
+
+class Images:
+    """Says where pictures are, and serves them."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        stash: StashClient,
+        cache: DiskCache,
+        signer: Signer,
+        poster: Shape,
+        background: Background,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._background = background
+        self._database = database
+        self._stash = stash
+        self._cache = cache
+        self._signer = signer
+        self._shapes: Mapping[str, Shape] = {
+            "poster": poster,
+            "art": "wide",
+            "square": "square",
+            "portrait": "original",
+            "logo": "original",
+        }
+        self._now = now
+        # What a cover was a moment ago: Plex asks for metadata and images in one go.
+        self._recent: dict[int, tuple[str, float]] = {}
+        self._shaping = asyncio.Semaphore(_SHAPED_AT_ONCE)
+        self._looking: dict[str, asyncio.Task[tuple[str, bytes | None]]] = {}
+
+    # --- where they are ---------------------------------------------------------
+
+    async def pictures_of(self, scene: Scene, base: str, *, look: bool) -> Pictures:
+        """Return the URLs of a scene's pictures under *base*.
+
+        With *look*, Stash is asked what the cover is, unless that is known; without,
+        it is taken to be there.
+        """
+        subject = rating_key_of(scene.id)
+        people = {f"performer-{one.id}": one for one in scene.performers if one.image}
+        studio = f"studio-{scene.studio_id}" if scene.studio_image else ""
+        known = await self._known([subject, *people, studio])
+        version = ""
+        if scene.screenshot:
+            version = await self._cover(scene, subject, known.get(subject), look=look)
+        performers = {
+            clean_line(one.name, _NAME_LIMIT): self._stamped_url(
+                base, name, "portrait", one.image, known
+            )
+            for name, one in people.items()
+        }
+        return Pictures(
+            **{
+                name: self._signer.url(
+                    base, subject, kind, self._version(version, kind)
+                )
+                if version
+                else ""
+                for name, kind in (
+                    ("poster", "poster"),
+                    ("background", "art"),
+                    ("square", "square"),
+                )
+            },
+            logo=self._stamped_url(base, studio, "logo", scene.studio_image, known)
+            if studio
+            else "",
+            performers=performers,
+        )
+
+    async def _cover(
+        self, scene: Scene, subject: str, known: _Known | None, *, look: bool
+    ) -> str:
+        """Return what the cover is made from, "" for none, a guess at the worst."""
+        changed = parsed_time(scene.updated_at)
+        settled = (
+            known is not None
+            and changed is not None
+            and known.stamp == scene.updated_at
+            and known.seen_at - changed.timestamp() > _SETTLING
+        )
+        if look and not settled:
+            recent = self._recent.get(scene.id)
+            if recent and self._now() - recent[1] < _FRESH:
+                return recent[0]
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    digest, _ = await self._look(subject, scene.updated_at)
+            except (Stash2PlexError, TimeoutError):
+                pass
+            else:
+                self._note(scene.id, digest)
+                return digest
+        if known is not None:
+            return known.digest
+        return _digest(scene.updated_at.encode())
+
+    def forget(self, scene_id: int | None = None) -> None:
+        """Look at a cover (or all) again next time: it may have changed in Stash."""
+        if scene_id is None:
+            self._recent.clear()
+        else:
+            self._recent.pop(scene_id, None)
+
+    def _note(self, scene_id: int, digest: str) -> None:
+        self._recent[scene_id] = (digest, self._now())
+        while len(self._recent) > _MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _stamped_url(
+        self, base: str, subject: str, kind: str, url: str, known: Mapping[str, _Known]
+    ) -> str:
+        """Return the URL of a picture whose own URL in Stash changes with it."""
+        stamp = _digest(url.encode())[:_VERSION_LENGTH]
+        before = known.get(subject)
+        if before and before.stamp == stamp and not before.digest:
+            return ""
+        return self._signer.url(base, subject, kind, stamp)
+
+    def _version(self, digest: str, kind: str) -> str:
+        return _digest(f"{digest}:{self._shapes[kind]}".encode())[:_VERSION_LENGTH]
+
+    # --- serving them -----------------------------------------------------------
+
+    async def serve(
+        self, subject: str, kind: str, version: str, signature: str
+    ) -> bytes:
+        """Return the bytes of a picture.
+
+        Raises `PictureNotFound` for a URL that we did not make and for a picture that
+        is not there, `PictureFailed` or `ServiceUnavailable` when Stash fails.
+        """
+        if not self._signer.is_ours(subject, kind, version, signature):
+            raise PictureNotFound("there is no such picture")
+        shape = self._shapes[kind]
+        before = (await self._known([subject])).get(subject)
+        source: bytes | None = None
+        digest = before.digest if before else ""
+        if before is None or version not in {
+            before.stamp,
+            self._version(before.digest, kind),
+        }:
+            is_cover = scene_of_rating_key(subject) is not None
+            digest, source = await self._look(subject, None if is_cover else version)
+        if not digest:
+            raise PictureNotFound("Stash has no picture there")
+        name = f"{digest}-{shape}"
+        if data := await self._cache.get(name):
+            return data
+        source = source or await self._source(subject, digest)
+        async with self._shaping:
+            try:
+                data = await asyncio.to_thread(shaped, source, shape)
+            except NotAPicture as error:
+                raise PictureFailed(f"the picture in Stash: {error}") from error
+        await self._cache.put(name, data)
+        return data
+
+    async def _source(self, subject: str, digest: str) -> bytes:
+        kept = await self._cache.get(f"{digest}-source")
+        if kept is not None:
+            return kept
+        answer = await self._stash.picture(self._url(subject))
+        if answer.data is None:
+            raise PictureNotFound("Stash has no picture there")
+        return answer.data
+
+    async def _look(self, subject: str, stamp: str | None) -> tuple[str, bytes | None]:
+        """Ask Stash what a picture is: its SHA-1, "" for none, and perhaps its bytes.
+
+        Who asks meanwhile shares the answer.
+        """
+        looking = self._looking.get(subject)
+        if looking is None:
+            looking = self._background.start(self._ask(subject, stamp))
+            self._looking[subject] = looking
+            looking.add_done_callback(lambda _: self._looking.pop(subject, None))
+        return await asyncio.shield(looking)
+
+    async def _ask(self, subject: str, stamp: str | None) -> tuple[str, bytes | None]:
+        before = (await self._known([subject])).get(subject)
+        etag = before.etag if before else ""
+        answer = await self._stash.picture(self._url(subject), etag)
+        if answer.unchanged and before:
+            digest = before.digest
+        elif answer.data is None:
+            digest = ""
+        else:
+            digest = await asyncio.to_thread(_digest, answer.data)
+            await self._cache.put(f"{digest}-source", answer.data)
+        if stamp is None:
+            stamp = before.stamp if before and before.digest == digest else ""
+        await self._database.write(
+            "INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?, ?)",
+            subject,
+            stamp,
+            answer.etag,
+            digest,
+            self._now(),
+        )
+        return digest, answer.data
+
+    def _url(self, subject: str) -> str:
+        kind, _, number = subject.partition("-")
+        name = "screenshot" if kind == "scene" else "image"
+        return self._stash.url_of(f"/{kind}/{number}/{name}")
+
+    async def _known(self, subjects: Sequence[str]) -> dict[str, _Known]:
+        marks = ", ".join("?" * len(subjects))
+        rows = await self._database.fetch(
+            f"SELECT * FROM picture WHERE subject IN ({marks})", *subjects
+        )
+        return {
+            row["subject"]: _Known(
+                row["stamp"], row["etag"], row["digest"], row["seen_at"]
+            )
+            for row in rows
+        }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,75 @@
+"""A file's oshash, as OpenSubtitles defines it and Stash computes it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from stash2plex.config import MediaRoot
+from stash2plex.paths import normal
+
+_CHUNK = 64 * 1024
+_WORD = 8
+_MASK = 2**64 - 1
+_IN_NAME = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{16}(?![0-9A-Za-z])")
+
+
+def hashes_in(name: str) -> list[str]:
+    """Return what may be oshashes in a file name: runs of 16 hex digits."""
+    return list(dict.fromkeys(found.lower() for found in _IN_NAME.findall(name)))
+
+
+def oshash(file: Path) -> str:
+    """Return size plus the words of the first and the last 64 KiB, 16 hex digits.
+
+    "" for a file too small to have one; Stash leaves those out too. Raises OSError.
+    """
+    with file.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size
+        if size <= _WORD:
+            return ""
+        length = min(_CHUNK, size // _WORD * _WORD)
+        head = opened.read(length)
+        opened.seek(size - length)
+        tail = opened.read(length)
+    if len(head) != length or len(tail) != length:
+        return ""  # it is being written
+    total = size + sum(
+        int.from_bytes(part[at : at + _WORD], "little")
+        for part in (head, tail)
+        for at in range(0, length, _WORD)
+    )
+    return f"{total & _MASK:016x}"
+
+
+class MediaRoots:
+    """The folders of Plex that the daemon can read itself."""
+
+    def __init__(self, roots: Sequence[MediaRoot]) -> None:
+        self._roots = [(normal(root.plex).rstrip("/"), root.here) for root in roots]
+
+    async def hash_of(self, plex_paths: Sequence[str]) -> str:
+        """Return the oshash of the first of *plex_paths* that is here, else ""."""
+        wanted = [
+            (here, path[len(plex) + 1 :])
+            for path in plex_paths
+            for plex, here in self._roots
+            if path.startswith(f"{plex}/")
+        ]
+        return await asyncio.to_thread(_first_hash, wanted) if wanted else ""
+
+
+def _first_hash(wanted: Sequence[tuple[Path, str]]) -> str:
+    for folder, rest in wanted:
+        try:
+            root = folder.resolve()
+            file = (root / rest).resolve()
+            # A link may lead anywhere, and a name be a device.
+            if file.is_relative_to(root) and file.is_file() and (found := oshash(file)):
+                return found
+        except (OSError, ValueError, RuntimeError):
+            continue
+    return ""

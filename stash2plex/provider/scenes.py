@@ -1,0 +1,154 @@
+"""Scenes for Plex: from a short cache, from Stash, or as they were last known.
+
+However many requests Plex makes, few go to Stash: what several want at the same time
+is read once, what is wanted meanwhile is read together in the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stash2plex.errors import ServiceUnavailable, Stash2PlexError
+from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.scene import Scene
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.provider.background import Background
+    from stash2plex.stash.client import StashClient
+
+# Plex asks for metadata, pictures and extras of one item in one go, seconds.
+_FRESH = 60.0
+_MOST_KEPT = 1000
+# Reads under way, and scenes in one of them.
+_AT_ONCE = 2
+_BATCH = 25
+
+Reading = Scene | Stash2PlexError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    scene: Scene | None
+    read_at: float
+
+
+class SceneReader:
+    """Reads scenes with all that a provider shows of them."""
+
+    def __init__(
+        self,
+        stash: StashClient,
+        catalog: Catalog,
+        breaker: CircuitBreaker,
+        background: Background,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stash = stash
+        self._catalog = catalog
+        self._breaker = breaker
+        self._background = background
+        self._now = now
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._wanted: OrderedDict[int, asyncio.Future[Reading]] = OrderedDict()
+        self._under_way: dict[int, asyncio.Future[Reading]] = {}
+        self._readers = 0
+
+    def forget(self, scene_id: int | None = None) -> None:
+        """Read a scene (or all) afresh next time: it changed in Stash."""
+        if scene_id is None:
+            self._kept.clear()
+        else:
+            self._kept.pop(scene_id, None)
+
+    async def scene(self, scene_id: int) -> Scene | None:
+        """Return a scene, None if Stash has none of this id.
+
+        While Stash fails, as it was last read; raises Stash's error when it never was.
+        """
+        try:
+            return await self.present(scene_id)
+        except Stash2PlexError:
+            known = await self._catalog.documents.get(scene_id)
+            if known is None:
+                raise
+            return known
+
+    async def present(self, scene_id: int) -> Scene | None:
+        """Return a scene as it is in Stash; raises Stash's errors."""
+        reading = (await self.read([scene_id]))[scene_id]
+        if isinstance(reading, Stash2PlexError):
+            raise reading
+        return reading
+
+    async def read(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
+        """Return scenes as they are in Stash, or why they cannot be read."""
+        readings: dict[int, Reading] = {}
+        waiting: dict[int, asyncio.Future[Reading]] = {}
+        for scene_id in scene_ids:
+            kept = self._kept.get(scene_id)
+            if kept and self._now() - kept.read_at < _FRESH:
+                readings[scene_id] = kept.scene
+            else:
+                waiting[scene_id] = self._want(scene_id)
+        for scene_id, future in waiting.items():
+            # Others wait for the same reading, which one who gives up must not end.
+            readings[scene_id] = await asyncio.shield(future)
+        return readings
+
+    def _want(self, scene_id: int) -> asyncio.Future[Reading]:
+        future = self._under_way.get(scene_id) or self._wanted.get(scene_id)
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
+            self._wanted[scene_id] = future
+            if self._readers < _AT_ONCE:
+                self._readers += 1
+                _ = self._background.start(self._read_wanted())
+        return future
+
+    async def _read_wanted(self) -> None:
+        try:
+            while self._wanted:
+                await self._read_batch()
+        finally:
+            self._readers -= 1
+
+    async def _read_batch(self) -> None:
+        count = min(_BATCH, len(self._wanted))
+        batch = dict(self._wanted.popitem(last=False) for _ in range(count))
+        self._under_way |= batch
+        readings: dict[int, Reading] = {}
+        try:
+            readings = await self._ask(list(batch))
+        except Stash2PlexError as error:
+            readings = dict.fromkeys(batch, error)
+        finally:
+            for scene_id, future in batch.items():
+                del self._under_way[scene_id]
+                if scene_id in readings:
+                    future.set_result(readings[scene_id])
+                else:
+                    future.cancel()
+
+    async def _ask(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
+        if self._breaker.state is State.OPEN:
+            raise ServiceUnavailable("Stash", "it did not answer a moment ago")
+        readings = await self._stash.scenes(scene_ids, pictures=True)
+        found = [one for one in readings.values() if isinstance(one, Scene)]
+        await self._catalog.note_read(found, pictured=True)
+        for scene_id, reading in readings.items():
+            if not isinstance(reading, Stash2PlexError):
+                self._keep(scene_id, reading)
+        return readings
+
+    def _keep(self, scene_id: int, scene: Scene | None) -> None:
+        self._kept[scene_id] = _Kept(scene, self._now())
+        self._kept.move_to_end(scene_id)
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)

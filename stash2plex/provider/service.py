@@ -1,0 +1,169 @@
+"""What the provider answers: match, metadata and images, as documents.
+
+Knows nothing of HTTP but the base that image URLs start with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex import __version__
+from stash2plex.catalog.gaps import GapKind, Gaps
+from stash2plex.errors import Stash2PlexError
+from stash2plex.movie import Field, Movie
+from stash2plex.provider import documents
+from stash2plex.provider.documents import NO_PICTURES, Document
+from stash2plex.provider.hints import MOVIE, Hints
+from stash2plex.provider.matching import Candidate, Decision, ProviderMatcher
+from stash2plex.scene import Scene
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.config import ProviderSettings
+    from stash2plex.provider.completion import Completion
+    from stash2plex.provider.images import Images
+    from stash2plex.provider.scenes import SceneReader
+    from stash2plex.provider.traffic import Traffic
+    from stash2plex.translation import Translation
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """The parts that answer Plex. *completion* is None when nothing is pushed."""
+
+    settings: ProviderSettings
+    catalog: Catalog
+    gaps: Gaps
+    matcher: ProviderMatcher
+    reader: SceneReader
+    images: Images
+    translation: Translation
+    completion: Completion | None
+    traffic: Traffic
+
+    def root(self) -> Document:
+        """Return what the provider says of itself."""
+        return documents.root_document(
+            self.settings.identifier, self.settings.title, __version__
+        )
+
+    async def match(self, hints: Hints, base: str) -> list[Document]:
+        """Return the scenes that a file may be: one or none, or a list for a person.
+
+        Raises Stash's errors when only it could tell: a "no" would be for ever.
+        """
+        if hints.type != MOVIE:
+            return []
+        decision = await self.matcher.decide(hints)
+        chosen = decision.candidates if hints.manual else _certain(decision)
+        if chosen:
+            self.traffic.matched += 1
+        else:
+            self.traffic.unmatched += 1
+        if hints.path:
+            await self._note_gap(hints, decision)
+        log.info(
+            "match_answered",
+            file=hints.path,
+            manual=hints.manual,
+            scenes=[one.scene_id for one in chosen],
+            how=chosen[0].how if chosen else None,
+            steps=decision.steps if not chosen else None,
+        )
+        return [
+            documents.trimmed(found, hints.trimming)
+            for found in await self._search_results(chosen, base)
+        ]
+
+    async def metadata(
+        self, scene_id: int, base: str, trimming: Mapping[str, str]
+    ) -> Document | None:
+        """Return all about a scene, None if Stash has none of this id."""
+        scene = await self.reader.scene(scene_id)
+        if self.completion is not None:
+            # Also for one that is gone: the job takes it out of the catalogue.
+            self.completion.add(scene_id)
+        if scene is None:
+            return None
+        movie = self.translation(scene)
+        pictures = await self.images.pictures_of(scene, base, look=_has_cover(movie))
+        document = documents.metadata_document(
+            scene_id, movie, pictures, self.settings.identifier
+        )
+        return documents.trimmed(document, trimming)
+
+    async def pictures(self, scene_id: int, base: str) -> list[Document] | None:
+        """Return every picture of a scene, None if Stash has none of this id."""
+        scene = await self.reader.scene(scene_id)
+        if scene is None:
+            return None
+        movie = self.translation(scene)
+        pictures = await self.images.pictures_of(scene, base, look=_has_cover(movie))
+        return documents.images(movie, pictures)
+
+    def forget(self, scene_id: int | None = None) -> None:
+        """Read a scene (or all) afresh next time: it changed in Stash."""
+        self.reader.forget(scene_id)
+        self.images.forget(scene_id)
+
+    async def _search_results(
+        self, chosen: list[Candidate], base: str
+    ) -> list[Document]:
+        ids = [one.scene_id for one in chosen]
+        try:
+            scenes = await self.matcher.known_scenes(ids)
+        except Stash2PlexError:
+            scenes = {}
+        rows = await self.catalog.store.scene_rows(
+            [one for one in ids if one not in scenes]
+        )
+        found: list[Document] = []
+        for one in chosen:
+            document: Document = {}
+            if scene := scenes.get(one.scene_id):
+                document = await self._search_result(scene, base)
+            elif row := rows.get(one.scene_id):
+                document = documents.reference(
+                    row.id, row.title, row.date, self.settings.identifier
+                )
+            if document:  # else it vanished this moment
+                found.append({**document, "score": one.score})
+        return found
+
+    async def _search_result(self, scene: Scene, base: str) -> Document:
+        pictures = NO_PICTURES
+        if scene.screenshot:
+            pictures = await self.images.pictures_of(scene, base, look=False)
+        return documents.match_document(
+            scene.id, self.translation(scene), pictures, self.settings.identifier
+        )
+
+    async def _note_gap(self, hints: Hints, decision: Decision) -> None:
+        """Show at once what Plex has and Stash certainly has not."""
+        path = self.matcher.likely_place(hints.path)
+        if decision.certain or decision.excluded:
+            await self.gaps.close_file(path)
+        elif decision.is_ambiguous_file:
+            ids = ", ".join(str(one.scene_id) for one in decision.candidates)
+            detail = f"may be scene {ids}: {'; '.join(decision.steps)}"
+            await self.gaps.record_file(GapKind.AMBIGUOUS, path, detail)
+        elif decision.is_unmapped:
+            detail = "no path rule covers it, and its name did not help"
+            await self.gaps.record_file(GapKind.UNMAPPED, path, detail)
+        else:
+            detail = "; ".join(decision.steps)
+            await self.gaps.record_file(GapKind.MISSING_IN_STASH, path, detail)
+
+
+def _has_cover(movie: Movie) -> bool:
+    return not movie.managed.isdisjoint({Field.POSTER, Field.BACKGROUND})
+
+
+def _certain(decision: Decision) -> list[Candidate]:
+    return [decision.certain] if decision.certain else []

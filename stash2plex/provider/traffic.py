@@ -1,0 +1,51 @@
+"""What Plex asked of the provider, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from stash2plex.db.database import Database
+
+# The time of the last request survives a restart: it tells whether Plex ever called.
+LAST_REQUEST = "provider_last_request_at"
+_SAVED_EVERY = 60.0  # seconds
+
+
+class Traffic:
+    """Counts match requests by how they ended, and requests that failed."""
+
+    def __init__(
+        self, database: Database, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._saved_at = float("-inf")
+        self.matched = 0
+        self.unmatched = 0
+        self.failed = 0
+        self.last_request_at: str | None = None
+
+    async def load(self) -> None:
+        """Learn when Plex called last."""
+        self.last_request_at = await self._database.fact(LAST_REQUEST)
+
+    async def note_request(self) -> None:
+        """Note that Plex called."""
+        now = self._now()
+        moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+        self.last_request_at = moment.replace("+00:00", "Z")
+        if now - self._saved_at >= _SAVED_EVERY:
+            self._saved_at = now
+            await self._database.set_fact(LAST_REQUEST, self.last_request_at)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the part of the status that is about the provider."""
+        return {
+            "matched": self.matched,
+            "unmatched": self.unmatched,
+            "failed": self.failed,
+            "last_request_at": self.last_request_at,
+        }
