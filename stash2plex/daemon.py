@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import uuid
@@ -210,6 +211,8 @@ async def run(
             listening=f"{settings.server.host}:{settings.server.port}",
             data_dir=str(folder),
         )
+        # What is here now stays: the collector need not stop everything to look at it.
+        gc.freeze()
         if on_ready:
             on_ready()
         await stopping.wait()

@@ -27,6 +27,8 @@ _ZERO_WIDTH_JOINER = "\u200d"
 
 def clean_line(text: str, limit: int) -> str:
     """Return *text* on one line, at most *limit* characters, cut between words."""
+    if text.isascii() and text.isprintable():  # as nearly all names are
+        return _shorten(" ".join(text.split()), limit)
     text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
     return _shorten(_SPACES.sub(" ", text).strip(), limit)
 

@@ -54,6 +54,8 @@ class Gaps:
     ) -> None:
         self._database = database
         self._now = now
+        # Whether there may be gaps of files; most libraries have none.
+        self._any_file = True
 
     async def record_scene(
         self,
@@ -90,6 +92,7 @@ class Gaps:
 
         *path* is as Plex told it: perhaps relative to a folder of the library.
         """
+        self._any_file = True
         subject = _file_subject(path)
         name = name_key(file_name(path))
         async with self._database.transaction(durable=False) as transaction:
@@ -102,10 +105,16 @@ class Gaps:
 
     async def close_file(self, path: str) -> None:
         """Forget the gap of a file that Plex asked about again and got an answer."""
+        if not self._any_file:
+            return
         name = name_key(file_name(path))
         if await self._database.fetch("SELECT 1 FROM gap WHERE name = ? LIMIT 1", name):
             async with self._database.transaction(durable=False) as transaction:
                 await close_file_gaps(transaction, {name: [path]})
+        rows = await self._database.fetch(
+            "SELECT 1 FROM gap WHERE name IS NOT NULL LIMIT 1"
+        )
+        self._any_file = bool(rows)
 
     async def close(
         self,

@@ -41,9 +41,6 @@ class Pictures:
     performers: Mapping[str, str]
 
 
-NO_PICTURES = Pictures(performers={})
-
-
 def root_document(identifier: str, title: str, version: str) -> Document:
     """Return what a provider says of itself; keys are relative to its root."""
     return {
@@ -98,7 +95,7 @@ def reference(scene_id: int, title: str, released: str, identifier: str) -> Docu
 
 
 def match_document(
-    scene_id: int, movie: Movie, pictures: Pictures, identifier: str
+    scene_id: int, movie: Movie, poster: str, identifier: str
 ) -> Document:
     """Return a scene as a search result, without its score."""
     return reference(
@@ -107,7 +104,7 @@ def match_document(
         {
             "summary": _shown(movie, Field.SUMMARY, movie.summary),
             **_rated(movie),
-            "thumb": _shown(movie, Field.POSTER, pictures.poster),
+            "thumb": _shown(movie, Field.POSTER, poster),
             "Guid": _guids(movie),
         }
     )

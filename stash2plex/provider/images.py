@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import PictureFailed, PictureNotFound, Stash2PlexError
+from stash2plex.movie import LINE_LIMIT
 from stash2plex.pictures import NotAPicture, Shape, shaped
 from stash2plex.provider.documents import Pictures
 from stash2plex.scene import rating_key_of, scene_of_rating_key
@@ -37,7 +38,7 @@ _SETTLING = 5.0
 _SHAPED_AT_ONCE = 2
 _FRESH = 60.0
 _MOST_RECENT = 1000
-_NAME_LIMIT = 255
+_MOST_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Images:
             "logo": "original",
         }
         self._now = now
+        # The table's rows by subject, as far as they were needed; only we write them.
+        self._rows: dict[str, _Known | None] = {}
         # What a cover was a moment ago: Plex asks for metadata and images in one go.
         self._recent: dict[int, tuple[str, float]] = {}
         self._shaping = asyncio.Semaphore(_SHAPED_AT_ONCE)
@@ -92,35 +95,37 @@ class Images:
         """
         subject = rating_key_of(scene.id)
         people = {f"performer-{one.id}": one for one in scene.performers if one.image}
-        studio = f"studio-{scene.studio_id}" if scene.studio_image else ""
+        studio = f"studio-{scene.studio_id}"
         known = await self._known([subject, *people, studio])
-        version = ""
+        cover = ""
         if scene.screenshot:
-            version = await self._cover(scene, subject, known.get(subject), look=look)
-        performers = {
-            clean_line(one.name, _NAME_LIMIT): self._stamped_url(
-                base, name, "portrait", one.image, known
-            )
-            for name, one in people.items()
-        }
+            cover = await self._cover(scene, subject, known.get(subject), look=look)
         return Pictures(
-            **{
-                name: self._signer.url(
-                    base, subject, kind, self._version(version, kind)
+            poster=self._cover_url(base, subject, "poster", cover),
+            background=self._cover_url(base, subject, "art", cover),
+            square=self._cover_url(base, subject, "square", cover),
+            logo=self._stamped_url(base, studio, "logo", scene.studio_image, known),
+            performers={
+                clean_line(one.name, LINE_LIMIT): self._stamped_url(
+                    base, name, "portrait", one.image, known
                 )
-                if version
-                else ""
-                for name, kind in (
-                    ("poster", "poster"),
-                    ("background", "art"),
-                    ("square", "square"),
-                )
+                for name, one in people.items()
             },
-            logo=self._stamped_url(base, studio, "logo", scene.studio_image, known)
-            if studio
-            else "",
-            performers=performers,
         )
+
+    async def poster_of(self, scene: Scene, base: str) -> str:
+        """Return the URL of a scene's poster without asking what the cover is."""
+        if not scene.screenshot:
+            return ""
+        subject = rating_key_of(scene.id)
+        known = (await self._known([subject])).get(subject)
+        version = await self._cover(scene, subject, known, look=False)
+        return self._cover_url(base, subject, "poster", version)
+
+    def _cover_url(self, base: str, subject: str, kind: str, digest: str) -> str:
+        if not digest:
+            return ""
+        return self._signer.url(base, subject, kind, self._version(digest, kind))
 
     async def _cover(
         self, scene: Scene, subject: str, known: _Known | None, *, look: bool
@@ -165,6 +170,8 @@ class Images:
         self, base: str, subject: str, kind: str, url: str, known: Mapping[str, _Known]
     ) -> str:
         """Return the URL of a picture whose own URL in Stash changes with it."""
+        if not url:
+            return ""
         stamp = _digest(url.encode())[:_VERSION_LENGTH]
         before = known.get(subject)
         if before and before.stamp == stamp and not before.digest:
@@ -244,14 +251,17 @@ class Images:
             await self._cache.put(f"{digest}-source", answer.data)
         if stamp is None:
             stamp = before.stamp if before and before.digest == digest else ""
-        await self._database.write(
-            "INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?, ?)",
-            subject,
-            stamp,
-            answer.etag,
-            digest,
-            self._now(),
-        )
+        known = _Known(stamp, answer.etag, digest, self._now())
+        self._rows[subject] = known
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                "INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?, ?)",
+                subject,
+                known.stamp,
+                known.etag,
+                known.digest,
+                known.seen_at,
+            )
         return digest, answer.data
 
     def _url(self, subject: str) -> str:
@@ -260,16 +270,22 @@ class Images:
         return self._stash.url_of(f"/{kind}/{number}/{name}")
 
     async def _known(self, subjects: Sequence[str]) -> dict[str, _Known]:
-        marks = ", ".join("?" * len(subjects))
-        rows = await self._database.fetch(
-            f"SELECT * FROM picture WHERE subject IN ({marks})", *subjects
-        )
-        return {
-            row["subject"]: _Known(
-                row["stamp"], row["etag"], row["digest"], row["seen_at"]
+        unread = [one for one in subjects if one not in self._rows]
+        if unread:
+            marks = ", ".join("?" * len(unread))
+            rows = await self._database.fetch(
+                f"SELECT * FROM picture WHERE subject IN ({marks})", *unread
             )
-            for row in rows
-        }
+            for subject in unread:
+                self._rows.setdefault(subject, None)
+            for row in rows:
+                self._rows[row["subject"]] = _Known(
+                    row["stamp"], row["etag"], row["digest"], row["seen_at"]
+                )
+        found = {one: known for one in subjects if (known := self._rows.get(one))}
+        while len(self._rows) > _MOST_ROWS:
+            del self._rows[next(iter(self._rows))]
+        return found
 
 
 def _digest(data: bytes) -> str:

@@ -386,19 +386,23 @@ class ProviderMatcher:
             decision.certain = None
 
     async def known_scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
-        """Return scenes whole: from the store when that is current, else from Stash.
+        """Return scenes whole: read a moment ago, or before their last change was.
+
+        What is not known so is read from Stash.
 
         Raises Stash's error about the first one that nobody knows.
         """
-        rows = await self._store.scene_rows(scene_ids)
-        found = {
+        found = self._reader.fresh(scene_ids)
+        unread = [one for one in scene_ids if one not in found]
+        if not unread:
+            return found
+        rows = await self._store.scene_rows(unread)
+        found |= {
             key: row.document
             for key, row in rows.items()
             if row.document and row.is_current
         }
-        readings = await self._reader.read(
-            [one for one in scene_ids if one not in found]
-        )
+        readings = await self._reader.read([one for one in unread if one not in found])
         for key, reading in readings.items():
             if isinstance(reading, Scene):
                 found[key] = reading

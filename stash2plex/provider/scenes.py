@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import ServiceUnavailable, Stash2PlexError
+import structlog
+
+from stash2plex.errors import ServiceUnavailable, Stash2PlexError, StoreUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.scene import Scene
 
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from stash2plex.provider.background import Background
     from stash2plex.stash.client import StashClient
 
+log = structlog.get_logger()
+
 # Plex asks for metadata, pictures and extras of one item in one go, seconds.
 _FRESH = 60.0
 _MOST_KEPT = 1000
 # Reads under way, and scenes in one of them.
-_AT_ONCE = 2
+_AT_ONCE = 4
 _BATCH = 25
 
 Reading = Scene | Stash2PlexError | None
@@ -59,6 +63,8 @@ class SceneReader:
         self._wanted: OrderedDict[int, asyncio.Future[Reading]] = OrderedDict()
         self._under_way: dict[int, asyncio.Future[Reading]] = {}
         self._readers = 0
+        self._unsaved: dict[int, Scene] = {}
+        self._saving = False
 
     def forget(self, scene_id: int | None = None) -> None:
         """Read a scene (or all) afresh next time: it changed in Stash."""
@@ -86,6 +92,15 @@ class SceneReader:
         if isinstance(reading, Stash2PlexError):
             raise reading
         return reading
+
+    def fresh(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
+        """Return those of the scenes that were read a moment ago."""
+        earliest = self._now() - _FRESH
+        return {
+            key: kept.scene
+            for key in scene_ids
+            if (kept := self._kept.get(key)) and kept.scene and kept.read_at > earliest
+        }
 
     async def read(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
         """Return scenes as they are in Stash, or why they cannot be read."""
@@ -140,12 +155,26 @@ class SceneReader:
         if self._breaker.state is State.OPEN:
             raise ServiceUnavailable("Stash", "it did not answer a moment ago")
         readings = await self._stash.scenes(scene_ids, pictures=True)
-        found = [one for one in readings.values() if isinstance(one, Scene)]
-        await self._catalog.note_read(found, pictured=True)
         for scene_id, reading in readings.items():
             if not isinstance(reading, Stash2PlexError):
                 self._keep(scene_id, reading)
+            if isinstance(reading, Scene):
+                self._unsaved[scene_id] = reading
+        if self._unsaved and not self._saving:
+            self._saving = True
+            _ = self._background.start(self._save())
         return readings
+
+    async def _save(self) -> None:
+        """Remember what was read, while Plex has its answer already."""
+        try:
+            while self._unsaved:
+                scenes, self._unsaved = self._unsaved, {}
+                await self._catalog.note_read(list(scenes.values()), pictured=True)
+        except StoreUnavailable as error:
+            log.warning("document_not_saved", error=str(error))
+        finally:
+            self._saving = False
 
     def _keep(self, scene_id: int, scene: Scene | None) -> None:
         self._kept[scene_id] = _Kept(scene, self._now())

@@ -16,7 +16,7 @@ from stash2plex.catalog.gaps import GapKind, Gaps
 from stash2plex.errors import Stash2PlexError
 from stash2plex.movie import Field, Movie
 from stash2plex.provider import documents
-from stash2plex.provider.documents import NO_PICTURES, Document
+from stash2plex.provider.documents import Document
 from stash2plex.provider.hints import MOVIE, Hints
 from stash2plex.provider.matching import Candidate, Decision, ProviderMatcher
 from stash2plex.scene import Scene
@@ -120,9 +120,8 @@ class Provider:
             scenes = await self.matcher.known_scenes(ids)
         except Stash2PlexError:
             scenes = {}
-        rows = await self.catalog.store.scene_rows(
-            [one for one in ids if one not in scenes]
-        )
+        unread = [one for one in ids if one not in scenes]
+        rows = await self.catalog.store.scene_rows(unread) if unread else {}
         found: list[Document] = []
         for one in chosen:
             document: Document = {}
@@ -137,11 +136,9 @@ class Provider:
         return found
 
     async def _search_result(self, scene: Scene, base: str) -> Document:
-        pictures = NO_PICTURES
-        if scene.screenshot:
-            pictures = await self.images.pictures_of(scene, base, look=False)
+        poster = await self.images.poster_of(scene, base)
         return documents.match_document(
-            scene.id, self.translation(scene), pictures, self.settings.identifier
+            scene.id, self.translation(scene), poster, self.settings.identifier
         )
 
     async def _note_gap(self, hints: Hints, decision: Decision) -> None:

@@ -22,7 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from graphql import GraphQLError, graphql, parse, validate
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    execute,
+    parse,
+    validate,
+)
 
 from stash2plex.sandbox.schema import schema
 from stash2plex.sandbox.server import Facts
@@ -107,6 +114,7 @@ class PretendStash:
         self.documents: set[str] = set()
 
         self.schema = schema(has_groups=has_groups)
+        self._read_documents: dict[str, tuple[DocumentNode, list[GraphQLError]]] = {}
         self._base_path = base_path
         self._ids: list[int] = []
         self.app = web.Application(
@@ -279,7 +287,8 @@ class PretendStash:
         body = await request.json()
         document = body["query"]
         self.documents.add(document)
-        if errors := validate(self.schema, parse(document)):
+        parsed, errors = self._read_document(document)
+        if errors:
             extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
             listed = [
                 {"message": one.message, "extensions": extensions} for one in errors
@@ -290,13 +299,22 @@ class PretendStash:
             )
         match = re.search(r"(?:query|mutation)\s+(\w+)", document)
         self.operations[match[1] if match else "anonymous"] += 1
-        result = await graphql(
+        result = execute(
             self.schema,
-            document,
+            parsed,
             _Root(self, request),
             variable_values=body.get("variables"),
         )
+        assert isinstance(result, ExecutionResult)  # noqa: S101 - no resolver waits
         return web.json_response(result.formatted)
+
+    def _read_document(self, text: str) -> tuple[DocumentNode, list[GraphQLError]]:
+        """Parse and validate a document, once; Stash keeps them too."""
+        known = self._read_documents.get(text)
+        if known is None:
+            parsed = parse(text)
+            known = self._read_documents[text] = parsed, validate(self.schema, parsed)
+        return known
 
     async def _screenshot(self, request: web.Request) -> web.Response:
         self.picture_requests += 1

@@ -336,7 +336,7 @@ class StashClient:
         self, query: GraphQLRequest, variables: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the answer, and what went wrong by the top-level field it hit."""
-        request = GraphQLRequest(query, variable_values=variables)
+        request = queries.Question(query, variables)
         try:
             answer = await self._session.execute(
                 request, extra_args={"allow_redirects": False}

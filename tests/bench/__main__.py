@@ -23,6 +23,9 @@ from typing import Any
 import aiohttp
 
 from stash2plex.plugin import plugin_folder
+from stash2plex.sandbox.plex import PretendPlex
+from stash2plex.sandbox.scenes import populate
+from stash2plex.sandbox.stash import PretendStash
 from tests.conftest import free_port
 
 TOKEN = "bench-token"
@@ -105,6 +108,8 @@ async def daemon(
         f'[plex]\nurl = "{urls["plex"]}"\ntoken = "{urls["token"]}"\n'
         f"[sync.fields]\nposter = {switch}\nbackground = {switch}\n"
         '[log]\nlevel = "warning"\n'
+        "[[path_rules]]\nname = 'videos'\n"
+        "stash = '^/data/(?P<rest>.+)$'\nplex = '^/media/videos/(?P<rest>.+)$'\n"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "stash2plex", "--config", str(config), "run"
@@ -238,6 +243,131 @@ async def start(rows: Rows) -> None:
             rows.append(row("start to /readyz with 20,000 items, seconds", seconds, 2))
 
 
+async def provider_match(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with servers(20_000) as urls, daemon(urls, Path(folder)) as bench:
+            await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            names = file_names(2000)
+            await provider_clients(bench, names, [match])  # warm
+            waits, seconds = await provider_clients(bench, names, [match], pause=0.007)
+            rows.append(row("provider match, warm, p99 ms", p99(waits), 15))
+            rate = len(waits) / seconds
+            rows.append(
+                (
+                    "provider matches per second meanwhile",
+                    f"{rate:.0f}",
+                    ">= 500",
+                    rate >= 500,
+                )
+            )
+
+
+async def provider_metadata(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            servers(20_000, "--stash-latency", "0.003") as urls,
+            daemon(urls, Path(folder)) as bench,
+        ):
+            await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            names = file_names(2100)
+            await provider_clients(bench, names[:100], [metadata])  # warm
+            waits, seconds = await provider_clients(
+                bench, names[100:], [metadata], pause=0.015
+            )
+            rows.append(row("provider metadata, Stash at 5 ms, p99 ms", p99(waits), 30))
+            rate = len(waits) / seconds
+            rows.append(
+                ("provider metadata per second meanwhile", f"{rate:.0f}", "", True)
+            )
+
+
+async def provider_scan(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            servers(1000, "--stash-latency", "0.003") as urls,
+            daemon(urls, Path(folder)) as bench,
+        ):
+            await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            await bench.reset()
+            names = file_names(1000)
+            steps = [match, metadata, images, extras]
+            await provider_clients(bench, names, steps)
+            per_file = (await bench.counts())["stash"] / 1000
+            rows.append(row("requests to Stash per file scanned", per_file, 1.2))
+
+
+def file_names(count: int) -> list[tuple[int, str]]:
+    """Return scenes and their files as Plex names them: relative to the library."""
+    stash, plex = PretendStash(), PretendPlex()
+    populate(stash, plex, count, covers=False)
+    start = len("/media/videos/")
+    return [(key, item.files[0][0][start:]) for key, item in plex.items.items()]
+
+
+Step = Callable[[Bench, int, str], Awaitable[None]]
+
+
+async def provider_clients(
+    bench: Bench,
+    names: list[tuple[int, str]],
+    steps: list[Step],
+    *,
+    pause: float = 0.0,
+    clients: int = 8,
+) -> tuple[list[float], float]:
+    """Let *clients* take the steps for all files; returns waits and how long it took.
+
+    They rest for *pause* seconds between files, give or take half: Plex has a file to
+    look at in between. Without, they would measure the queue that they are.
+    """
+    waits: list[float] = []
+    todo = iter(names)
+
+    async def client() -> None:
+        for key, name in todo:
+            for step in steps:
+                started = time.perf_counter()
+                await step(bench, key, name)
+                waits.append(time.perf_counter() - started)
+            if pause:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+    started = time.monotonic()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return waits, time.monotonic() - started
+
+
+async def match(bench: Bench, key: int, name: str) -> None:
+    hints = {"type": 1, "title": "x", "filename": name}
+    url = f"{bench.url}/plex/library/metadata/matches"
+    async with bench.session.post(url, json=hints) as answer:
+        (found,) = (await answer.json())["MediaContainer"]["Metadata"]
+        assert found["ratingKey"] == f"scene-{key}", found
+
+
+async def metadata(bench: Bench, key: int, name: str) -> None:
+    assert await of_scene(bench, key) == 1
+
+
+async def images(bench: Bench, key: int, name: str) -> None:
+    await of_scene(bench, key, "/images")
+
+
+async def extras(bench: Bench, key: int, name: str) -> None:
+    assert await of_scene(bench, key, "/extras") == 0
+
+
+async def of_scene(bench: Bench, key: int, more: str = "") -> int:
+    url = f"{bench.url}/plex/library/metadata/scene-{key}{more}"
+    async with bench.session.get(url) as answer:
+        assert answer.status == 200, await answer.text()
+        return (await answer.json())["MediaContainer"]["size"]
+
+
+def p99(waits: list[float]) -> float:
+    return statistics.quantiles(waits, n=100)[98] * 1000
+
+
 async def shim(rows: Rows) -> None:
     """One hook through the real shim, against an empty Python started alike."""
     with tempfile.TemporaryDirectory() as folder:
@@ -315,6 +445,9 @@ async def main() -> int:
         hooks,
         burst,
         start,
+        provider_match,
+        provider_metadata,
+        provider_scan,
         shim,
     ]
     chosen = sys.argv[1:]

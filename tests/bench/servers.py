@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 
 from aiohttp import web
@@ -23,10 +24,16 @@ async def main() -> None:
     parser.add_argument("--scenes", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--covers", action="store_true")
+    parser.add_argument("--stash-latency", type=float, default=0.0)
     options = parser.parse_args()
     stash, plex = PretendStash(), PretendPlex()
     populate(stash, plex, options.scenes, covers=options.covers)
     plex.latency = options.latency
+    stash.latency = options.stash_latency
+    plex.locations[1] = ["/media/videos"]
+    # What Python's collector would stop for stands for other machines.
+    gc.collect()
+    gc.freeze()
 
     async def counts(_: web.Request) -> web.Response:
         items = plex.items.values()
