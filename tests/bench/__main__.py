@@ -265,7 +265,7 @@ async def provider_match(rows: Rows) -> None:
 async def provider_metadata(rows: Rows) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            servers(20_000, "--stash-latency", "0.003") as urls,
+            servers(20_000, "--quick", "--stash-latency", "0.004") as urls,
             daemon(urls, Path(folder)) as bench,
         ):
             await bench.until(lambda status: status["catalog"]["refreshed_at"])
