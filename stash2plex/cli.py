@@ -194,6 +194,8 @@ async def _examined(
         console.print(
             f"[{colour}]{finding.level:4}[/{colour}] {finding.code}: {message}{fix}"
         )
+        for step in finding.steps:
+            console.print(f"     {escape(step)}")
     return findings
 
 
@@ -237,6 +239,7 @@ async def _request(url: str, token: str, method: str, path: str) -> Any:
 def _status_lines(document: dict[str, Any]) -> list[str]:
     queue, done = document["queue"], document["deliveries"]
     plex, stash, catalog = document["plex"], document["stash"], document["catalog"]
+    provider = document["provider"]
     gaps = {kind: count for kind, count in document["gaps"].items() if count}
     counts = ", ".join(f"{count} {kind}" for kind, count in gaps.items()) or "none"
     rows = {
@@ -252,6 +255,9 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         "Catalogue": f"{catalog['scenes']} scenes, {catalog['items']} items,"
         f" read {catalog['refreshed_at'] or 'not yet'}",
         "Gaps": counts,
+        "Provider": f"{provider['matched']} matched, {provider['unmatched']} not,"
+        f" {provider['failed']} failed, Plex asked last"
+        f" {provider['last_request_at'] or 'never'}",
     }
     lines = [f"{name:10} {text}" for name, text in rows.items()]
     for name, part in (("Plex", plex), ("Stash", stash)):

@@ -24,7 +24,7 @@ from aiohttp import web
 from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
-from stash2plex.db.database import Database
+from stash2plex.db.database import DATABASE, Database
 from stash2plex.errors import (
     AddressInUse,
     AlreadyRunning,
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-DATABASE = "stash2plex.db"
 _IMAGES = "images"
 _LOCK = "lock"
 _MEGABYTE = 1024 * 1024

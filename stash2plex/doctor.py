@@ -10,9 +10,10 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from stash2plex.config import Settings
+from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.errors import (
     AccessDenied,
     LibraryNotFound,
@@ -23,6 +24,8 @@ from stash2plex.paths import PathMap
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
+from stash2plex.provider.setup import root_url, steps
+from stash2plex.provider.traffic import LAST_REQUEST
 from stash2plex.stash.client import StashClient
 
 # How many scenes and items the paths are compared on.
@@ -33,14 +36,18 @@ _CLIENT = "stash2plex-check"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; *code* is stable, *fix* empty when all is well."""
+    """One thing that was looked at; *code* is stable, *fix* empty when all is well.
+
+    *steps* are lines to follow when the fix takes more than one.
+    """
 
     code: str
     level: Literal["ok", "warn", "fail"]
     message: str
     fix: str = ""
+    steps: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -62,6 +69,9 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             return
         finding, sections = await _libraries(plex)
         yield finding
+        if settings.provider.enabled:
+            yield await _registered(plex, settings, sections)
+            yield await asyncio.to_thread(_called, settings)
         if finding.level == "fail" or scene_paths is None:
             return
         yield await _coverage(plex, sections, scene_paths, PathMap(settings.path_rules))
@@ -123,6 +133,45 @@ async def _libraries(plex: PlexLibrary) -> tuple[Finding, list[Section]]:
         message = f"no library {', '.join(map(repr, missing))}; using {titles}"
         return Finding(code, "warn", message, fix), sections
     return Finding(code, "ok", f"libraries: {titles}"), sections
+
+
+async def _registered(
+    plex: PlexLibrary, settings: Settings, sections: Sequence[Section]
+) -> Finding:
+    """Say whether Plex has the provider, and a library that uses it."""
+    code, identifier = "provider_registered", settings.provider.identifier
+    todo = tuple(steps(settings, sections))
+    try:
+        known = await plex.metadata_providers()
+    except Stash2PlexError as error:
+        return Finding(code, "warn", str(error), "look at Plex")
+    if known is None:
+        fix = "update Plex to 1.43 or newer, or set provider.enabled = false"
+        return Finding(code, "warn", "this Plex knows no metadata providers", fix)
+    if all(one.identifier != identifier for one in known):
+        message = "Plex does not have the metadata provider; pushing works without"
+        fix = "add it, so that scans find everything at once"
+        return Finding(code, "warn", message, fix, todo)
+    using = [one.title for one in sections if one.agent == identifier]
+    if not using:
+        message = f"Plex has the provider {identifier}, but no library uses it"
+        return Finding(code, "warn", message, "choose it as the library's agent", todo)
+    titles = ", ".join(map(repr, using))
+    return Finding(code, "ok", f"Plex has the provider; used by {titles}")
+
+
+def _called(settings: Settings) -> Finding:
+    """Say whether Plex ever reached the provider."""
+    code = "provider_called"
+    file = settings.server.data_dir / DATABASE
+    moment = read_fact(file, LAST_REQUEST) if file.exists() else None
+    if moment:
+        return Finding(code, "ok", f"Plex last asked the provider at {moment}")
+    fix = (
+        f"register {root_url(settings)}; if it is, does Plex's machine or container"
+        " reach this address?"
+    )
+    return Finding(code, "warn", "Plex has never asked the provider", fix)
 
 
 async def _scene_paths(stash: StashClient) -> list[str]:

@@ -47,6 +47,8 @@ _REFRESHED_AT = "catalog_refreshed_at"
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
+# How often an unknown file makes us ask where the libraries are, seconds.
+_FOLDERS_INTERVAL = 60.0
 # Plex's clock against its own rows: how far back news may be dated, seconds.
 _OVERLAP = 300
 # A listing that changed while it was read is read again, this often at most.
@@ -85,6 +87,7 @@ class Catalog:
         self._requested.set()
         self._seen = 0
         self._asked_for_news = float("-inf")
+        self._asked_for_folders = float("-inf")
         self._listed_at = float("-inf")
         self._asking = asyncio.Lock()
         self._adopting = asyncio.Lock()
@@ -261,6 +264,19 @@ class Catalog:
         await self.store.put_scenes(present, self._seen)
         await self.store.forget_scenes(key for key, one in read.items() if one is None)
         return True
+
+    async def look_for_folders(self) -> None:
+        """Ask Plex where its libraries are now, unless that was done a moment ago.
+
+        A server that fails leaves what was known.
+        """
+        if time.monotonic() - self._asked_for_folders < _FOLDERS_INTERVAL:
+            return
+        self._asked_for_folders = time.monotonic()
+        try:
+            await self._current_sections()
+        except Stash2PlexError as error:
+            log.warning("catalog_refresh_failed", error=str(error), again_in=None)
 
     async def forget_item(self, rating_key: int) -> None:
         """Drop an item that Plex does not have any more; look what else changed."""

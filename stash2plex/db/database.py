@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ import structlog
 from stash2plex.errors import DatabaseTooNew, DataDirUnusable, StoreUnavailable
 
 log = structlog.get_logger()
+
+# The file in the data directory.
+DATABASE = "stash2plex.db"
 
 Rows = list[sqlite3.Row]
 
@@ -147,6 +150,19 @@ class Database:
     async def set_fact(self, name: str, value: str) -> None:
         """Store a fact about this store."""
         await self.write("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
+
+
+def read_fact(path: Path, name: str) -> str | None:
+    """Return a fact from the file at *path* without opening it for writing.
+
+    None when there is no such fact, or no file that could be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
+            row = file.execute("SELECT value FROM fact WHERE name = ?", (name,))
+            return next((str(value) for (value,) in row), None)
+    except sqlite3.Error:
+        return None
 
 
 @asynccontextmanager

@@ -82,6 +82,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataProvider:
+    """A metadata provider that is registered in Plex; *root* is its URL."""
+
+    identifier: str
+    title: str
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One picture that an item could show, by the name it is selected under."""
 

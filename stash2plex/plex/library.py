@@ -18,6 +18,7 @@ from stash2plex.plex.edits import Edit, targets
 from stash2plex.plex.item import (
     Item,
     ItemEntry,
+    MetadataProvider,
     Picture,
     Section,
     entry_from,
@@ -85,6 +86,21 @@ class PlexLibrary:
         if missing:
             log.warning("libraries_missing", titles=missing)
         return wanted
+
+    async def metadata_providers(self) -> list[MetadataProvider] | None:
+        """Return the custom providers; None for a server that knows none (< 1.43)."""
+        try:
+            root = await self._connection.get("/media/providers/metadata")
+        except NotFoundInPlex:
+            return None
+        return [
+            MetadataProvider(
+                identifier=one.get("identifier", ""),
+                title=one.get("title", ""),
+                root=one.get("uri", ""),
+            )
+            for one in root.iter("MetadataAgentProvider")
+        ]
 
     def missing(self, sections: Iterable[Section]) -> list[str]:
         """Return the configured titles that are not among *sections*, sorted."""

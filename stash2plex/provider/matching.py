@@ -169,15 +169,16 @@ class ProviderMatcher:
     # --- by file --------------------------------------------------------------
 
     async def _by_file(self, hints: Hints, decision: Decision) -> None:
+        asked_before = len(decision.steps)
+        await self._in_catalogue(hints, self.places(hints.path), decision)
+        if decision.certain is not None:
+            return
+        await self._catalog.look_for_folders()
         places = self.places(hints.path)
         twins = [self._paths.to_stash(place) for place in places]
         decision.is_unmapped = self._paths.has_rules and not any(
             isinstance(twin, Mapped) for twin in twins
         )
-        asked_before = len(decision.steps)
-        await self._in_catalogue(hints, places, decision)
-        if decision.certain is not None:
-            return
         # Whatever is not certain, Stash may have put right since it was read.
         del decision.steps[asked_before:]
         before, decision.candidates = decision.candidates, []

@@ -36,6 +36,9 @@ _RULES = (
 )
 _PATIENCE = 60.0
 _THRESHOLD = 2
+_PLEX_ROOT = "/media/videos"
+_SCANNED = 10
+_ART = {"thumb", "art"}
 
 
 class Demo:
@@ -46,6 +49,7 @@ class Demo:
         self.port = port
         self.stash = PretendStash()
         self.plex = PretendPlex()
+        self.plex.locations[1] = [_PLEX_ROOT]
         self.failed = False
 
     @property
@@ -87,6 +91,7 @@ async def run_demo(console: Console, *, port: int, scenes: int, once: bool) -> i
         await _first_sync(demo, scenes)
         await _edits(demo)
         await _outage(demo)
+        await _scan(demo, scenes)
         await _summary(demo)
         if not once and not demo.failed:
             _urls(demo)
@@ -196,15 +201,46 @@ async def _outage(demo: Demo) -> None:
     )
 
 
+async def _scan(demo: Demo, scenes: int) -> None:
+    demo.say("5. Plex scans ten new files and asks the metadata provider what they are")
+    before = set(demo.stash.scenes)
+    populate(demo.stash, None, _SCANNED, first=scenes + 1)
+    new = [scene for key, scene in demo.stash.scenes.items() if key not in before]
+    provider = await demo.plex.use_provider(f"{demo.daemon_url}/plex")
+    demo.console.print(f"  registered in Plex: {provider.title} at {provider.root}")
+    paths = [one.files[0][0].replace("/data", _PLEX_ROOT, 1) for one in new]
+    started = time.monotonic()
+    items = await demo.plex.scan(*paths, f"{_PLEX_ROOT}/holiday.mp4")
+    seconds = time.monotonic() - started
+    found = [one for one in items if one.guid.startswith(provider.identifier)]
+    complaints = demo.plex.provider_client.complaints
+    await demo.show(
+        f"{len(found)} of {len(items)} files matched, in {seconds:.2f} s for all",
+        lambda: len(found) == len(new) and not complaints,
+    )
+    await demo.show(
+        "each has its studio, its people, poster and background",
+        lambda: all(
+            one.text.get("studio") and one.tags["actor"] and one.provided.keys() >= _ART
+            for one in found
+        ),
+    )
+    gaps = (await demo.status())["gaps"]
+    demo.console.print(f"  in Plex but not in Stash: {gaps['missing_in_stash']} file")
+    _table(demo, found[:3])
+
+
 async def _summary(demo: Demo) -> None:
     status = await demo.status()
     while any(status["queue"][name] for name in ("queued", "waiting", "running")):
         await asyncio.sleep(0.1)
         status = await demo.status()
     done, queue = status["deliveries"], status["queue"]
+    provider = status["provider"]
     demo.console.print(
         f"\nDeliveries: {done['written']} written, {done['unchanged']} unchanged,"
-        f" {done['failed']} failed; {queue['dead']} dead letters."
+        f" {done['failed']} failed; {queue['dead']} dead letters. The provider matched"
+        f" {provider['matched']} files, did not know {provider['unmatched']}."
     )
     for line in demo.stash.plugin_log:
         demo.console.print(f"  plugin said: {line[3:]!r}")

@@ -26,15 +26,16 @@ _TAGS = tuple(
 
 def populate(
     stash: PretendStash,
-    plex: PretendPlex,
+    plex: PretendPlex | None,
     count: int,
     *,
+    first: int = 1,
     covers: bool = True,
     stash_root: str = "/data",
     plex_root: str = "/media/videos",
 ) -> None:
-    """Put *count* scenes into Stash, and their files, bare, into Plex."""
-    for number in range(1, count + 1):
+    """Put *count* scenes into Stash, and their files, bare, into Plex (if any)."""
+    for number in range(first, first + count):
         chance = random.Random(number)
         title = f"{chance.choice(_ADJECTIVES)} {chance.choice(_NOUNS)} {number}"
         studio = chance.choice(_STUDIOS)
@@ -54,7 +55,8 @@ def populate(
             tags=sorted(chance.sample(_TAGS, chance.randint(2, 8))),
             cover=cover(number) if covers else None,
         )
-        plex.add(f"{plex_root}/{name}", size=size)
+        if plex is not None:
+            plex.add(f"{plex_root}/{name}", size=size)
 
 
 @lru_cache(maxsize=4096)

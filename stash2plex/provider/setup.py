@@ -1,0 +1,50 @@
+"""How the provider gets into Plex: what is done of it, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from stash2plex.config import Settings
+    from stash2plex.plex.item import Section
+
+_ANY_HOST = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what is not reachable
+HERE = "<address of this machine>"
+
+
+def root_url(settings: Settings) -> str:
+    """Return the provider's root as it is to be typed into Plex, without its secret.
+
+    ``localhost`` would mean Plex's own machine or container, so it is never offered.
+    """
+    host = settings.server.host
+    if host in _ANY_HOST or host.startswith("127.") or host == "localhost":
+        host = HERE
+    secret = "/<provider.secret>" if settings.provider.secret.get_secret_value() else ""
+    return f"http://{host}:{settings.server.port}{settings.provider.path}{secret}"
+
+
+def steps(settings: Settings, sections: Sequence[Section]) -> list[str]:
+    """Return the steps that add the provider, in Plex's UI and with its API."""
+    root, plex = root_url(settings), settings.plex.url
+    title, identifier = settings.provider.title, settings.provider.identifier
+    library = sections[0] if sections else None
+    name = library.title if library else "your library"
+    number = library.id if library else "<library>"
+    header = "-H 'X-Plex-Token: <token>'"
+    encoded = quote(root, safe="<> ").replace(" ", "%20")
+    group = f"title={quote(title)}&primaryIdentifier={identifier}"
+    agent = f"agent={identifier}&metadataAgentProviderGroupId=<id>"
+    return [
+        "In Plex (1.43 or newer), as its owner:",
+        f"  1. Settings > Metadata Agents > Add Provider: {root}",
+        f"  2. Settings > Metadata Agents > Add Agent, primary provider: {title}",
+        f"  3. {name} > Edit > Advanced > Agent: {title}; then Refresh All Metadata",
+        "Or with its API:",
+        f"  1. curl -X POST {header} '{plex}/media/providers/metadata?uri={encoded}'",
+        f"  2. curl -X POST {header} '{plex}/media/providers/metadata/group?{group}'",
+        f"  3. curl -X PUT {header} '{plex}/library/sections/{number}?{agent}'",
+        f"     curl {header} '{plex}/library/sections/{number}/refresh?force=1'",
+    ]
