@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -86,7 +87,8 @@ class DiskCache:
             part.replace(self._folder / name)
         except OSError as error:
             log.warning("image_cache_unusable", error=error.strerror)
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             return False
         return True
 
@@ -94,4 +96,5 @@ class DiskCache:
         while self._total > self._limit and self._sizes:
             name, size = self._sizes.popitem(last=False)
             self._total -= size
-            (self._folder / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self._folder / name).unlink()

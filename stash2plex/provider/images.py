@@ -18,6 +18,7 @@ from stash2plex.errors import PictureFailed, PictureNotFound, Stash2PlexError
 from stash2plex.movie import LINE_LIMIT
 from stash2plex.pictures import NotAPicture, Shape, shaped
 from stash2plex.provider.documents import Pictures
+from stash2plex.provider.scenes import PATIENCE
 from stash2plex.scene import rating_key_of, scene_of_rating_key
 from stash2plex.stash.answers import parsed_time
 from stash2plex.text import clean_line
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from stash2plex.stash.client import StashClient
 
 _VERSION_LENGTH = 12
-# How long metadata waits for Stash to say what a cover is, seconds.
-_PATIENCE = 3.0
 # Stash's times are in whole seconds, and clocks differ; see `push.artwork`.
 _SETTLING = 5.0
 _SHAPED_AT_ONCE = 2
@@ -143,7 +142,7 @@ class Images:
             if recent and self._now() - recent[1] < _FRESH:
                 return recent[0]
             try:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(PATIENCE):
                     digest, _ = await self._look(subject, scene.updated_at)
             except (Stash2PlexError, TimeoutError):
                 pass

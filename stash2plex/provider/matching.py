@@ -236,8 +236,12 @@ class ProviderMatcher:
                 if any(name_key(file_name(file.path)) in wanted for file in one.files)
             ]
         )
-        readings = await self._reader.read(
-            sorted(doubtful - {one.id for one in entries})
+        others = sorted(doubtful - {one.id for one in entries})
+        for key in others:
+            self._reader.forget(key)
+        readings = await self._reader.read(others)
+        await self._catalog.note_scenes(
+            [one for one in readings.values() if isinstance(one, Scene)]
         )
         gone = [key for key, reading in readings.items() if reading is None]
         if gone:

@@ -29,6 +29,8 @@ log = structlog.get_logger()
 # Plex asks for metadata, pictures and extras of one item in one go, seconds.
 _FRESH = 60.0
 _MOST_KEPT = 1000
+# How long Stash may take while there is something else to answer with, seconds.
+PATIENCE = 3.0
 # Reads under way, and scenes in one of them.
 _AT_ONCE = 4
 _BATCH = 25
@@ -76,15 +78,15 @@ class SceneReader:
     async def scene(self, scene_id: int) -> Scene | None:
         """Return a scene, None if Stash has none of this id.
 
-        While Stash fails, as it was last read; raises Stash's error when it never was.
+        While Stash fails or takes long, as it was last read; raises Stash's error when
+        it never was.
         """
         try:
-            return await self.present(scene_id)
-        except Stash2PlexError:
+            async with asyncio.timeout(PATIENCE):
+                return await self.present(scene_id)
+        except (Stash2PlexError, TimeoutError):
             known = await self._catalog.documents.get(scene_id)
-            if known is None:
-                raise
-            return known
+            return known if known is not None else await self.present(scene_id)
 
     async def present(self, scene_id: int) -> Scene | None:
         """Return a scene as it is in Stash; raises Stash's errors."""

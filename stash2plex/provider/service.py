@@ -5,7 +5,9 @@ Knows nothing of HTTP but the base that image URLs start with.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from stash2plex.provider import documents
 from stash2plex.provider.documents import Document
 from stash2plex.provider.hints import MOVIE, Hints
 from stash2plex.provider.matching import Candidate, Decision, ProviderMatcher
+from stash2plex.provider.scenes import PATIENCE
 from stash2plex.scene import Scene
 
 if TYPE_CHECKING:
@@ -116,10 +119,11 @@ class Provider:
         self, chosen: list[Candidate], base: str
     ) -> list[Document]:
         ids = [one.scene_id for one in chosen]
-        try:
-            scenes = await self.matcher.known_scenes(ids)
-        except Stash2PlexError:
-            scenes = {}
+        scenes: dict[int, Scene] = {}
+        # Without the scene itself, what the catalogue has of it is enough.
+        with suppress(Stash2PlexError, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                scenes = await self.matcher.known_scenes(ids)
         unread = [one for one in ids if one not in scenes]
         rows = await self.catalog.store.scene_rows(unread) if unread else {}
         found: list[Document] = []

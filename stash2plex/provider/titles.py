@@ -9,7 +9,7 @@ from stash2plex.text import search_key
 # A perfect title is still less certain than a file.
 EXACT = 96
 _LEAST = 30
-_YEAR, _DATE = 6, 15
+_YEAR, _DATE = 15, 30
 # What scanners leave in a title, and says nothing about it.
 _NOISE = frozenset(
     """

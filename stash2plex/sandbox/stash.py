@@ -252,6 +252,7 @@ class PretendStash:
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
         self.asked += 1
+        self.facts.changed()
         try:
             return await self._answer(request, handler)
         finally:
