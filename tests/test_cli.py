@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from stash2plex import __version__
 from stash2plex.cli import main
+from stash2plex.db.database import DATABASE, Database
+from stash2plex.plex.item import Section
+from stash2plex.provider.setup import steps
+from stash2plex.provider.traffic import LAST_REQUEST
+from stash2plex.sandbox.agent import RegisteredProvider
 from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
+
+IDENTIFIER = "tv.plex.agents.custom.stash2plex"
 
 
 @pytest.fixture
@@ -86,6 +95,13 @@ def test_the_configuration_may_be_named_by_the_environment(
 
 async def test_check_finds_all_well(config, stash, plex, capsys):
     sample(stash, plex)
+    plex.providers[IDENTIFIER] = RegisteredProvider(
+        1, "http://x/plex", IDENTIFIER, "Stash2Plex", "/m", "/l"
+    )
+    plex.agents[1] = IDENTIFIER
+    (config.parent / "data").mkdir()
+    async with Database.open(config.parent / "data" / DATABASE) as database:
+        await database.set_fact(LAST_REQUEST, "2026-01-01T00:00:00Z")
 
     assert await command("--config", config, "check") == 0
 
@@ -96,10 +112,81 @@ async def test_check_finds_all_well(config, stash, plex, capsys):
         "stash:",
         "plex:",
         "plex_libraries:",
+        "provider_registered:",
+        "provider_called:",
         "path_coverage:",
     ]
     assert all(line.startswith("ok ") for line in out.splitlines())
     assert "1 of 1 files of Stash are in Plex" in out
+    assert "used by 'Scenes'" in out
+    assert "last asked the provider at 2026-01-01T00:00:00Z" in out
+
+
+async def test_check_tells_how_to_add_the_provider(config, stash, plex, capsys):
+    sample(stash, plex)
+    secret = '[provider]\nsecret = "not-to-be-shown"\n'
+    config.write_text(config.read_text() + secret)
+
+    assert await command("--config", config, "check") == 0
+
+    out = capsys.readouterr().out
+    assert "warn provider_registered: Plex does not have the metadata provider" in out
+    assert "Settings > Metadata Agents > Add Provider: http://<address of this" in out
+    assert "/plex/<provider.secret>" in out
+    assert "not-to-be-shown" not in out
+    assert "warn provider_called: Plex has never asked the provider" in out
+    # The steps of the API, as they stand there.
+    calls = re.findall(r"curl -X (\w+) \S+ '\S+ \S+ '(\S+)'", out.replace("\n", " "))
+    assert [method for method, _ in calls] == ["POST", "POST", "PUT"]
+
+
+async def test_the_steps_of_the_api_do_it(config, daemon, plex, stash):
+    headers = {"X-Plex-Token": plex.token}
+    root = quote(f"{daemon.url}/plex", safe="")
+    for line in steps(daemon.settings, [Section(id=1, title="Scenes", kind="movie")]):
+        found = re.search(r"-X (\w+) .* '([^']+)'$", line)
+        if found:
+            url = re.sub(r"uri=.*", f"uri={root}", found[2]).replace("<id>", "1")
+            async with daemon.session.request(found[1], url, headers=headers) as answer:
+                assert answer.status == 200, url
+
+    assert plex.agents == {1: IDENTIFIER}
+    assert plex.providers[IDENTIFIER].root == f"{daemon.url}/plex"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("old", "update Plex to 1.43"),
+        ("unused", "no library uses it"),
+        ("fails", "HTTP 500"),
+        ("off", ""),
+    ],
+)
+async def test_check_knows_the_states_of_the_provider(
+    config, stash, plex, capsys, change, words
+):
+    match change:
+        case "old":
+            plex.read_status_of["/media/providers"] = 404
+        case "unused":
+            plex.providers[IDENTIFIER] = RegisteredProvider(
+                1, "http://x", IDENTIFIER, "Stash2Plex", "/m", "/l"
+            )
+        case "fails":
+            plex.read_status_of["/media/providers"] = 500
+        case "off":
+            config.write_text(config.read_text() + "[provider]\nenabled = false\n")
+
+    await command("--config", config, "check", "--json")
+
+    findings = {one["code"]: one for one in json.loads(capsys.readouterr().out)}
+    if change == "off":
+        assert not {"provider_registered", "provider_called"} & set(findings)
+    else:
+        found = findings["provider_registered"]
+        assert found["level"] == "warn"
+        assert words in found["message"] + found["fix"]
 
 
 async def test_check_names_what_is_wrong(config, stash, plex, capsys):

@@ -24,16 +24,9 @@ _SETTLING = 10.0
 class Completion:
     """Turns scenes that Plex asked for into jobs, a little later."""
 
-    def __init__(
-        self,
-        jobs: JobStore,
-        wake: Callable[[], None],
-        *,
-        settling: float = _SETTLING,
-    ) -> None:
+    def __init__(self, jobs: JobStore, wake: Callable[[], None]) -> None:
         self._jobs = jobs
         self._wake = wake
-        self._settling = settling
         self._scenes: dict[int, None] = {}
         self._any = asyncio.Event()
 
@@ -48,7 +41,7 @@ class Completion:
             while True:
                 await self._any.wait()
                 self._any.clear()
-                await asyncio.sleep(self._settling)
+                await asyncio.sleep(_SETTLING)
                 await self._enqueue()
         finally:
             await self._enqueue()

@@ -52,6 +52,31 @@ async def test_an_older_file_is_migrated_and_copied_before(tmp_path, monkeypatch
     copy.close()
 
 
+async def test_what_the_first_release_stored_is_there_after_the_second(
+    tmp_path, monkeypatch
+):
+    file = tmp_path / "x.db"
+    with monkeypatch.context() as patch:
+        patch.setattr("stash2plex.db.database.MIGRATIONS", MIGRATIONS[:1])
+        async with Database.open(file) as database:
+            await database.write("INSERT INTO stash_scene VALUES (7, 't', 1)")
+            await database.write(
+                "INSERT INTO stash_file VALUES (7, '/data/a', '/media/a', 'a', 5)"
+            )
+            await database.write("INSERT INTO plex_item VALUES (1, 1, 5, 1)")
+            await database.write(
+                "INSERT INTO gap VALUES ('unmapped', 'scene:7', '/a', 'd', 1, 1)"
+            )
+    async with Database.open(file) as database:
+        (scene,) = await database.fetch("SELECT * FROM stash_scene")
+        (item,) = await database.fetch("SELECT bound FROM plex_item")
+        (gap,) = await database.fetch("SELECT subject, name FROM gap")
+
+    assert (scene["id"], scene["title"], scene["date"]) == (7, "", "")
+    assert item["bound"] is None
+    assert tuple(gap) == ("scene:7", None)
+
+
 async def test_a_failed_migration_changes_nothing(tmp_path, monkeypatch):
     path = tmp_path / "x.db"
     async with Database.open(path):
