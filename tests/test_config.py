@@ -237,3 +237,41 @@ def test_settings_cannot_change_under_our_feet():
 
     with pytest.raises(ValidationError):
         Settings().sync.mode = "fill"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('path = "/"', "must be a path such as /plex"),
+        ('path = "plex"', "must be a path such as /plex"),
+        ('path = "/a/../b"', "must be a path such as /plex"),
+        ('path = "/api/x"', "is taken"),
+        ('secret = "a/b"', "must consist of letters"),
+        ('identifier = "com.example"', "must start with tv.plex.agents.custom."),
+        ('identifier = "tv.plex.agents.custom."', "must start with"),
+        ('public_url = "img.example.net"', "must be a URL"),
+        ("image_cache_mb = -1", "greater than or equal to 0"),
+        ('title = ""', "at least 1 character"),
+        ('media_roots = [{plex = "/m", there = "/x"}]', "known here: plex, here"),
+    ],
+)
+def test_the_providers_settings_are_checked(tmp_path, line, words):
+    file = tmp_path / "c.toml"
+    file.write_text(f"[provider]\n{line}\n")
+
+    with pytest.raises(ConfigError, match=re.escape(words)) as raised:
+        load(file, {})
+
+    assert "a/b" not in str(raised.value)
+
+
+def test_the_providers_folders_start_at_the_file(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[provider]\npath = "/plex/"\nmedia_roots = [{plex = "/media", here = "mnt"}]\n'
+    )
+
+    provider = load(file, {}).provider
+
+    assert provider.path == "/plex"
+    assert provider.media_roots[0].here == tmp_path / "mnt"
