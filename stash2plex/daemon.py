@@ -317,6 +317,7 @@ async def _provider(
                 stash=stash,
                 breaker=breaker,
                 reader=reader,
+                background=background,
             ),
             reader=reader,
             images=Images(

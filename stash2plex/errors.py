@@ -73,6 +73,10 @@ class PictureFailed(Stash2PlexError):
     http_status = 502
 
 
+class PictureUnusable(PictureFailed):
+    """It arrived, but nothing can be made of it, however often it is fetched."""
+
+
 class PictureNotFound(PictureFailed):
     """There is no such picture, or none that we made a URL for."""
 

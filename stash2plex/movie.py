@@ -31,6 +31,8 @@ _RATING_SCALE = 10
 # What Plex leaves out when it sorts.
 _ARTICLE = re.compile(r"(?i)^(?:the|an?)\s+")
 _ADDRESS = re.compile(r"[\d.]+|.*:.*")
+# Second levels of countries, under which sites have their names.
+_SUFFIXES = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 _NO_SCHEME = re.compile(r"[^a-z0-9]")
 
 
@@ -141,10 +143,17 @@ def stash_box(endpoint: str) -> str:
 
     It is the name of its site: ``https://stashdb.org/graphql`` is ``stashdb``.
     """
-    host = urlsplit(endpoint).hostname or ""
+    try:
+        host = urlsplit(endpoint).hostname or ""
+    except ValueError:  # brackets that enclose no address
+        return ""
     if _ADDRESS.fullmatch(host):
         return "stashbox"
-    return _NO_SCHEME.sub("", host.split(".")[-2:][0])
+    labels = host.split(".")
+    labels = labels[:-1] or labels
+    if len(labels) > 1 and labels[-1] in _SUFFIXES:
+        labels.pop()
+    return _NO_SCHEME.sub("", labels[-1])
 
 
 def title_of(scene: SceneEntry) -> str:

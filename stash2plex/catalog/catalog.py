@@ -48,7 +48,7 @@ _REFRESHED_AT = "catalog_refreshed_at"
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
 # How often an unknown file makes us ask where the libraries are, seconds.
-_FOLDERS_INTERVAL = 60.0
+_FOLDERS_INTERVAL = 5.0
 # Plex's clock against its own rows: how far back news may be dated, seconds.
 _OVERLAP = 300
 # A listing that changed while it was read is read again, this often at most.
@@ -57,6 +57,8 @@ _LISTINGS = 3
 _LISTING_INTERVAL = 600.0
 # Scenes read again in one request because others claim their items.
 _MOST_RIVALS = 50
+# Items asked for in one request because Plex does not list their file any more.
+_MOST_DOUBTED = 50
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 
 
@@ -80,6 +82,7 @@ class Catalog:
         self._paths = PathMap(rules)
         self._rules = _digest(rules)
         self._on_complete = on_complete
+        self._identifier = identifier
         self.store = CatalogStore(database, self._paths, identifier)
         self.documents = Documents(database)
         self._matcher = Matcher(self.store, match, self._paths)
@@ -94,8 +97,8 @@ class Catalog:
         self._server_number = 0
         self.machine: str | None = None
         self.sections: list[Section] = []
-        # Where the libraries are, as Plex sees it; known before Plex answers.
-        self.folders: tuple[str, ...] = ()
+        # Where the libraries are, as Plex sees it; None before it ever said so.
+        self.folders: tuple[str, ...] | None = None
         self.plex_complete = False
         self.stash_complete = False
         self.refreshed_at: str | None = None
@@ -107,7 +110,8 @@ class Catalog:
         self.refreshed_at = await self._database.fact(_REFRESHED_AT)
         self.plex_complete = bool(await self._database.fact(_PLEX_COMPLETE))
         self.stash_complete = bool(await self._database.fact(_STASH_COMPLETE))
-        self.folders = tuple(json.loads(await self._database.fact(_FOLDERS) or "[]"))
+        if folders := await self._database.fact(_FOLDERS):
+            self.folders = tuple(json.loads(folders))
         self._seen = await self.store.last_seen()
         if await self._database.fact(_RULES) != self._rules:
             await self.store.rekey()
@@ -272,11 +276,31 @@ class Catalog:
         """
         if time.monotonic() - self._asked_for_folders < _FOLDERS_INTERVAL:
             return
-        self._asked_for_folders = time.monotonic()
         try:
             await self._current_sections()
         except Stash2PlexError as error:
             log.warning("catalog_refresh_failed", error=str(error), again_in=None)
+        else:
+            self._asked_for_folders = time.monotonic()
+
+    async def look_for_file(self, name: str) -> None:
+        """Bring the rows of items with a file of this name up to date.
+
+        Raises Plex's errors.
+        """
+        await self.ensure_machine()
+        listed: set[int] = set()
+        for section in self.sections or await self._current_sections():
+            found = await self._plex.entries_named(section.id, name)
+            await self.store.put_items(found, self._seen)
+            listed |= {one.rating_key for one in found}
+        known = {one.rating_key for one in await self.store.files_named(name)}
+        if not (gone := sorted(known - listed)[:_MOST_DOUBTED]):
+            return
+        # Perhaps they are; perhaps this Plex does not honour the filter.
+        items = await self._plex.items(gone)
+        await self.store.put_items(list(items.values()), self._seen)
+        await self.store.forget_items(set(gone) - items.keys())
 
     async def forget_item(self, rating_key: int) -> None:
         """Drop an item that Plex does not have any more; look what else changed."""
@@ -302,13 +326,8 @@ class Catalog:
 
     async def _look_up(self, scenes: Sequence[SceneEntry]) -> None:
         """Ask Plex for the files of *scenes* by name, before it was listed."""
-        await self.ensure_machine()
-        sections = self.sections or await self._current_sections()
-        names = {file_name(file.path) for one in scenes for file in one.files}
-        for section in sections:
-            for name in sorted(names):
-                found = await self._plex.entries_named(section.id, name)
-                await self.store.put_items(found, self._seen)
+        for name in sorted({file_name(f.path) for one in scenes for f in one.files}):
+            await self.look_for_file(name)
 
     async def _read_claims(
         self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
@@ -329,13 +348,14 @@ class Catalog:
         return bool(asked)
 
     async def _current_sections(self) -> list[Section]:
-        self.sections = await self._plex.sections()
-        folders = tuple(
-            dict.fromkeys(path for one in self.sections for path in one.locations)
-        )
+        movies = await self._plex.movie_sections()
+        # A provider may be asked by libraries that are not kept in step.
+        asking = [one for one in movies if one.agent == self._identifier] or movies
+        folders = tuple(dict.fromkeys(p for one in asking for p in one.locations))
         if folders != self.folders:
             self.folders = folders
             await self._database.set_fact(_FOLDERS, json.dumps(folders))
+        self.sections = self._plex.chosen(movies)
         return self.sections
 
     async def _list_plex(self) -> None:

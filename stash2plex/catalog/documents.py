@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from stash2plex.db.database import Database
 
 _SCENE = TypeAdapter(Scene)
-# Text shrinks to a third already at the fastest level.
-_LEVEL = 1
 
 
 class Documents:
@@ -27,35 +27,41 @@ class Documents:
     async def put(self, scenes: Sequence[Scene], *, pictured: bool) -> None:
         """Remember *scenes*, which the catalogue has; *pictured* as they were read.
 
-        One that was read with its pictures is not replaced by the same without.
+        Where pictures are is kept from before when it was not read now.
         """
+        if not pictured:
+            before = await self._pictured([one.id for one in scenes])
+            scenes = [_with_pictures(one, before.get(one.id)) for one in scenes]
         rows = [
-            (one.id, one.updated_at, pictured, zlib.compress(_dumped(one), _LEVEL))
+            (one.id, bool(pictured or _pictures(one)), zlib.compress(_dumped(one), 1))
             for one in scenes
         ]
         async with self._database.transaction(durable=False) as transaction:
             await transaction.run_many(
-                "INSERT INTO scene_document SELECT ?1, ?2, ?3, ?4"
-                " WHERE EXISTS (SELECT 1 FROM stash_scene WHERE id = ?1)"
-                " ON CONFLICT DO UPDATE SET updated_at = excluded.updated_at,"
-                " pictured = excluded.pictured, scene = excluded.scene"
-                " WHERE excluded.pictured OR NOT pictured"
-                " OR excluded.updated_at != updated_at",
+                "INSERT OR REPLACE INTO scene_document SELECT ?1, ?2, ?3"
+                " WHERE EXISTS (SELECT 1 FROM stash_scene WHERE id = ?1)",
                 rows,
             )
+
+    async def _pictured(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
+        rows = await self._database.fetch(
+            "SELECT scene_id, scene FROM scene_document WHERE pictured"
+            " AND scene_id IN (SELECT value FROM json_each(?))",
+            json.dumps(scene_ids),
+        )
+        found = {row["scene_id"]: _read(row["scene"]) for row in rows}
+        return {key: scene for key, scene in found.items() if scene is not None}
 
     async def get(self, scene_id: int) -> Scene | None:
         """Return a scene as it was last read."""
         rows = await self._database.fetch(
             "SELECT scene FROM scene_document WHERE scene_id = ?", scene_id
         )
-        return read_document(rows[0]["scene"]) if rows else None
+        return _read(rows[0]["scene"]) if rows else None
 
 
-def read_document(stored: bytes | None) -> Scene | None:
+def _read(stored: bytes) -> Scene | None:
     """Return the scene; None for one that another release wrote differently."""
-    if stored is None:
-        return None
     try:
         return _SCENE.validate_json(zlib.decompress(stored))
     except (ValidationError, zlib.error):
@@ -64,3 +70,25 @@ def read_document(stored: bytes | None) -> Scene | None:
 
 def _dumped(scene: Scene) -> bytes:
     return _SCENE.dump_json(scene)
+
+
+def _pictures(scene: Scene) -> bool:
+    return bool(scene.studio_image or any(one.image for one in scene.performers))
+
+
+def _with_pictures(scene: Scene, before: Scene | None) -> Scene:
+    """Return *scene* with where the pictures of the same people were *before*."""
+    if before is None:
+        return scene
+    known = {one.id: one.image for one in before.performers}
+    people = tuple(
+        replace(one, image=known.get(one.id, "")) for one in scene.performers
+    )
+    if before.studio_id != scene.studio_id:
+        return replace(scene, performers=people)
+    return replace(
+        scene,
+        performers=people,
+        studio_image=before.studio_image,
+        parent_studio=before.parent_studio,
+    )

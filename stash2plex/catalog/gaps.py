@@ -87,13 +87,16 @@ class Gaps:
             None,
         )
 
-    async def record_file(self, kind: GapKind, path: str, detail: str) -> None:
+    async def record_file(
+        self, kind: GapKind, path: str, detail: str, *, item: int | None
+    ) -> None:
         """Note a file that Plex asked about and that no scene belongs to.
 
-        *path* is as Plex told it: perhaps relative to a folder of the library.
+        *path* is as far as Plex told it: perhaps relative to a folder of the library.
+        *item* is its rating key, if that is known.
         """
         self._any_file = True
-        subject = _file_subject(path)
+        subject = f"file:{path}" if item is None else f"item:{item}"
         name = name_key(file_name(path))
         async with self._database.transaction(durable=False) as transaction:
             await transaction.run(
@@ -170,10 +173,8 @@ async def close_file_gaps(
         json.dumps(list(paths)),
     )
     for row in rows:
-        asked = normal(row["path"]).lstrip("/")
-        if any(f"/{path}".endswith(f"/{asked}") for path in paths[row["name"]]):
+        # Rules may not mind case, and Plex may not have said in which folder.
+        asked = normal(row["path"]).casefold()
+        ends = [f"/{path.casefold()}" for path in paths[row["name"]]]
+        if any(one.endswith(f"/{asked.lstrip('/')}") for one in ends):
             await transaction.run("DELETE FROM gap WHERE subject = ?", row["subject"])
-
-
-def _file_subject(path: str) -> str:
-    return f"file:{path}"

@@ -11,13 +11,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from stash2plex.catalog.documents import read_document
 from stash2plex.catalog.gaps import close_file_gaps
 from stash2plex.db.database import Database, Transaction
 from stash2plex.movie import complete_date, title_of
 from stash2plex.paths import PathMap, file_name
 from stash2plex.plex.item import ItemEntry
-from stash2plex.scene import Scene, SceneEntry, scene_of_guid
+from stash2plex.scene import SceneEntry, scene_of_guid
 from stash2plex.text import name_key, search_key
 
 # Rows that one transaction rewrites, so that hooks get their turn in between.
@@ -47,16 +46,11 @@ class StashFile:
 
 @dataclass(frozen=True, slots=True)
 class SceneRow:
-    """A scene as the catalogue knows it, and as it was last read whole, if it was.
-
-    *is_current* says whether the document is of the scene's present version.
-    """
+    """A scene as the catalogue knows it; *date* is complete or ""."""
 
     id: int
     title: str
     date: str
-    document: Scene | None
-    is_current: bool
 
 
 class CatalogStore:
@@ -130,6 +124,19 @@ class CatalogStore:
             _name_of(path),
         )
         return [PlexFile(*row) for row in rows]
+
+    async def unbound_among(self, keys: Iterable[str]) -> dict[str, bool]:
+        """Return which of *keys* are in Plex, and whether an item there has no scene.
+
+        That is, whether Plex has not bound it to one of our guids yet.
+        """
+        rows = await self._database.fetch(
+            "SELECT key, max(bound IS NULL) AS unbound"
+            " FROM plex_file JOIN plex_item USING (rating_key)"
+            " WHERE key IN (SELECT value FROM json_each(?)) GROUP BY key",
+            json.dumps(list(keys)),
+        )
+        return {row["key"]: bool(row["unbound"]) for row in rows}
 
     async def files_bound_to(
         self, scene_ids: Iterable[int]
@@ -258,22 +265,11 @@ class CatalogStore:
     async def scene_rows(self, scene_ids: Iterable[int]) -> dict[int, SceneRow]:
         """Return what is known of scenes; those that are not known are left out."""
         rows = await self._database.fetch(
-            "SELECT id, title, date, scene,"
-            " scene_document.updated_at IS stash_scene.updated_at AS is_current"
-            " FROM stash_scene LEFT JOIN scene_document ON scene_id = id"
+            "SELECT id, title, date FROM stash_scene"
             " WHERE id IN (SELECT value FROM json_each(?))",
             json.dumps(list(scene_ids)),
         )
-        return {
-            row["id"]: SceneRow(
-                row["id"],
-                row["title"],
-                row["date"],
-                document := read_document(row["scene"]),
-                document is not None and bool(row["is_current"]),
-            )
-            for row in rows
-        }
+        return {row["id"]: SceneRow(*row) for row in rows}
 
     async def titles_like(
         self, words: Sequence[str], date: str, limit: int

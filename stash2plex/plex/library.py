@@ -72,7 +72,14 @@ class PlexLibrary:
         Raises `LibraryNotFound` when none of the configured ones is there; one that
         is missing among others is only reported.
         """
-        movies = [one for one in await self.every_section() if one.kind == "movie"]
+        return self.chosen(await self.movie_sections())
+
+    async def movie_sections(self) -> list[Section]:
+        """Return all movie libraries, in Plex's order."""
+        return [one for one in await self.every_section() if one.kind == "movie"]
+
+    def chosen(self, movies: list[Section]) -> list[Section]:
+        """Return those of *movies* that we are to keep; see `sections`."""
         if not self._titles:
             return movies
         wanted = [one for one in movies if one.title in self._titles]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class DiskCache:
         if self._limit:
             for name, size in await asyncio.to_thread(self._listed):
                 self._note(name, size)
-            await asyncio.to_thread(self._evict)
+            await asyncio.to_thread(self._remove, self._evicted())
 
     async def get(self, name: str) -> bytes | None:
         """Return what was kept under *name*, None for nothing."""
@@ -50,7 +51,7 @@ class DiskCache:
         async with self._writing:
             if await asyncio.to_thread(self._write, name, data):
                 self._note(name, len(data))
-                await asyncio.to_thread(self._evict)
+                await asyncio.to_thread(self._remove, self._evicted())
 
     def _note(self, name: str, size: int) -> None:
         self._total += size - self._sizes.pop(name, 0)
@@ -92,9 +93,16 @@ class DiskCache:
             return False
         return True
 
-    def _evict(self) -> None:
+    def _evicted(self) -> list[str]:
+        """Forget what there is no room for; returns the names of the files."""
+        names = []
         while self._total > self._limit and self._sizes:
             name, size = self._sizes.popitem(last=False)
             self._total -= size
+            names.append(name)
+        return names
+
+    def _remove(self, names: Sequence[str]) -> None:
+        for name in names:
             with suppress(OSError):
                 (self._folder / name).unlink()

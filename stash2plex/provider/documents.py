@@ -87,7 +87,7 @@ def reference(scene_id: int, title: str, released: str, identifier: str) -> Docu
             "key": f"{METADATA_KEY}/{rating_key_of(scene_id)}",
             "guid": guid_of(scene_id, identifier),
             "type": "movie",
-            "title": title,
+            "title": title or f"Scene {scene_id}",
             "originallyAvailableAt": released,
             "year": _year(released),
         }

@@ -7,7 +7,6 @@ tries to lead out of its folder is refused.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ MOVIE = 1
 # Longer ones are on no disk.
 _LONGEST_PATH = 4096
 _LONGEST_TEXT = 1000
+_LARGEST = 2**63
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})[-._ ](\d{2})[-._ ](\d{2})(?!\d)")
 _TRIMMING = ("includeFields", "excludeFields", "includeElements", "excludeElements")
 
@@ -81,9 +81,7 @@ def _integer(value: Any) -> int | None:
     match value:
         case bool():
             return int(value)
-        case int():
-            return value
-        case float() if math.isfinite(value):
+        case int() | float() if -_LARGEST < value < _LARGEST:
             return int(value)
         case str() if re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
             return int(value)

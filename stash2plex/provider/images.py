@@ -11,10 +11,17 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import PictureFailed, PictureNotFound, Stash2PlexError
+from stash2plex.errors import (
+    PictureFailed,
+    PictureNotFound,
+    PictureUnusable,
+    Stash2PlexError,
+    StoreUnavailable,
+)
 from stash2plex.movie import LINE_LIMIT
 from stash2plex.pictures import NotAPicture, Shape, shaped
 from stash2plex.provider.documents import Pictures
@@ -38,6 +45,10 @@ _SHAPED_AT_ONCE = 2
 _FRESH = 60.0
 _MOST_RECENT = 1000
 _MOST_ROWS = 10_000
+
+
+# What a look at a picture brings: its SHA-1, "" for none, and perhaps its bytes.
+_Look = tuple[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ class Images:
         # What a cover was a moment ago: Plex asks for metadata and images in one go.
         self._recent: dict[int, tuple[str, float]] = {}
         self._shaping = asyncio.Semaphore(_SHAPED_AT_ONCE)
-        self._looking: dict[str, asyncio.Task[tuple[str, bytes | None]]] = {}
+        self._looking: dict[tuple[str, bool], asyncio.Task[_Look]] = {}
 
     # --- where they are ---------------------------------------------------------
 
@@ -145,10 +156,9 @@ class Images:
                 async with asyncio.timeout(PATIENCE):
                     digest, _ = await self._look(subject, scene.updated_at)
             except (Stash2PlexError, TimeoutError):
-                pass
-            else:
-                self._note(scene.id, digest)
-                return digest
+                digest = known.digest if known else _digest(scene.updated_at.encode())
+            self._note(scene.id, digest)
+            return digest
         if known is not None:
             return known.digest
         return _digest(scene.updated_at.encode())
@@ -194,79 +204,109 @@ class Images:
             raise PictureNotFound("there is no such picture")
         shape = self._shapes[kind]
         before = (await self._known([subject])).get(subject)
-        source: bytes | None = None
-        digest = before.digest if before else ""
+        digest, source = before.digest if before else "", None
         if before is None or version not in {
             before.stamp,
             self._version(before.digest, kind),
         }:
-            is_cover = scene_of_rating_key(subject) is not None
-            digest, source = await self._look(subject, None if is_cover else version)
-        if not digest:
+            stamp = None if scene_of_rating_key(subject) else version
+            try:
+                digest, source = await self._look(subject, stamp)
+            except Stash2PlexError:
+                if not digest:
+                    raise  # else an older picture is better than none
+        data = await self._kept(digest, shape)
+        if data is None and digest:
+            if source is None:
+                digest, source = await self._source(subject, digest)
+            data = await self._shaped(digest, source, shape)
+        if data is None:
             raise PictureNotFound("Stash has no picture there")
-        name = f"{digest}-{shape}"
-        if data := await self._cache.get(name):
-            return data
-        source = source or await self._source(subject, digest)
+        return data
+
+    async def _kept(self, digest: str, shape: Shape) -> bytes | None:
+        return await self._cache.get(f"{digest}-{shape}") if digest else None
+
+    async def _shaped(
+        self, digest: str, source: bytes | None, shape: Shape
+    ) -> bytes | None:
+        if not digest or source is None:
+            return None
         async with self._shaping:
             try:
                 data = await asyncio.to_thread(shaped, source, shape)
             except NotAPicture as error:
                 raise PictureFailed(f"the picture in Stash: {error}") from error
-        await self._cache.put(name, data)
+        await self._cache.put(f"{digest}-{shape}", data)
         return data
 
-    async def _source(self, subject: str, digest: str) -> bytes:
+    async def _source(self, subject: str, digest: str) -> _Look:
+        """Return a picture's bytes, and what they are: it may have changed."""
         kept = await self._cache.get(f"{digest}-source")
         if kept is not None:
-            return kept
-        answer = await self._stash.picture(self._url(subject))
-        if answer.data is None:
-            raise PictureNotFound("Stash has no picture there")
-        return answer.data
+            return digest, kept
+        self._rows.pop(subject, None)
+        return await self._look(subject, None, afresh=True)
 
-    async def _look(self, subject: str, stamp: str | None) -> tuple[str, bytes | None]:
+    async def _look(
+        self, subject: str, stamp: str | None, *, afresh: bool = False
+    ) -> _Look:
         """Ask Stash what a picture is: its SHA-1, "" for none, and perhaps its bytes.
 
-        Who asks meanwhile shares the answer.
+        Who asks meanwhile shares the answer. With *afresh* the bytes come if there are
+        any.
         """
-        looking = self._looking.get(subject)
+        looking = self._looking.get((subject, afresh))
         if looking is None:
-            looking = self._background.start(self._ask(subject, stamp))
-            self._looking[subject] = looking
-            looking.add_done_callback(lambda _: self._looking.pop(subject, None))
+            looking = self._background.start(self._ask(subject, stamp, afresh=afresh))
+            self._looking[subject, afresh] = looking
+            looking.add_done_callback(
+                lambda _: self._looking.pop((subject, afresh), None)
+            )
         return await asyncio.shield(looking)
 
-    async def _ask(self, subject: str, stamp: str | None) -> tuple[str, bytes | None]:
+    async def _ask(self, subject: str, stamp: str | None, *, afresh: bool) -> _Look:
         before = (await self._known([subject])).get(subject)
-        etag = before.etag if before else ""
-        answer = await self._stash.picture(self._url(subject), etag)
-        if answer.unchanged and before:
-            digest = before.digest
-        elif answer.data is None:
-            digest = ""
-        else:
-            digest = await asyncio.to_thread(_digest, answer.data)
-            await self._cache.put(f"{digest}-source", answer.data)
+        etag = before.etag if before and not afresh else ""
+        digest, data = "", None
+        if url := await self._url(subject):
+            try:
+                answer = await self._stash.picture(url, etag)
+            except PictureUnusable:
+                etag = ""
+            else:
+                etag, data = answer.etag, answer.data
+                if answer.unchanged and before:
+                    digest = before.digest
+        if data is not None:
+            digest = await asyncio.to_thread(_digest_of_picture, data)
+            if digest:
+                await self._cache.put(f"{digest}-source", data)
         if stamp is None:
             stamp = before.stamp if before and before.digest == digest else ""
-        known = _Known(stamp, answer.etag, digest, self._now())
-        self._rows[subject] = known
-        async with self._database.transaction(durable=False) as transaction:
-            await transaction.run(
-                "INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?, ?)",
-                subject,
-                known.stamp,
-                known.etag,
-                known.digest,
-                known.seen_at,
-            )
-        return digest, answer.data
+        await self._remember(subject, _Known(stamp, etag, digest, self._now()))
+        return digest, data if digest else None
 
-    def _url(self, subject: str) -> str:
+    async def _remember(self, subject: str, known: _Known) -> None:
+        self._rows[subject] = known
+        # It can be learned again; what was asked for is at hand.
+        with suppress(StoreUnavailable):
+            async with self._database.transaction(durable=False) as transaction:
+                await transaction.run(
+                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?, ?)",
+                    subject,
+                    known.stamp,
+                    known.etag,
+                    known.digest,
+                    known.seen_at,
+                )
+
+    async def _url(self, subject: str) -> str:
+        """Return where Stash has a picture, "" if it has none."""
         kind, _, number = subject.partition("-")
-        name = "screenshot" if kind == "scene" else "image"
-        return self._stash.url_of(f"/{kind}/{number}/{name}")
+        if kind == "scene":
+            return self._stash.url_of(f"/scene/{number}/screenshot")
+        return await self._stash.image_url(kind, int(number))
 
     async def _known(self, subjects: Sequence[str]) -> dict[str, _Known]:
         unread = [one for one in subjects if one not in self._rows]
@@ -285,6 +325,15 @@ class Images:
         while len(self._rows) > _MOST_ROWS:
             del self._rows[next(iter(self._rows))]
         return found
+
+
+def _digest_of_picture(data: bytes) -> str:
+    """Return what names a picture, "" for bytes that are none."""
+    try:
+        shaped(data, "original")
+    except NotAPicture:
+        return ""
+    return _digest(data)
 
 
 def _digest(data: bytes) -> str:

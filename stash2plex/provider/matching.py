@@ -2,8 +2,8 @@
 
 The order is that of certainty: a guid that names the scene, the path through the path
 rules, the end of the path, the file name, the file's hash, and, for a person who
-chooses, the title. The catalogue is asked first; before "no" is said Stash itself is,
-since Plex remembers a "no" until somebody matches the item by hand.
+chooses, the title. A path that the catalogue knows is enough; before anything weaker,
+or a "no", Stash itself is asked, since Plex remembers what it is told.
 """
 
 from __future__ import annotations
@@ -14,28 +14,36 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import ServiceUnavailable, Stash2PlexError
+from stash2plex.errors import (
+    CatalogIncomplete,
+    ServiceUnavailable,
+    Stash2PlexError,
+)
 from stash2plex.gates import excluded_by
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.movie import stash_box
-from stash2plex.paths import Mapped, PathMap, file_name, normal
+from stash2plex.paths import PathMap, file_name
 from stash2plex.provider import titles
 from stash2plex.provider.hints import Hints
+from stash2plex.provider.namesakes import is_named, namesakes_of, parts_of
 from stash2plex.provider.oshash import MediaRoots, hashes_in
+from stash2plex.provider.places import Places, places_of
 from stash2plex.scene import Scene, scene_of_guid, scene_of_rating_key
-from stash2plex.text import name_key
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
     from stash2plex.catalog.store import StashFile
     from stash2plex.config import Settings
+    from stash2plex.provider.background import Background
     from stash2plex.provider.scenes import SceneReader
     from stash2plex.stash.client import StashClient
 
 MOST_SHOWN = 20
 _MOST_TITLES = 200
-_LOOKUPS_AT_ONCE = 4
-_SAME_DURATION = 1.0  # seconds
+_LOOKUPS_AT_ONCE = 8
+_MOST_TAKEN = 10_000
+# How often a decision is made anew because Stash says something else by now.
+_ROUNDS = 3
 _FOLDER_AND_NAME = 2  # parts of a path
 _STASH_BOX_ID = re.compile(
     r"([a-z][a-z0-9+.-]*)://([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})",
@@ -45,8 +53,8 @@ _FOREIGN = frozenset({"imdb", "tmdb", "tvdb", "plex", "local"})
 _SCORES = {
     "guid": 100,
     "path": 100,
-    "end of the path": 95,
     "hash": 98,
+    "end of the path": 95,
     "name and size": 90,
     "folder and name": 85,
     "name": 80,
@@ -69,20 +77,31 @@ class Decision:
 
     *candidates* is ranked, best first; *certain* is the one that an automatic match
     takes. *steps* says what each step found, in the order they were taken, and
-    *excluded* which scenes a setting keeps out.
+    *excluded* which scenes a setting keeps out. *place* is the file's path in Plex as
+    far as it is known, *item* its rating key if Plex listed it already. *is_unmapped*
+    says that no path rule covers it wherever it is, *is_mapped* that one does.
     """
 
     candidates: list[Candidate] = field(default_factory=list)
     certain: Candidate | None = None
     steps: list[str] = field(default_factory=list)
     excluded: dict[int, str] = field(default_factory=dict)
+    place: str = ""
+    item: int | None = None
     is_unmapped: bool = False
+    is_mapped: bool = False
+    # What a path of Stash must have as its key to be the file asked about.
+    keys: frozenset[str] = frozenset()
 
     @property
-    def is_ambiguous_file(self) -> bool:
-        """Whether several scenes have as good a claim to the file."""
+    def is_ambiguous(self) -> bool:
+        """Whether several scenes have as good a claim to the file.
+
+        A name alone is no claim when the rules say where the file would be.
+        """
+        strong = {"path", "hash"} if self.is_mapped else _SCORES.keys() - {"guid"}
         return self.certain is None and any(
-            one.how not in {"title", "guid"} for one in self.candidates
+            one.how in strong for one in self.candidates
         )
 
 
@@ -97,6 +116,7 @@ class ProviderMatcher:
         stash: StashClient,
         breaker: CircuitBreaker,
         reader: SceneReader,
+        background: Background,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -104,24 +124,75 @@ class ProviderMatcher:
         self._stash = stash
         self._breaker = breaker
         self._reader = reader
+        self._background = background
         self._paths = PathMap(settings.path_rules)
         self._roots = MediaRoots(settings.provider.media_roots)
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+        # Questions to Stash under way: who asks the same shares the answer.
+        self._asked: dict[Places, asyncio.Task[None]] = {}
+        # Scenes that were the answer lately: Plex has an item of them by now.
+        self._taken: dict[int, None] = {}
 
     async def decide(self, hints: Hints) -> Decision:
         """Find the scene of a file; raises Stash's errors when only it could tell."""
         decision = Decision()
-        await self._by_guid(hints, decision)
-        if hints.path and decision.certain is None:
-            await self._by_file(hints, decision)
+        for _ in range(_ROUNDS):
+            decision = await self._decide(hints)
+            if not await self._is_outdated(decision, manual=hints.manual):
+                break
+        if decision.certain and not hints.manual:
+            self._taken[decision.certain.scene_id] = None
+            while len(self._taken) > _MOST_TAKEN:
+                del self._taken[next(iter(self._taken))]
+        return decision
+
+    async def _decide(self, hints: Hints) -> Decision:
+        decision = Decision()
+        failure: Stash2PlexError | None = None
+        try:
+            await self._by_guid(hints, decision)
+        except Stash2PlexError as error:
+            failure = error
+        if hints.path and (decision.certain is None or hints.manual):
+            try:
+                await self._by_file(hints, decision)
+            except Stash2PlexError as error:
+                failure = error
         if hints.manual:
             await self._by_title(hints, decision)
-        await self._keep_out(decision)
+        enough = decision.certain or (hints.manual and decision.candidates)
+        if failure and not enough:
+            raise failure
         ranked: dict[int, Candidate] = {}
         for one in sorted(decision.candidates, key=lambda c: (-c.score, c.scene_id)):
             ranked.setdefault(one.scene_id, one)
         decision.candidates = list(ranked.values())[:MOST_SHOWN]
+        await self._keep_out(decision)
         return decision
+
+    async def _is_outdated(self, decision: Decision, *, manual: bool) -> bool:
+        """Whether Stash knows better by now; then the catalogue does too.
+
+        What was read for this Plex is about to ask for.
+        """
+        chosen = decision.candidates if manual else [decision.certain]
+        ids = [one.scene_id for one in chosen if one]
+        readings = await self._reader.read_patiently(ids)
+        gone = [key for key, reading in readings.items() if reading is None]
+        if gone:
+            await self._store.forget_scenes(gone)
+        certain = decision.certain
+        if manual or certain is None or certain.how != "path":
+            return bool(gone)
+        scene = readings.get(certain.scene_id)
+        if not isinstance(scene, Scene) or self._has(scene, decision.keys):
+            return bool(gone)
+        await self._catalog.note_scenes([scene])
+        return True
+
+    def _has(self, scene: Scene, keys: Iterable[str]) -> bool:
+        own = {self._paths.key_of_stash(file.path) for file in scene.files}
+        return not own.isdisjoint(keys)
 
     # --- by guid --------------------------------------------------------------
 
@@ -141,105 +212,113 @@ class ProviderMatcher:
             return
         known = _STASH_BOX_ID.fullmatch(hints.guid)
         if known and known[1].lower() not in _FOREIGN:
-            scheme, value = known[1].lower(), known[2].lower()
-            async with self._asking():
-                entries = await self._stash.entries_known_as(value)
-            await self._catalog.note_scenes(entries)
-            ids = [one.id for one in entries]
-            readings = await self._reader.read(ids)
-            fitting = [
-                key
-                for key, one in readings.items()
-                if isinstance(one, Scene)
-                and any(
-                    box.id.lower() == value and stash_box(box.endpoint) == scheme
-                    for box in one.stash_ids
-                )
-            ]
-            self._settle(decision, "guid", fitting, f"{scheme} knows it by this id")
+            await self._by_stash_box(known[1].lower(), known[2].lower(), decision)
+
+    async def _by_stash_box(
+        self, scheme: str, stash_id: str, decision: Decision
+    ) -> None:
+        async with self._asking():
+            entries = await self._stash.entries_known_as(stash_id)
+        await self._catalog.note_scenes(entries)
+        readings = await self._reader.read([one.id for one in entries])
+        fitting = [
+            key
+            for key, scene in readings.items()
+            if isinstance(scene, Scene)
+            and any(
+                one.id.lower() == stash_id and stash_box(one.endpoint) == scheme
+                for one in scene.stash_ids
+            )
+        ]
+        self._settle(decision, "guid", fitting, f"{scheme} knows it by this id")
 
     async def _exists(self, scene_id: int) -> bool:
-        try:
-            return await self._reader.present(scene_id) is not None
-        except Stash2PlexError:
+        reading = (await self._reader.read_patiently([scene_id]))[scene_id]
+        if isinstance(reading, Stash2PlexError):
             if scene_id in await self._store.scene_rows([scene_id]):
                 return True
-            raise
+            raise reading
+        return reading is not None
 
     # --- by file --------------------------------------------------------------
 
     async def _by_file(self, hints: Hints, decision: Decision) -> None:
-        asked_before = len(decision.steps)
-        await self._in_catalogue(hints, self.places(hints.path), decision)
-        if decision.certain is not None:
+        places = self._places(hints)
+        keys = self._keys(places.likely)
+        decision.place, decision.keys = places.certain, frozenset(keys)
+        exact = await self._store.scene_files_by_key(keys)
+        if exact and len(keys) > 1:
+            exact = await self._asked_about(hints, keys, exact)
+        if len({file.scene_id for file in exact}) == 1:
+            self._settle_path(decision, exact)
             return
         await self._catalog.look_for_folders()
-        places = self.places(hints.path)
-        twins = [self._paths.to_stash(place) for place in places]
-        decision.is_unmapped = self._paths.has_rules and not any(
-            isinstance(twin, Mapped) for twin in twins
-        )
-        # Whatever is not certain, Stash may have put right since it was read.
-        del decision.steps[asked_before:]
-        before, decision.candidates = decision.candidates, []
-        paths = [twin.path for twin in twins if isinstance(twin, Mapped)]
-        try:
-            await self._ask_stash(hints, paths, {one.scene_id for one in before})
-            decision.steps.append("Stash was asked about the file")
-            await self._in_catalogue(hints, places, decision)
-            if not decision.candidates:
-                await self._by_hash(hints, places, decision)
-        except Stash2PlexError:
-            if not (hints.manual and before):
-                raise
-            decision.candidates = before
+        if self._catalog.folders is None:
+            raise CatalogIncomplete("Plex has not said yet where its libraries are")
+        places = self._places(hints)
+        await self._by_asking(hints, places, decision, exact)
 
-    def places(self, path: str) -> list[str]:
-        """Return where a file may be, as Plex sees it, the likeliest first.
-
-        *path* is relative to one of the library's folders, says Plex, with or without a
-        slash before it; in one sample of its own it starts with that folder's name.
-        """
-        relative = path.lstrip("/")
-        first = relative.partition("/")[0]
-        found: list[str] = []
-        for folder in map(normal, self._catalog.folders):
-            base = folder.rstrip("/")
-            if path.startswith(f"{base}/"):
-                found.insert(0, path)
-            found.append(f"{base}/{relative}")
-            parent, _, name = base.rpartition("/")
-            if name == first:
-                found.append(f"{parent}/{relative}")
-        return list(dict.fromkeys([*found, path, f"/{relative}"]))
-
-    def likely_place(self, path: str) -> str:
-        """Return where a file is, as Plex sees it, as far as that is certain."""
-        folders = self._catalog.folders
-        if len(folders) != 1 or path.startswith(f"{normal(folders[0]).rstrip('/')}/"):
-            return path
-        return f"{normal(folders[0]).rstrip('/')}/{path.lstrip('/')}"
-
-    async def _ask_stash(
-        self, hints: Hints, paths: Sequence[str], doubtful: set[int]
+    async def _by_asking(
+        self,
+        hints: Hints,
+        places: Places,
+        decision: Decision,
+        doubtful: Sequence[StashFile],
     ) -> None:
+        """Ask Stash, and Plex when it comes to names, and look again."""
+        keys, odd = self._keys(places.likely), self._keys(places.odd)
+        everywhere = [*keys, *odd]
+        decision.place, decision.keys = places.certain, frozenset(everywhere)
+        decision.is_unmapped = places.is_unmapped
+        try:
+            await self._ask_stash(places, {file.scene_id for file in doubtful})
+        except Stash2PlexError:
+            self._offer(hints, decision, "path", doubtful, "it had the file")
+            raise
+        decision.steps.append("Stash was asked about the file")
+        for likely in (keys, odd):
+            exact = await self._store.scene_files_by_key(likely)
+            if exact and len(likely) > 1:
+                exact = await self._asked_about(hints, likely, exact)
+            if exact:
+                self._settle_path(decision, exact)
+                return
+        decision.steps.append("path: no scene has a file there")
+        await self._catalog.look_for_file(file_name(hints.path))
+        meant = await self._meant(everywhere)
+        await self._note_item(meant, decision)
+        await self._by_name(hints, places, meant, decision)
+        if decision.certain is None:
+            await self._by_hash(hints, (*places.likely, *places.odd), decision)
+
+    def _settle_path(self, decision: Decision, exact: Sequence[StashFile]) -> None:
+        ids = [file.scene_id for file in exact]
+        decision.place = exact[0].key or decision.place
+        self._settle(decision, "path", ids, f"it has {exact[0].path}")
+
+    def _places(self, hints: Hints) -> Places:
+        return places_of(hints.path, self._catalog.folders or (), self._paths)
+
+    def _keys(self, paths: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(self._paths.key_of_plex(path) for path in paths))
+
+    async def _note_item(self, keys: Sequence[str], decision: Decision) -> None:
+        """Learn which item of Plex is asked about, if it is listed by now."""
+        listed = await self._store.files_by_key(keys)
+        if len({file.rating_key for file in listed}) == 1:
+            decision.place, decision.item = listed[0].path, listed[0].rating_key
+
+    async def _ask_stash(self, places: Places, doubtful: set[int]) -> None:
         """Bring the catalogue up to date about one file and those who claim it."""
-        name = file_name(hints.path)
-        other = [one for one in paths if file_name(one) != name]
-        async with self._asking():
-            entries = await self._stash.entries_of_file(name, other)
-        wanted = {name_key(file_name(one)) for one in (name, *other)}
-        await self._catalog.note_scenes(
-            [
-                one
-                for one in entries
-                if any(name_key(file_name(file.path)) in wanted for file in one.files)
-            ]
-        )
-        others = sorted(doubtful - {one.id for one in entries})
-        for key in others:
+        asking = self._asked.get(places)
+        if asking is None:
+            asking = self._background.start(self._ask(places))
+            self._asked[places] = asking
+            asking.add_done_callback(lambda _: self._asked.pop(places, None))
+        await asyncio.shield(asking)
+        for key in doubtful:
             self._reader.forget(key)
-        readings = await self._reader.read(others)
+        readings = await self._reader.read(sorted(doubtful))
         await self._catalog.note_scenes(
             [one for one in readings.values() if isinstance(one, Scene)]
         )
@@ -247,81 +326,81 @@ class ProviderMatcher:
         if gone:
             await self._store.forget_scenes(gone)
 
-    async def _in_catalogue(
-        self, hints: Hints, places: Sequence[str], decision: Decision
-    ) -> None:
-        """Look a file up by path, then by the end of it, then by name."""
-        keys = {self._paths.key_of_plex(place) for place in places}
-        exact = await self._store.scene_files_by_key(keys)
-        if exact:
-            ids = [file.scene_id for file in exact]
-            self._settle(decision, "path", ids, f"it has {exact[0].path}")
-            return
-        decision.steps.append("path: no scene has a file there")
-        named = await self._namesakes(hints, keys)
-        parts = hints.path.strip("/").split("/")
-        common = {id(one): _common_end(one, parts) for one in named}
-        whole = [one for one in named if common[id(one)] == len(parts)]
-        if whole and len(parts) >= _FOLDER_AND_NAME:
-            ids = [one.scene_id for one in whole]
-            self._settle(
-                decision, "end of the path", ids, f"{whole[0].path} ends alike"
-            )
-            return
-        if self._settings.match.fallback != "basename":
-            decision.steps.append("name: match.fallback is none")
-            return
-        await self._by_name(hints, keys, named, common, decision)
-
-    async def _namesakes(self, hints: Hints, keys: Iterable[str]) -> list[StashFile]:
-        """Return Stash's files of this name that are not elsewhere in Plex already."""
-        named = await self._store.scene_files_named(hints.path)
-        if hints.duration is not None:
-            named = [
-                one
-                for one in named
-                if one.duration is None
-                or abs(one.duration - hints.duration) <= _SAME_DURATION
-            ]
-        own = [one.key for one in named if one.key]
-        at_home = {one.key for one in await self._store.files_by_key(own)} - set(keys)
-        relative = f"/{hints.path.lstrip('/')}"
-        return [
+    async def _ask(self, places: Places) -> None:
+        name = file_name(places.name)
+        async with self._asking():
+            scenes = await self._stash.scenes_of_file(name, places.twins)
+        names = {name, *map(file_name, places.twins)}
+        found = [
             one
-            for one in named
-            if one.key not in at_home or (one.key or "").endswith(relative)
+            for one in scenes
+            if any(is_named(file.path, names) for file in one.files)
         ]
+        await self._reader.keep(found)
+
+    async def _asked_about(
+        self, hints: Hints, keys: list[str], exact: list[StashFile]
+    ) -> list[StashFile]:
+        """Return those of *exact* that Plex can mean, when several folders may hold it.
+
+        A library of several folders can have one relative name twice, only one of
+        which Stash knows; Plex tells which it has, and which it has not matched yet.
+        """
+        scenes = {file.scene_id for file in exact}
+        if len(scenes) == 1 and scenes.isdisjoint(self._taken):
+            known = await self._store.unbound_among(keys)
+            if known.keys().isdisjoint(file.key for file in exact):
+                return exact  # it was not in Plex before, so it is the new one
+        await self._catalog.look_for_file(file_name(hints.path))
+        meant = await self._meant(keys)
+        if len(meant) > 1 and len(scenes) == 1 and meant != keys:
+            return []  # the other may be meant just as well
+        return [file for file in exact if file.key in meant]
+
+    async def _meant(self, keys: list[str]) -> list[str]:
+        """Return those of *keys* that Plex can be asking about.
+
+        It asks about what it has, and most likely about what is not matched yet.
+        """
+        known = await self._store.unbound_among(keys)
+        unbound = [key for key, is_unbound in known.items() if is_unbound]
+        return unbound or list(known) or keys
 
     async def _by_name(
-        self,
-        hints: Hints,
-        keys: Iterable[str],
-        named: Sequence[StashFile],
-        common: dict[int, int],
-        decision: Decision,
+        self, hints: Hints, places: Places, keys: Sequence[str], decision: Decision
     ) -> None:
-        name = file_name(hints.path)
-        size = hints.size or await self._size_in_plex(keys)
-        if size:
-            sized = [one.scene_id for one in named if one.size == size]
-            if sized:
-                self._settle(decision, "name and size", sized, f"{name}, {size} bytes")
+        namesakes = await namesakes_of(hints, keys, self._store)
+        parts = parts_of(hints.path)
+        decision.is_mapped = places.is_mapped
+        alike = namesakes.sharing(parts) if len(parts) >= _FOLDER_AND_NAME else []
+        if self._paths.has_rules:
+            # What a rule maps belongs where the rule says, whatever its end.
+            alike = [one for one in alike if one.key is None]
+        if alike:
+            ids = [one.scene_id for one in alike]
+            reason = f"{alike[0].path} ends alike"
+            alone = namesakes.share_alone(alike, parts)
+            self._settle(decision, "end of the path", ids, reason, is_certain=alone)
+            if decision.certain is not None:
                 return
-            named = [one for one in named if not one.size]
-        longest = max((common[id(one)] for one in named), default=0)
-        nearest = {one.scene_id for one in named if common[id(one)] == longest}
-        all_of_them = {one.scene_id for one in named}
-        if longest >= _FOLDER_AND_NAME and len(nearest) == 1 < len(all_of_them):
-            self._settle(decision, "folder and name", nearest, "its folder agrees too")
-        elif named:
-            self._settle(decision, "name", all_of_them, f"it has a file {name}")
+        name = file_name(hints.path)
+        if self._settings.match.fallback != "basename":
+            decision.steps.append("name: match.fallback is none")
+        elif sized := namesakes.sized():
+            ids = [one.scene_id for one in sized]
+            reason = f"{name}, {namesakes.size} bytes"
+            alone = namesakes.are_alone(sized, by_size=True)
+            self._settle(decision, "name and size", ids, reason, is_certain=alone)
+        elif unsized := namesakes.unsized():
+            ids = [one.scene_id for one in unsized]
+            reason = f"it has a file {name}"
+            alone = namesakes.are_alone(unsized, by_size=False)
+            self._settle(decision, "name", ids, reason, is_certain=alone)
         else:
             decision.steps.append(f"name: no free scene has a file {name}")
-
-    async def _size_in_plex(self, keys: Iterable[str]) -> int | None:
-        """Return the file's size, if Plex listed it already."""
-        sizes = {one.size for one in await self._store.files_by_key(keys)}
-        return sizes.pop() if len(sizes) == 1 else None
+        nearest = namesakes.nearest(parts)
+        self._offer(hints, decision, "folder and name", nearest, "its folder agrees")
+        self._offer(hints, decision, "name", namesakes.everywhere, "it has the name")
 
     async def _by_hash(
         self, hints: Hints, places: Sequence[str], decision: Decision
@@ -343,46 +422,64 @@ class ProviderMatcher:
     # --- by title -------------------------------------------------------------
 
     async def _by_title(self, hints: Hints, decision: Decision) -> None:
-        known = {one.scene_id for one in decision.candidates}
         words = titles.words_of(hints.title)
         rows = await self._store.titles_like(words, hints.date, _MOST_TITLES)
-        for scene_id, title, date in rows:
-            points = titles.with_time(
-                titles.score(hints.title, title),
-                same_date=bool(hints.date) and date == hints.date,
-                same_year=hints.year is not None and date[:4] == str(hints.year),
-            )
-            if scene_id not in known and titles.is_worth_showing(points):
-                decision.candidates.append(
-                    Candidate(scene_id, points, "title", f"its title is {title!r}")
-                )
+        ranked = await asyncio.to_thread(titles.ranked, hints, rows)
+        decision.candidates += [
+            Candidate(scene_id, points, "title", f"its title is {title!r}")
+            for scene_id, points, title in ranked
+        ]
         decision.steps.append(f"title: {len(rows)} scenes share a word or the day")
 
     # --- small things -----------------------------------------------------------
 
     def _settle(
-        self, decision: Decision, how: str, scene_ids: Iterable[int], reason: str
+        self,
+        decision: Decision,
+        how: str,
+        scene_ids: Iterable[int],
+        reason: str,
+        *,
+        is_certain: bool = True,
     ) -> None:
-        """Note what a step found; one scene is certain, several are a choice."""
+        """Note what a step found; one scene is certain, several are a choice.
+
+        Unless *is_certain* even one is none, since others may as well be meant. When
+        the matching is not strict, the first of all is taken.
+        """
         ids = sorted(set(scene_ids))
         found = [Candidate(key, _SCORES[how], how, reason) for key in ids]
         decision.candidates += found
         listed = ", ".join(map(str, ids)) or "none"
         decision.steps.append(f"{how}: scene {listed}")
-        if len(found) == 1 or (found and not self._settings.match.strict):
-            decision.certain = found[0]
+        if found and (
+            (is_certain and len(found) == 1) or not self._settings.match.strict
+        ):
+            decision.certain = decision.certain or found[0]
+
+    def _offer(
+        self,
+        hints: Hints,
+        decision: Decision,
+        how: str,
+        files: Sequence[StashFile],
+        reason: str,
+    ) -> None:
+        """Show a person what is not certain."""
+        if hints.manual:
+            ids = sorted({file.scene_id for file in files})
+            decision.candidates += [
+                Candidate(key, _SCORES[how] - 1, how, reason) for key in ids
+            ]
 
     async def _keep_out(self, decision: Decision) -> None:
         """Drop the scenes that a setting leaves alone."""
         sync = self._settings.sync
         if not (sync.require_organized or sync.require_stash_id or sync.exclude_tag):
             return
-        ids = [one.scene_id for one in decision.candidates]
-        scenes = await self.known_scenes(ids)
-        for key in ids:
-            scene = scenes.get(key)
-            reason = excluded_by(scene, sync) if scene else "gone from Stash"
-            if reason:
+        scenes = await self.known_scenes([one.scene_id for one in decision.candidates])
+        for key, scene in scenes.items():
+            if reason := excluded_by(scene, sync):
                 decision.excluded[key] = reason
         decision.candidates = [
             one for one in decision.candidates if one.scene_id not in decision.excluded
@@ -391,31 +488,19 @@ class ProviderMatcher:
             decision.certain = None
 
     async def known_scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
-        """Return scenes whole: read a moment ago, or before their last change was.
+        """Return scenes as they are in Stash, else as they were last read.
 
-        What is not known so is read from Stash.
-
-        Raises Stash's error about the first one that nobody knows.
+        What is gone from Stash is left out. Raises Stash's error about the first one
+        that was never read.
         """
-        found = self._reader.fresh(scene_ids)
-        unread = [one for one in scene_ids if one not in found]
-        if not unread:
-            return found
-        rows = await self._store.scene_rows(unread)
-        found |= {
-            key: row.document
-            for key, row in rows.items()
-            if row.document and row.is_current
-        }
-        readings = await self._reader.read([one for one in unread if one not in found])
-        for key, reading in readings.items():
-            if isinstance(reading, Scene):
-                found[key] = reading
-            elif isinstance(reading, Stash2PlexError):
-                known = rows[key].document if key in rows else None
-                if known is None:
-                    raise reading
-                found[key] = known
+        readings = await self._reader.read_patiently(scene_ids)
+        found = {k: one for k, one in readings.items() if isinstance(one, Scene)}
+        failed = {k: e for k, e in readings.items() if isinstance(e, Stash2PlexError)}
+        for key, error in failed.items():
+            known = await self._catalog.documents.get(key)
+            if known is None:
+                raise error
+            found[key] = known
         return found
 
     def _asking(self) -> asyncio.Semaphore:
@@ -423,20 +508,3 @@ class ProviderMatcher:
         if self._breaker.state is State.OPEN:
             raise ServiceUnavailable("Stash", "it did not answer a moment ago")
         return self._lookups
-
-
-def _common_end(file: StashFile, parts: Sequence[str]) -> int:
-    """Return how many parts at the end of a path are the same, in either spelling."""
-    return max(
-        _same_parts(normal(path).split("/"), parts)
-        for path in (file.path, file.key or file.path)
-    )
-
-
-def _same_parts(own: Sequence[str], parts: Sequence[str]) -> int:
-    count = 0
-    for one, other in zip(reversed(own), reversed(parts), strict=False):
-        if name_key(one) != name_key(other):
-            break
-        count += 1
-    return count

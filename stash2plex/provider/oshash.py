@@ -25,13 +25,14 @@ def hashes_in(name: str) -> list[str]:
 def oshash(file: Path) -> str:
     """Return size plus the words of the first and the last 64 KiB, 16 hex digits.
 
-    "" for a file too small to have one; Stash leaves those out too. Raises OSError.
+    "" for an empty one, and for one under 64 KiB whose size is no multiple of 8: Stash
+    has none for those either. Raises OSError.
     """
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
-        if size <= _WORD:
+        length = min(_CHUNK, size)
+        if size == 0 or length % _WORD:
             return ""
-        length = min(_CHUNK, size // _WORD * _WORD)
         head = opened.read(length)
         opened.seek(size - length)
         tail = opened.read(length)

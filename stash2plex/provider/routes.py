@@ -12,8 +12,10 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import structlog
 from aiohttp import hdrs, web
 
@@ -111,9 +113,12 @@ class ProviderRoutes:
     async def _match(self, request: web.Request) -> web.Response:
         try:
             body = json.loads(await request.read())
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, aiohttp.ClientError) as error:
             raise InvalidRequest("the body is not JSON") from error
-        found = await self._provider.match(parse_hints(body), self._base(request))
+        hints = parse_hints(body)
+        if wishes := trimming_of(request.query):
+            hints = replace(hints, trimming={**wishes, **hints.trimming})
+        found = await self._provider.match(hints, self._base(request))
         return self._container(found)
 
     async def _of_scene(

@@ -17,7 +17,7 @@ import structlog
 
 from stash2plex.errors import ServiceUnavailable, Stash2PlexError, StoreUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
-from stash2plex.scene import Scene
+from stash2plex.scene import Scene, SceneEntry
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 # Plex asks for metadata, pictures and extras of one item in one go, seconds.
 _FRESH = 60.0
-_MOST_KEPT = 1000
+_MOST_KEPT = 2000
 # How long Stash may take while there is something else to answer with, seconds.
 PATIENCE = 3.0
 # Reads under way, and scenes in one of them.
@@ -64,16 +64,28 @@ class SceneReader:
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._wanted: OrderedDict[int, asyncio.Future[Reading]] = OrderedDict()
         self._under_way: dict[int, asyncio.Future[Reading]] = {}
+        # When a scene, or all of them, changed: numbers that only ever grow.
+        self._changes = 0
+        self._changed: dict[int, int] = {}
+        self._all_changed = 0
         self._readers = 0
         self._unsaved: dict[int, Scene] = {}
         self._saving = False
 
     def forget(self, scene_id: int | None = None) -> None:
-        """Read a scene (or all) afresh next time: it changed in Stash."""
+        """Read a scene (or all) afresh next time: it changed in Stash.
+
+        What is under way may have been read before the change.
+        """
+        self._changes += 1
         if scene_id is None:
+            self._all_changed = self._changes
             self._kept.clear()
+            self._under_way.clear()
         else:
+            self._changed[scene_id] = self._changes
             self._kept.pop(scene_id, None)
+            self._under_way.pop(scene_id, None)
 
     async def scene(self, scene_id: int) -> Scene | None:
         """Return a scene, None if Stash has none of this id.
@@ -95,14 +107,22 @@ class SceneReader:
             raise reading
         return reading
 
-    def fresh(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
-        """Return those of the scenes that were read a moment ago."""
-        earliest = self._now() - _FRESH
-        return {
-            key: kept.scene
-            for key in scene_ids
-            if (kept := self._kept.get(key)) and kept.scene and kept.read_at > earliest
-        }
+    async def read_patiently(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
+        """Return scenes as they are in Stash, an error when that takes too long."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self.read(scene_ids)
+        except TimeoutError:
+            late = ServiceUnavailable("Stash", "no answer in time")
+            return dict.fromkeys(scene_ids, late)
+
+    async def keep(self, entries: Sequence[SceneEntry]) -> None:
+        """Take over what was just read from Stash by somebody else."""
+        scenes = [one for one in entries if isinstance(one, Scene)]
+        for scene in scenes:
+            self._keep(scene.id, scene)
+        await self._catalog.note_scenes(entries)
+        await self._catalog.documents.put(scenes, pictured=True)
 
     async def read(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
         """Return scenes as they are in Stash, or why they cannot be read."""
@@ -135,6 +155,8 @@ class SceneReader:
                 await self._read_batch()
         finally:
             self._readers -= 1
+            if not self._readers:
+                self._changed.clear()  # nothing under way is older
 
     async def _read_batch(self) -> None:
         count = min(_BATCH, len(self._wanted))
@@ -147,7 +169,8 @@ class SceneReader:
             readings = dict.fromkeys(batch, error)
         finally:
             for scene_id, future in batch.items():
-                del self._under_way[scene_id]
+                if self._under_way.get(scene_id) is future:
+                    del self._under_way[scene_id]
                 if scene_id in readings:
                     future.set_result(readings[scene_id])
                 else:
@@ -156,9 +179,11 @@ class SceneReader:
     async def _ask(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
         if self._breaker.state is State.OPEN:
             raise ServiceUnavailable("Stash", "it did not answer a moment ago")
+        before = self._changes
         readings = await self._stash.scenes(scene_ids, pictures=True)
         for scene_id, reading in readings.items():
-            if not isinstance(reading, Stash2PlexError):
+            changed = max(self._changed.get(scene_id, 0), self._all_changed)
+            if not isinstance(reading, Stash2PlexError) and changed <= before:
                 self._keep(scene_id, reading)
             if isinstance(reading, Scene):
                 self._unsaved[scene_id] = reading

@@ -5,7 +5,6 @@ Knows nothing of HTTP but the base that image URLs start with.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ import structlog
 
 from stash2plex import __version__
 from stash2plex.catalog.gaps import GapKind, Gaps
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import Stash2PlexError, StoreUnavailable
 from stash2plex.movie import Field, Movie
 from stash2plex.provider import documents
 from stash2plex.provider.documents import Document
 from stash2plex.provider.hints import MOVIE, Hints
 from stash2plex.provider.matching import Candidate, Decision, ProviderMatcher
-from stash2plex.provider.scenes import PATIENCE
 from stash2plex.scene import Scene
 
 if TYPE_CHECKING:
@@ -89,8 +87,10 @@ class Provider:
     ) -> Document | None:
         """Return all about a scene, None if Stash has none of this id."""
         scene = await self.reader.scene(scene_id)
-        if self.completion is not None:
-            # Also for one that is gone: the job takes it out of the catalogue.
+        if self.completion is not None and (
+            # A scene that is gone: the job takes it out of the catalogue.
+            scene is not None or await self.catalog.store.scene_rows([scene_id])
+        ):
             self.completion.add(scene_id)
         if scene is None:
             return None
@@ -121,9 +121,8 @@ class Provider:
         ids = [one.scene_id for one in chosen]
         scenes: dict[int, Scene] = {}
         # Without the scene itself, what the catalogue has of it is enough.
-        with suppress(Stash2PlexError, TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                scenes = await self.matcher.known_scenes(ids)
+        with suppress(Stash2PlexError):
+            scenes = await self.matcher.known_scenes(ids)
         unread = [one for one in ids if one not in scenes]
         rows = await self.catalog.store.scene_rows(unread) if unread else {}
         found: list[Document] = []
@@ -147,19 +146,25 @@ class Provider:
 
     async def _note_gap(self, hints: Hints, decision: Decision) -> None:
         """Show at once what Plex has and Stash certainly has not."""
-        path = self.matcher.likely_place(hints.path)
-        if decision.certain or decision.excluded:
-            await self.gaps.close_file(path)
-        elif decision.is_ambiguous_file:
-            ids = ", ".join(str(one.scene_id) for one in decision.candidates)
-            detail = f"may be scene {ids}: {'; '.join(decision.steps)}"
-            await self.gaps.record_file(GapKind.AMBIGUOUS, path, detail)
-        elif decision.is_unmapped:
-            detail = "no path rule covers it, and its name did not help"
-            await self.gaps.record_file(GapKind.UNMAPPED, path, detail)
-        else:
-            detail = "; ".join(decision.steps)
-            await self.gaps.record_file(GapKind.MISSING_IN_STASH, path, detail)
+        path = decision.place or hints.path
+        detail = "; ".join(decision.steps)
+        with suppress(StoreUnavailable):  # Plex's answer does not wait for that
+            if decision.certain:
+                await self.gaps.close_file(path)
+            elif decision.is_ambiguous:
+                ids = ", ".join(str(one.scene_id) for one in decision.candidates)
+                await self._record(GapKind.AMBIGUOUS, decision, path, f"scene {ids}?")
+            elif decision.excluded:
+                await self.gaps.close_file(path)
+            elif decision.is_unmapped:
+                await self._record(GapKind.UNMAPPED, decision, path, detail)
+            else:
+                await self._record(GapKind.MISSING_IN_STASH, decision, path, detail)
+
+    async def _record(
+        self, kind: GapKind, decision: Decision, path: str, detail: str
+    ) -> None:
+        await self.gaps.record_file(kind, path, detail, item=decision.item)
 
 
 def _has_cover(movie: Movie) -> bool:

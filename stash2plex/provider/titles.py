@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from stash2plex.provider.hints import Hints
 from stash2plex.text import search_key
 
 # A perfect title is still less certain than a file.
@@ -18,6 +20,9 @@ _NOISE = frozenset(
     """.split()
 )
 _LEAST_WORD = 2
+# Comparing letter by letter takes a while; titles are no longer than this in Plex.
+_LONGEST = 255
+_MOST_COMPARED = 60
 _MOST_WORDS = 20
 
 
@@ -48,12 +53,21 @@ def score(typed: str, title: str) -> int:
     return round((EXACT - 6) * max(ratio, 0.7 * covered + 0.3 * known))
 
 
-def with_time(points: int, *, same_date: bool, same_year: bool) -> int:
-    """Return *points* raised for a day or a year that agrees, at most 96."""
-    raised = points + (_DATE if same_date else _YEAR if same_year else 0)
-    return min(EXACT, raised)
+def ranked(
+    hints: Hints, rows: Sequence[tuple[int, str, str]]
+) -> list[tuple[int, int, str]]:
+    """Return id, score and title of the scenes worth showing, best first.
 
-
-def is_worth_showing(points: int) -> bool:
-    """Whether a candidate found by its title belongs into a list at all."""
-    return points >= _LEAST
+    *rows* are id, title and date, those with most words in common first. A day or a
+    year that agrees counts too.
+    """
+    found = []
+    for scene_id, title, date in rows[:_MOST_COMPARED]:
+        points = score(hints.title[:_LONGEST], title)
+        if hints.date and date == hints.date:
+            points += _DATE
+        elif hints.year is not None and date[:4] == str(hints.year):
+            points += _YEAR
+        if points >= _LEAST:
+            found.append((scene_id, min(EXACT, points), title))
+    return sorted(found, key=lambda one: -one[1])

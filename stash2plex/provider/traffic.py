@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from stash2plex.db.database import Database
+from stash2plex.errors import StoreUnavailable
 
 # The time of the last request survives a restart: it tells whether Plex ever called.
 LAST_REQUEST = "provider_last_request_at"
@@ -39,7 +41,8 @@ class Traffic:
         self.last_request_at = moment.replace("+00:00", "Z")
         if now - self._saved_at >= _SAVED_EVERY:
             self._saved_at = now
-            await self._database.set_fact(LAST_REQUEST, self.last_request_at)
+            with suppress(StoreUnavailable):  # no reason to answer with an error
+                await self._database.set_fact(LAST_REQUEST, self.last_request_at)
 
     def as_json(self) -> dict[str, Any]:
         """Return the part of the status that is about the provider."""

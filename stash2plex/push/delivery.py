@@ -105,14 +105,9 @@ class Delivery:
     async def deliver(self, jobs: Sequence[Job], settle: Settle) -> None:
         """Make Plex show the scenes of *jobs* as they are in Stash at this moment."""
         scene_jobs = [job for job in jobs if job.kind is Kind.SCENE]
-        if self._settings.sync.enabled:
-            taking_part = await self._read(scene_jobs, settle)
-            tasks = await self._match(taking_part, settle)
-            await self._write(tasks, settle)
-        else:
-            await _together(
-                self._skip(job, settle, "sync.enabled is false") for job in scene_jobs
-            )
+        taking_part = await self._read(scene_jobs, settle)
+        tasks = await self._match(taking_part, settle)
+        await self._write(tasks, settle)
         for job in jobs:
             if job.kind is not Kind.SCENE:
                 await self._expand(job, settle)
@@ -165,6 +160,8 @@ class Delivery:
         return taking_part
 
     def _refusal(self, scene: Scene) -> str | None:
+        if not self._settings.sync.enabled:
+            return "sync.enabled is false"
         if not scene.files:
             return "no files"
         excluded = excluded_by(scene, self._settings.sync)

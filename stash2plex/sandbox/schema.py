@@ -18,6 +18,8 @@ type Query {
   version: Version!
   findScene(id: ID, checksum: String): Scene
   findScenes(scene_filter: SceneFilterType, filter: FindFilterType, ids: [ID!]): FindScenesResultType!
+  findPerformer(id: ID!): Performer
+  findStudio(id: ID!): Studio
   configuration: ConfigResult!
 }
 

@@ -114,7 +114,9 @@ class PretendStash:
         self.documents: set[str] = set()
 
         self.schema = schema(has_groups=has_groups)
-        self._read_documents: dict[str, tuple[DocumentNode, list[GraphQLError]]] = {}
+        self._read_documents: dict[
+            tuple[int, str], tuple[DocumentNode, list[GraphQLError]]
+        ] = {}
         self._base_path = base_path
         self._ids: list[int] = []
         self.app = web.Application(
@@ -311,11 +313,11 @@ class PretendStash:
 
     def _read_document(self, text: str) -> tuple[DocumentNode, list[GraphQLError]]:
         """Parse and validate a document, once; Stash keeps them too."""
-        known = self._read_documents.get(text)
-        if known is None:
+        key = (id(self.schema), text)
+        if key not in self._read_documents:
             parsed = parse(text)
-            known = self._read_documents[text] = parsed, validate(self.schema, parsed)
-        return known
+            self._read_documents[key] = parsed, validate(self.schema, parsed)
+        return self._read_documents[key]
 
     async def _screenshot(self, request: web.Request) -> web.Response:
         self.picture_requests += 1
@@ -374,6 +376,8 @@ class PretendStash:
     def _passes(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
         if (other := wanted.get("OR")) and self._passes(scene, other):
             return True
+        if (also := wanted.get("AND")) and not self._passes(scene, also):
+            return False
         return self._has_file(scene, wanted) and self._has_entities(scene, wanted)
 
     def _has_file(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
@@ -428,6 +432,17 @@ class _Root:
         if scene is not None and scene.id in self._stash.failing:
             raise GraphQLError(self._stash.failing[scene.id])
         return self._shown(scene) if scene else None
+
+    def findPerformer(self, _info: Any, id: str) -> Any:
+        return self._with_image("performer", int(id))
+
+    def findStudio(self, _info: Any, id: str) -> Any:
+        return self._with_image("studio", int(id))
+
+    def _with_image(self, kind: str, key: int) -> dict[str, Any] | None:
+        if key not in self._stash.names[kind]:
+            return None
+        return {"image_path": self._image_path(kind, key)}
 
     def findScenes(
         self,

@@ -53,12 +53,12 @@ def scene_from(found: dict[str, Any], base: str) -> Scene:
         rating100=found["rating100"],
         studio=studio.get("name") or "",
         studio_id=int(studio.get("id") or 0),
-        studio_image=_picture(studio, base),
+        studio_image=picture_of(studio, base),
         parent_studio=(studio.get("parent_studio") or {}).get("name") or "",
         director=found["director"] or "",
         code=found["code"] or "",
         performers=tuple(
-            Performer(name=one["name"], id=int(one["id"]), image=_picture(one, base))
+            Performer(name=one["name"], id=int(one["id"]), image=picture_of(one, base))
             for one in found["performers"]
             if one.get("name")
         ),
@@ -73,7 +73,7 @@ def scene_from(found: dict[str, Any], base: str) -> Scene:
     )
 
 
-def _picture(found: dict[str, Any], base: str) -> str:
+def picture_of(found: dict[str, Any], base: str) -> str:
     """Return where a picture is; "" for the one that stands for none."""
     url = rebased(found.get("image_path") or "", base)
     return "" if "default=true" in urlsplit(url).query.split("&") else url

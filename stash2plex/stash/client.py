@@ -32,6 +32,7 @@ from stash2plex.errors import (
     AccessDenied,
     PictureFailed,
     PictureNotFound,
+    PictureUnusable,
     SchemaMismatch,
     ServerFault,
     ServiceUnavailable,
@@ -39,7 +40,12 @@ from stash2plex.errors import (
 )
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
-from stash2plex.stash.answers import entry_from, scene_from, version_from
+from stash2plex.stash.answers import (
+    entry_from,
+    picture_of,
+    scene_from,
+    version_from,
+)
 from stash2plex.stash.queries import Dialect
 
 log = structlog.get_logger()
@@ -57,6 +63,8 @@ _WRONG_URL = (
     "it answers something else than GraphQL (a web page?); is stash.url right, base"
     " path included?"
 )
+# Whole scenes of one file name that are read at once.
+_NAMESAKES = 20
 # The spellings of one name that disks keep.
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # Scene filters that find what has a performer, studio, tag or group.
@@ -78,6 +86,18 @@ class PictureAnswer:
 
 def _path_like(value: str) -> dict[str, Any]:
     return {"path": {"modifier": "EQUALS", "value": value}}
+
+
+def _any_of(
+    paths: Iterable[str], others: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a filter for one of *paths* in any Unicode form, or for *others*."""
+    found = dict(others or {})
+    wanted = list(paths)
+    forms = (unicodedata.normalize(form, one) for one in wanted for form in _FORMS)
+    for value in dict.fromkeys([*wanted, *forms]):
+        found = _path_like(value) | ({"OR": found} if found else {})
+    return found
 
 
 class StashClient:
@@ -194,20 +214,50 @@ class StashClient:
         found = await self._find(_path_like(path))
         return [one for one in found if any(f.path == path for f in one.files)]
 
-    async def entries_of_file(
+    async def scenes_of_file(
         self, name: str, paths: Iterable[str] = ()
     ) -> list[SceneEntry]:
         """Return the scenes with a file of this *name*, or at one of *paths*.
 
-        One request. More may be found than was asked for: LIKE again. Names are
-        asked for in both Unicode forms, since Stash keeps what the disk said.
+        One request, and whole scenes with where their pictures are; when many have the
+        name, only what a listing tells of those, and more requests. More may be found
+        than was asked for: LIKE again. Names are asked for in both Unicode forms, since
+        Stash keeps what the disk said.
         """
-        wanted = [*paths, f"%/{name}"]
-        forms = (unicodedata.normalize(form, one) for one in wanted for form in _FORMS)
-        found: dict[str, Any] = {}
-        for value in dict.fromkeys([*wanted, *forms]):
-            found = _path_like(value) | ({"OR": found} if found else {})
-        return await self._find(found)
+        exact = _any_of(paths)
+        named = _any_of([f"%/{name}"], exact)
+        found: list[SceneEntry] = [*await self._find_whole(named)]
+        if len(found) < _NAMESAKES:
+            return found
+        if exact:
+            found += await self._find_whole(exact)
+        after = 0
+        while True:
+            beyond = {"modifier": "GREATER_THAN", "value": after}
+            page = await self._find({"id": beyond, "AND": _any_of([f"%/{name}"])})
+            found = [*page, *found]
+            if len(page) < self._settings.page_size:
+                return found
+            after = page[-1].id
+
+    async def _find_whole(self, scenes: dict[str, Any]) -> list[Scene]:
+        dialect = await self._known_dialect()
+        chosen = {"per_page": _NAMESAKES, "page": 1, "sort": "id", "direction": "ASC"}
+        query = queries.whole_scenes(dialect)
+        answer = await self._ask(query, filter=chosen, scenes=scenes)
+        try:
+            return [self._understood(one) for one in answer["findScenes"]["scenes"]]
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+
+    async def image_url(self, kind: str, entity_id: int) -> str:
+        """Return where the picture of a performer or studio is, "" without one.
+
+        Only this tells a picture from the one that stands for none.
+        """
+        answer = await self._ask(queries.image_of(kind), id=str(entity_id))
+        found = answer.get("found")
+        return picture_of(found, self._settings.url) if found else ""
 
     async def entries_hashed(self, oshash: str) -> list[SceneEntry]:
         """Return the scenes that have a file with this oshash (16 hex digits)."""
@@ -279,7 +329,7 @@ class StashClient:
         ):
             data += more
         if len(data) > _MAX_PICTURE:
-            raise PictureFailed("the picture is larger than 32 MB")
+            raise PictureUnusable("the picture is larger than 32 MB")
         return PictureAnswer(data, answer.headers.get("ETag", ""))
 
     async def _scenes(

@@ -86,15 +86,45 @@ def scenes_by_id(dialect: Dialect, count: int, *, pictures: bool) -> GraphQLRequ
 
     With *pictures*, also where those of performers and studios are.
     """
-    studio = f"{_PICTURED} parent_studio {{ name }}" if pictures else _NAMED
-    performer = _PICTURED if pictures else _NAMED
-    parts = _SCENE % (studio, performer, dialect.groups)
+    parts = _parts(dialect, pictures=pictures)
     variables = ", ".join(f"$i{number}: ID!" for number in range(count))
     fields = " ".join(
         f"s{number}: findScene(id: $i{number}) {{ ...SceneParts }}"
         for number in range(count)
     )
     return gql(f"query Stash2PlexScenes({variables}) {{ {fields} }}" + parts)
+
+
+def _parts(dialect: Dialect, *, pictures: bool) -> str:
+    studio = f"{_PICTURED} parent_studio {{ name }}" if pictures else _NAMED
+    return _SCENE % (studio, _PICTURED if pictures else _NAMED, dialect.groups)
+
+
+@lru_cache(maxsize=8)
+def whole_scenes(dialect: Dialect) -> GraphQLRequest:
+    """Read what a filter finds, with where all pictures are."""
+    return gql(
+        """
+        query Stash2PlexFind($filter: FindFilterType, $scenes: SceneFilterType) {
+          findScenes(filter: $filter, scene_filter: $scenes) {
+            scenes { ...SceneParts }
+          }
+        }
+        """
+        + _parts(dialect, pictures=True)
+    )
+
+
+@lru_cache(maxsize=8)
+def image_of(kind: str) -> GraphQLRequest:
+    """Read where the picture of a performer or studio is."""
+    return gql(
+        f"""
+        query Stash2PlexImage($id: ID!) {{
+          found: find{kind.capitalize()}(id: $id) {{ image_path }}
+        }}
+        """
+    )
 
 
 @lru_cache(maxsize=8)

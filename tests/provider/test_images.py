@@ -248,13 +248,53 @@ async def test_a_picture_that_is_none_and_one_that_is_huge(asking, stash):
     stash.add("/data/two.mp4", scene_id=8, cover=drawn(100, 100) + os.urandom(30 << 20))
     stash.add("/data/three.mp4", scene_id=9, cover=drawn(100, 100) + bytes(40 << 20))
     stash.picture_type = "image/jpeg"
-    wrong, large, too_large = [await asking.metadata(one) for one in (7, 8, 9)]
-
-    await fetch(asking, wrong["thumb"], 502)
+    large = await asking.metadata(8)
     for name in ("thumb", "art"):
         _, data = await fetch(asking, large[name])
         assert len(data) < 1 << 20
-    await fetch(asking, too_large["thumb"], 502)
+    for scene_id, name in ((7, "one.mp4"), (9, "three.mp4")):
+        (match,) = await asking.match(name)
+        await fetch(asking, match["thumb"], 404)
+        assert not {"thumb", "art", "Image"} & (await asking.metadata(scene_id)).keys()
+
+
+async def test_a_picture_that_changed_behind_an_old_url(stash, plex, tmp_path):
+    """What is fetched now is never kept under the name of what was there before."""
+    stash.add("/data/one.mp4", scene_id=7, cover=cover(1))
+    stash.add("/data/two.mp4", scene_id=8, cover=cover(1))
+    async with providing(stash, plex, tmp_path) as asking:
+        one, two = (await asking.metadata(7))["art"], (await asking.metadata(8))["art"]
+        (one, two) = (url.partition("/img/")[2] for url in (one, two))
+    for file in (tmp_path / "data" / "images").iterdir():
+        file.unlink()
+    stash.change(7, cover=cover(2))
+    async with providing(stash, plex, tmp_path) as asking:
+        base = f"{asking.daemon.url}/img/"
+
+        assert (await fetch(asking, base + one))[1] == cover(2)
+        assert (await fetch(asking, base + two))[1] == cover(1)
+
+
+async def test_the_placeholder_of_a_performer_is_never_served(stash, plex, tmp_path):
+    stash.add("/data/one.mp4", scene_id=7, performers=["P"], studio="S")
+    stash.portraits["performer", 1] = cover(1)
+    stash.portraits["studio", 1] = cover(2)
+    async with providing(stash, plex, tmp_path) as asking:
+        found = await asking.metadata(7)
+        (role,), (logo,) = found["Role"], found["Image"]
+        stash.portraits.clear()
+
+        await fetch(asking, role["thumb"], 404)
+        await fetch(asking, logo["url"], 404)
+
+
+async def test_an_older_picture_is_better_than_none(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7, cover=cover(1))
+    old = (await asking.match("one.mp4"))[0]["thumb"]
+    _, before = await fetch(asking, (await asking.metadata(7))["thumb"])
+    stash.status = 503
+
+    assert (await fetch(asking, old))[1] == before
 
 
 @pytest.mark.parametrize("status", [401, 500, 302])

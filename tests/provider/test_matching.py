@@ -9,7 +9,9 @@ import unicodedata
 import pytest
 
 from stash2plex.provider.oshash import oshash
-from tests.provider.asking import IDENTIFIER, providing
+from tests.conftest import make_settings
+from tests.provider.asking import IDENTIFIER, RULE, Plex, providing
+from tests.running import running
 
 BOX = "3f0c2d1e-7a55-4f0b-9a10-0d6a3f5b7c11"
 
@@ -132,7 +134,8 @@ async def test_folder_and_name_then_name_alone(stash, plex, tmp_path):
     stash.add("/other/bus/one.mp4", scene_id=8)
     stash.add("/other/two.mp4", scene_id=9)
     async with providing(stash, plex, tmp_path) as asking:
-        assert await asking.scenes("deep/sub/one.mp4") == [7]
+        assert await asking.scenes("deep/sub/one.mp4") == []
+        assert (await asking.scenes("deep/sub/one.mp4", manual=1))[0] == 7
         assert await asking.scenes("deep/one.mp4") == []
         assert sorted(await asking.scenes("deep/one.mp4", manual=1)) == [7, 8]
         assert await asking.scenes("deep/Two.MP4") == [9]
@@ -337,21 +340,20 @@ async def test_stash_refuses_or_talks_nonsense(stash, plex, tmp_path, switch):
         await asking.fails("unknown.mp4")
 
 
-async def test_before_the_catalogue_was_read(stash, plex, tmp_path):
-    stash.add("/data/one.mp4", scene_id=7)
-    stash.failing[7] = "listing fails"
+async def test_before_the_libraries_were_read(stash, plex, tmp_path):
+    """Half a catalogue believes nothing but paths."""
+    stash.add("/other/one.mp4", scene_id=7)
     plex.status = 503
-    plex.locations[1] = ["/media"]
-    from tests.conftest import make_settings
-    from tests.provider.asking import RULE, Plex
-    from tests.running import running
-
     settings = make_settings(stash, plex, tmp_path, path_rules=(RULE,))
     async with running(settings, stash, plex) as daemon:
         asking = Plex(daemon)
-        stash.failing.clear()
-        # Where libraries are is not known either; the file name must do.
-        assert await asking.scenes("one.mp4") == [7]
+        # Whether the scene is at home elsewhere in Plex nobody knows yet.
+        await asking.fails("sub/one.mp4")
+        plex.status = None
+        plex.read_status_of["/library/sections/1/all"] = 503
+        await asking.fails("sub/one.mp4")
+        plex.read_status_of.clear()
+        assert await asking.scenes("sub/one.mp4") == [7]
         assert await asking.scenes("other.mp4") == []
 
 
@@ -396,3 +398,67 @@ async def test_gaps_are_listed_in_pages(asking):
     for query in ({"kind": "x"}, {"limit": 0}, {"limit": "x"}, {"what": 1}):
         async with asking.daemon.session.get(url, params=query) as answer:
             assert answer.status == 400
+
+
+# --- one relative name in two folders ---------------------------------------------------
+
+
+@pytest.fixture
+async def two_folders(stash, plex, tmp_path):
+    plex.locations[1] = ["/media/a", "/media/b"]
+    async with providing(stash, plex, tmp_path) as asking:
+        await plex.use_provider(f"{asking.daemon.url}/plex")
+        yield asking
+
+
+async def test_a_name_in_two_folders_of_which_stash_knows_one(two_folders, stash, plex):
+    stash.add("/data/a/one.mp4", scene_id=7)
+    await two_folders.know(7)
+
+    (first,) = await plex.scan("/media/a/one.mp4")
+    (second,) = await plex.scan("/media/b/one.mp4")
+
+    assert first.guid == f"{IDENTIFIER}://movie/scene-7"
+    assert second.guid.startswith("local://")
+
+
+async def test_a_name_in_two_folders_both_in_stash(two_folders, stash, plex):
+    stash.add("/data/a/one.mp4", scene_id=7)
+    stash.add("/data/b/one.mp4", scene_id=8)
+    await two_folders.know(7, 8)
+
+    (first,) = await plex.scan("/media/a/one.mp4")
+    (second,) = await plex.scan("/media/b/one.mp4")
+
+    assert first.guid == f"{IDENTIFIER}://movie/scene-7"
+    assert second.guid == f"{IDENTIFIER}://movie/scene-8"
+
+
+async def test_two_of_one_name_found_by_one_scan_are_not_guessed(
+    two_folders, stash, plex
+):
+    stash.add("/data/a/one.mp4", scene_id=7)
+    stash.add("/data/b/one.mp4", scene_id=8)
+
+    items = await plex.scan("/media/a/one.mp4", "/media/b/one.mp4")
+
+    assert all(item.guid.startswith("local://") for item in items)
+    assert (await two_folders.daemon.status())["gaps"]["ambiguous"] == 1
+
+
+async def test_the_documented_meaning_before_odd_ones(stash, plex, tmp_path):
+    plex.locations[1] = ["/media/Movies"]
+    stash.add("/data/Movies/Movies/one.mp4", scene_id=7)
+    stash.add("/data/Movies/one.mp4", scene_id=8)
+    async with providing(stash, plex, tmp_path) as asking:
+        assert await asking.scenes("Movies/one.mp4") == [7]
+        assert await asking.scenes("one.mp4") == [8]
+
+
+async def test_a_stash_box_id_that_cannot_be_looked_up(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7)
+    assert await asking.scenes("one.mp4") == [7]
+    stash.status = 503
+
+    assert await asking.scenes("one.mp4", guid=f"stashdb://{BOX}") == [7]
+    await asking.fails("", guid=f"stashdb://{BOX}")

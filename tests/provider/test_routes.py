@@ -338,7 +338,7 @@ async def test_one_who_gives_up_does_not_cost_the_others(asking, stash):
 
 async def test_a_hanging_stash_is_given_up_in_time(stash, plex, tmp_path, monkeypatch):
     monkeypatch.setattr("stash2plex.provider.routes._BUDGET", 0.6)
-    for module in ("scenes", "service", "images"):
+    for module in ("scenes", "images"):
         monkeypatch.setattr(f"stash2plex.provider.{module}.PATIENCE", 0.1)
     stash.add("/data/one.mp4", scene_id=7)
     stash.add("/data/three.mp4", scene_id=8, title="Three")

@@ -11,7 +11,6 @@ CREATE INDEX plex_item_bound ON plex_item (bound) WHERE bound IS NOT NULL;
 -- Scenes as last read, for when Stash is down.
 CREATE TABLE scene_document (
     scene_id    INTEGER PRIMARY KEY REFERENCES stash_scene (id) ON DELETE CASCADE,
-    updated_at  TEXT    NOT NULL,
     pictured    INTEGER NOT NULL,               -- 1: with where all pictures are
     scene       BLOB    NOT NULL                -- JSON, compressed
 ) STRICT;
