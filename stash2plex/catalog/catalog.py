@@ -48,7 +48,7 @@ _REFRESHED_AT = "catalog_refreshed_at"
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
 # How often an unknown file makes us ask where the libraries are, seconds.
-_FOLDERS_INTERVAL = 5.0
+_FOLDERS_INTERVAL = 1.0
 # Plex's clock against its own rows: how far back news may be dated, seconds.
 _OVERLAP = 300
 # A listing that changed while it was read is read again, this often at most.

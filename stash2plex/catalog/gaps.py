@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,8 +13,9 @@ from stash2plex.paths import file_name, normal
 from stash2plex.text import name_key
 
 _RECORD = """
-    INSERT INTO gap (kind, subject, path, detail, first_seen, last_seen, name)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)
+    INSERT INTO gap
+        (kind, subject, path, detail, first_seen, last_seen, name, places)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)
     ON CONFLICT DO UPDATE SET
         path = excluded.path, detail = excluded.detail, last_seen = excluded.last_seen
 """
@@ -71,7 +72,9 @@ class Gaps:
         await transaction.run(
             "DELETE FROM gap WHERE subject = ? AND kind != ?", subject, kind
         )
-        await transaction.run(_RECORD, kind, subject, path, detail, self._now(), None)
+        await transaction.run(
+            _RECORD, kind, subject, path, detail, self._now(), None, None
+        )
 
     async def record_item(
         self, transaction: Transaction, rating_key: int, *, path: str, detail: str
@@ -85,15 +88,23 @@ class Gaps:
             detail,
             self._now(),
             None,
+            None,
         )
 
     async def record_file(
-        self, kind: GapKind, path: str, detail: str, *, item: int | None
+        self,
+        kind: GapKind,
+        path: str,
+        detail: str,
+        *,
+        keys: Iterable[str],
+        item: int | None,
     ) -> None:
         """Note a file that Plex asked about and that no scene belongs to.
 
         *path* is as far as Plex told it: perhaps relative to a folder of the library.
-        *item* is its rating key, if that is known.
+        *keys* are those of the places where it may be, and *item* is its rating key,
+        if that is known.
         """
         self._any_file = True
         subject = f"file:{path}" if item is None else f"item:{item}"
@@ -102,18 +113,22 @@ class Gaps:
             await transaction.run(
                 "DELETE FROM gap WHERE subject = ? AND kind != ?", subject, kind
             )
+            places = json.dumps([one.casefold() for one in keys])
             await transaction.run(
-                _RECORD, kind, subject, path, detail, self._now(), name
+                _RECORD, kind, subject, path, detail, self._now(), name, places
             )
 
-    async def close_file(self, path: str) -> None:
-        """Forget the gap of a file that Plex asked about again and got an answer."""
+    async def close_file(self, path: str, keys: Iterable[str]) -> None:
+        """Forget the gap of a file that Plex asked about again and got an answer.
+
+        *keys* are those of the places where it may be.
+        """
         if not self._any_file:
             return
         name = name_key(file_name(path))
         if await self._database.fetch("SELECT 1 FROM gap WHERE name = ? LIMIT 1", name):
             async with self._database.transaction(durable=False) as transaction:
-                await close_file_gaps(transaction, {name: [path]})
+                await close_file_gaps(transaction, {name: list(keys)})
         rows = await self._database.fetch(
             "SELECT 1 FROM gap WHERE name IS NOT NULL LIMIT 1"
         )
@@ -168,13 +183,12 @@ async def close_file_gaps(
 ) -> None:
     """Forget the gaps of files that turned up: their paths in Plex, by file name."""
     rows = await transaction.run(
-        "SELECT subject, name, path FROM gap"
+        "SELECT subject, name, places FROM gap"
         " WHERE name IN (SELECT value FROM json_each(?))",
         json.dumps(list(paths)),
     )
     for row in rows:
         # Rules may not mind case, and Plex may not have said in which folder.
-        asked = normal(row["path"]).casefold()
-        ends = [f"/{path.casefold()}" for path in paths[row["name"]]]
-        if any(one.endswith(f"/{asked.lstrip('/')}") for one in ends):
+        turned_up = {path.casefold() for path in paths[row["name"]]}
+        if not turned_up.isdisjoint(json.loads(row["places"])):
             await transaction.run("DELETE FROM gap WHERE subject = ?", row["subject"])

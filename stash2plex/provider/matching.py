@@ -42,6 +42,7 @@ MOST_SHOWN = 20
 _MOST_TITLES = 200
 _LOOKUPS_AT_ONCE = 8
 _MOST_TAKEN = 10_000
+_MOST_DOUBTED = 50
 # How often a decision is made anew because Stash says something else by now.
 _ROUNDS = 3
 _FOLDER_AND_NAME = 2  # parts of a path
@@ -79,7 +80,8 @@ class Decision:
     takes. *steps* says what each step found, in the order they were taken, and
     *excluded* which scenes a setting keeps out. *place* is the file's path in Plex as
     far as it is known, *item* its rating key if Plex listed it already. *is_unmapped*
-    says that no path rule covers it wherever it is, *is_mapped* that one does.
+    says that no path rule covers it wherever it is, *is_mapped* that one does. *keys*
+    are those of the places where it may be.
     """
 
     candidates: list[Candidate] = field(default_factory=list)
@@ -90,7 +92,6 @@ class Decision:
     item: int | None = None
     is_unmapped: bool = False
     is_mapped: bool = False
-    # What a path of Stash must have as its key to be the file asked about.
     keys: frozenset[str] = frozenset()
 
     @property
@@ -276,17 +277,24 @@ class ProviderMatcher:
             self._offer(hints, decision, "path", doubtful, "it had the file")
             raise
         decision.steps.append("Stash was asked about the file")
-        for likely in (keys, odd):
-            exact = await self._store.scene_files_by_key(likely)
-            if exact and len(likely) > 1:
-                exact = await self._asked_about(hints, likely, exact)
-            if exact:
-                self._settle_path(decision, exact)
-                return
-        decision.steps.append("path: no scene has a file there")
+        exact = await self._store.scene_files_by_key(keys)
+        if exact and len(keys) > 1:
+            exact = await self._asked_about(hints, keys, exact)
+        if exact:
+            self._settle_path(decision, exact)
+            return
         await self._catalog.look_for_file(file_name(hints.path))
         meant = await self._meant(everywhere)
         await self._note_item(meant, decision)
+        readings = [key for key in meant if key in odd]
+        if exact := await self._store.scene_files_by_key(readings):
+            self._settle_path(decision, exact)
+            return
+        unclear = await self._store.scene_files_by_key(keys)
+        ids = [file.scene_id for file in unclear]
+        self._settle(
+            decision, "path", ids, "another folder has the name too", is_certain=False
+        )
         await self._by_name(hints, places, meant, decision)
         if decision.certain is None:
             await self._by_hash(hints, (*places.likely, *places.odd), decision)
@@ -312,21 +320,12 @@ class ProviderMatcher:
         """Bring the catalogue up to date about one file and those who claim it."""
         asking = self._asked.get(places)
         if asking is None:
-            asking = self._background.start(self._ask(places))
+            asking = self._background.start(self._ask(places, doubtful))
             self._asked[places] = asking
             asking.add_done_callback(lambda _: self._asked.pop(places, None))
         await asyncio.shield(asking)
-        for key in doubtful:
-            self._reader.forget(key)
-        readings = await self._reader.read(sorted(doubtful))
-        await self._catalog.note_scenes(
-            [one for one in readings.values() if isinstance(one, Scene)]
-        )
-        gone = [key for key, reading in readings.items() if reading is None]
-        if gone:
-            await self._store.forget_scenes(gone)
 
-    async def _ask(self, places: Places) -> None:
+    async def _ask(self, places: Places, doubtful: set[int]) -> None:
         name = file_name(places.name)
         async with self._asking():
             scenes = await self._stash.scenes_of_file(name, places.twins)
@@ -337,6 +336,18 @@ class ProviderMatcher:
             if any(is_named(file.path, names) for file in one.files)
         ]
         await self._reader.keep(found)
+        # Who had the name before, and was not found by it now, has changed too.
+        known = {one.scene_id for one in await self._store.scene_files_named(name)}
+        others = sorted((known | doubtful) - {one.id for one in found})[:_MOST_DOUBTED]
+        for key in others:
+            self._reader.forget(key)
+        readings = await self._reader.read(others)
+        await self._catalog.note_scenes(
+            [one for one in readings.values() if isinstance(one, Scene)]
+        )
+        gone = [key for key, reading in readings.items() if reading is None]
+        if gone:
+            await self._store.forget_scenes(gone)
 
     async def _asked_about(
         self, hints: Hints, keys: list[str], exact: list[StashFile]
@@ -352,8 +363,9 @@ class ProviderMatcher:
             if known.keys().isdisjoint(file.key for file in exact):
                 return exact  # it was not in Plex before, so it is the new one
         await self._catalog.look_for_file(file_name(hints.path))
+        known = await self._store.unbound_among(keys)
         meant = await self._meant(keys)
-        if len(meant) > 1 and len(scenes) == 1 and meant != keys:
+        if len(known) > 1 and len(meant) > 1 and len(scenes) == 1:
             return []  # the other may be meant just as well
         return [file for file in exact if file.key in meant]
 

@@ -96,7 +96,10 @@ async def namesakes_of(
         free=[one for one in everywhere if one.key not in at_home],
         everywhere=everywhere,
         others=[
-            one for one in listed if one.key not in own and one.rating_key not in claims
+            one
+            for one in listed
+            if (one.key not in own and one.rating_key not in claims)
+            or (one.key in own and len(asked) > 1)
         ],
         bound=frozenset(
             scene_id

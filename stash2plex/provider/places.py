@@ -50,8 +50,8 @@ def places_of(path: str, folders: Sequence[str], paths: PathMap) -> Places:
         if name == first:
             odd.append(f"{parent}/{relative}")
     likely = list(dict.fromkeys(absolute or joined))
-    others = dict.fromkeys([*(joined if absolute else ()), *odd, path, f"/{relative}"])
-    rest = [one for one in others if one not in likely]
+    others = () if absolute else (*odd, path, f"/{relative}")
+    rest = [one for one in dict.fromkeys(others) if one not in likely]
     mapped = [isinstance(paths.to_stash(one), Mapped) for one in likely]
     twins = (paths.to_stash(one) for one in (*likely, *rest))
     return Places(

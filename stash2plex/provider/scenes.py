@@ -31,6 +31,7 @@ _FRESH = 60.0
 _MOST_KEPT = 2000
 # How long Stash may take while there is something else to answer with, seconds.
 PATIENCE = 3.0
+_SLOW = 10.0
 # Reads under way, and scenes in one of them.
 _AT_ONCE = 4
 _BATCH = 25
@@ -66,6 +67,7 @@ class SceneReader:
         self._under_way: dict[int, asyncio.Future[Reading]] = {}
         # When a scene, or all of them, changed: numbers that only ever grow.
         self._changes = 0
+        self._slow_since = float("-inf")
         self._changed: dict[int, int] = {}
         self._all_changed = 0
         self._readers = 0
@@ -93,12 +95,11 @@ class SceneReader:
         While Stash fails or takes long, as it was last read; raises Stash's error when
         it never was.
         """
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await self.present(scene_id)
-        except (Stash2PlexError, TimeoutError):
-            known = await self._catalog.documents.get(scene_id)
-            return known if known is not None else await self.present(scene_id)
+        reading = (await self.read_patiently([scene_id]))[scene_id]
+        if not isinstance(reading, Stash2PlexError):
+            return reading
+        known = await self._catalog.documents.get(scene_id)
+        return known if known is not None else await self.present(scene_id)
 
     async def present(self, scene_id: int) -> Scene | None:
         """Return a scene as it is in Stash; raises Stash's errors."""
@@ -109,12 +110,29 @@ class SceneReader:
 
     async def read_patiently(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
         """Return scenes as they are in Stash, an error when that takes too long."""
+        late = ServiceUnavailable("Stash", "no answer in time")
+        readings: dict[int, Reading] = dict.fromkeys(scene_ids, late)
+        if self.is_slow:
+            return readings | self._fresh(scene_ids)
         try:
             async with asyncio.timeout(PATIENCE):
                 return await self.read(scene_ids)
         except TimeoutError:
-            late = ServiceUnavailable("Stash", "no answer in time")
-            return dict.fromkeys(scene_ids, late)
+            self._slow_since = self._now()
+            return readings | self._fresh(scene_ids)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether Stash took too long a moment ago: a request waits for that once."""
+        return self._now() - self._slow_since < _SLOW
+
+    def _fresh(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
+        earliest = self._now() - _FRESH
+        return {
+            key: kept.scene
+            for key in scene_ids
+            if (kept := self._kept.get(key)) and kept.read_at > earliest
+        }
 
     async def keep(self, entries: Sequence[SceneEntry]) -> None:
         """Take over what was just read from Stash by somebody else."""
@@ -126,14 +144,8 @@ class SceneReader:
 
     async def read(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
         """Return scenes as they are in Stash, or why they cannot be read."""
-        readings: dict[int, Reading] = {}
-        waiting: dict[int, asyncio.Future[Reading]] = {}
-        for scene_id in scene_ids:
-            kept = self._kept.get(scene_id)
-            if kept and self._now() - kept.read_at < _FRESH:
-                readings[scene_id] = kept.scene
-            else:
-                waiting[scene_id] = self._want(scene_id)
+        readings = self._fresh(scene_ids)
+        waiting = {key: self._want(key) for key in scene_ids if key not in readings}
         for scene_id, future in waiting.items():
             # Others wait for the same reading, which one who gives up must not end.
             readings[scene_id] = await asyncio.shield(future)

@@ -150,12 +150,12 @@ class Provider:
         detail = "; ".join(decision.steps)
         with suppress(StoreUnavailable):  # Plex's answer does not wait for that
             if decision.certain:
-                await self.gaps.close_file(path)
+                await self.gaps.close_file(path, decision.keys)
             elif decision.is_ambiguous:
                 ids = ", ".join(str(one.scene_id) for one in decision.candidates)
                 await self._record(GapKind.AMBIGUOUS, decision, path, f"scene {ids}?")
             elif decision.excluded:
-                await self.gaps.close_file(path)
+                await self.gaps.close_file(path, decision.keys)
             elif decision.is_unmapped:
                 await self._record(GapKind.UNMAPPED, decision, path, detail)
             else:
@@ -164,7 +164,9 @@ class Provider:
     async def _record(
         self, kind: GapKind, decision: Decision, path: str, detail: str
     ) -> None:
-        await self.gaps.record_file(kind, path, detail, item=decision.item)
+        await self.gaps.record_file(
+            kind, path, detail, keys=decision.keys, item=decision.item
+        )
 
 
 def _has_cover(movie: Movie) -> bool:

@@ -26,4 +26,5 @@ CREATE TABLE picture (
 
 -- Set for a file that Plex asked about and that has no item yet.
 ALTER TABLE gap ADD COLUMN name TEXT;           -- file name, case-folded
+ALTER TABLE gap ADD COLUMN places TEXT;         -- JSON: case-folded keys it may have
 CREATE INDEX gap_name ON gap (name) WHERE name IS NOT NULL;
