@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import structlog
 from aiohttp import hdrs, web
 
+from stash2plex.body import json_body
 from stash2plex.errors import InvalidRequest, PictureFailed, Stash2PlexError
 from stash2plex.pictures import content_type
 from stash2plex.provider.documents import MATCH_KEY, METADATA_KEY, Document, container
@@ -111,11 +110,7 @@ class ProviderRoutes:
         return await self._of_scene(request, *parts[len(_METADATA) :])
 
     async def _match(self, request: web.Request) -> web.Response:
-        try:
-            body = json.loads(await request.read())
-        except (ValueError, RecursionError, aiohttp.ClientError) as error:
-            raise InvalidRequest("the body is not JSON") from error
-        hints = parse_hints(body)
+        hints = parse_hints(await json_body(request))
         if wishes := trimming_of(request.query):
             hints = replace(hints, trimming={**wishes, **hints.trimming})
         found = await self._provider.match(hints, self._base(request))

@@ -116,6 +116,7 @@ class PretendPlex:
         self.garbles: bytes | None = None
         self.latency = 0.0  # seconds, before each answer
         self.longest_target = 16 * 1024
+        self.ignores_file_filter = False  # finds nothing by it
         # How a file is named when a provider is asked: both are documented.
         self.filename_starts_with_slash = False
         self.filename_is_absolute = False
@@ -286,7 +287,7 @@ class PretendPlex:
         found = [one for one in self.items.values() if one.section == section]
         if "file" in query:
             # A comma means "or", even when it is encoded.
-            pieces = query["file"].split(",")
+            pieces = query["file"].split(",") if not self.ignores_file_filter else []
             found = [
                 one
                 for one in found

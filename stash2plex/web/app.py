@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from stash2plex.body import json_body
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
-from stash2plex.errors import InvalidRequest, Stash2PlexError
+from stash2plex.errors import Stash2PlexError
 from stash2plex.logs import Secrets
 from stash2plex.provider.routes import ProviderRoutes
 from stash2plex.provider.service import Provider
@@ -90,7 +90,7 @@ async def ready(request: web.Request) -> web.Response:
 async def receive_hook(request: web.Request) -> web.Response:
     """Make the change durable, wake the worker, answer; all in milliseconds."""
     parts = request.app[PARTS]
-    hook = hooks.parse(await _json_body(request))
+    hook = hooks.parse(await json_body(request))
     wanted = hooks.sort_out(hook, parts.sync)
     if isinstance(wanted, hooks.Ignored):
         log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)
@@ -106,7 +106,7 @@ async def receive_hook(request: web.Request) -> web.Response:
 async def sync(request: web.Request) -> web.Response:
     """Enqueue the scenes asked for; answers when all of them are durable."""
     parts = request.app[PARTS]
-    wanted = parse_sync(await _json_body(request))
+    wanted = parse_sync(await json_body(request))
     if wanted.scene_ids is not None:
         enqueued = await parts.syncer.scenes(wanted.scene_ids)
     else:
@@ -159,14 +159,6 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception:
         log.exception("request_crashed", path=request.path)
         return _error("internal", "a bug in stash2plex; its log tells more", 500)
-
-
-async def _json_body(request: web.Request) -> Any:
-    body = await request.read()
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("the body is not JSON") from error
 
 
 def _accepted(document: dict[str, Any]) -> web.Response:

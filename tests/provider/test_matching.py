@@ -462,3 +462,249 @@ async def test_a_stash_box_id_that_cannot_be_looked_up(asking, stash):
 
     assert await asking.scenes("one.mp4", guid=f"stashdb://{BOX}") == [7]
     await asking.fails("", guid=f"stashdb://{BOX}")
+
+
+# --- what the catalogue does not know -----------------------------------------------------
+
+
+async def test_a_namesake_is_no_match_while_stash_has_the_path(asking, stash):
+    """A scene that is newer than the catalogue, in the folder asked about."""
+    stash.add("/data/x/clip.mp4", scene_id=1)
+    await asking.know(1)
+    stash.add("/data/y/clip.mp4", scene_id=2)
+
+    assert await asking.scenes("y/clip.mp4") == [2]
+
+
+async def test_names_while_the_libraries_are_still_read(asking, stash):
+    stash.add("/far/x/clip.mp4", scene_id=1)
+    await asking.know(1)
+    stash.add("/far/y/clip.mp4", scene_id=2)
+
+    assert await asking.scenes("z/clip.mp4") == []
+    assert await asking.scenes("y/clip.mp4") == [2]
+
+
+async def test_more_namesakes_than_a_page(stash, plex, tmp_path):
+    for number in range(1, 60):
+        stash.add(f"/data/{number}/video.mp4", scene_id=number)
+    async with providing(stash, plex, tmp_path, stash={"page_size": 10}) as asking:
+        stash.add("/data/new/video.mp4", scene_id=100)
+
+        assert await asking.scenes("new/video.mp4") == [100]
+        assert await asking.scenes("none/video.mp4") == []
+
+
+async def test_a_scene_that_is_gone_is_not_offered(asking, stash):
+    stash.add("/data/one.mp4", scene_id=1)
+    await asking.know(1)
+    stash.remove(1)
+    stash.add("/data/one.mp4", scene_id=2)
+
+    assert await asking.scenes("one.mp4") == [2]
+
+
+async def test_a_file_that_moved_to_another_scene_in_stash(asking, stash):
+    stash.add("/data/one.mp4", scene_id=1)
+    stash.add("/data/two.mp4", scene_id=2)
+    await asking.know(1, 2)
+    stash.scenes[1].files = [("/data/other.mp4", 1000)]
+    stash.scenes[2].files.append(("/data/one.mp4", 1000))
+
+    assert await asking.scenes("one.mp4") == [2]
+
+
+async def test_a_namesake_that_was_renamed_in_stash(asking, stash):
+    stash.add("/far/a/clip.mp4", scene_id=1)
+    stash.add("/far/b/clip.mp4", scene_id=2)
+    await asking.know(1, 2)
+    stash.scenes[1].files = [("/far/a/renamed.mp4", 1000)]
+
+    assert await asking.scenes("z/clip.mp4") == [2]
+
+
+async def test_a_deleted_scene_is_forgotten_even_when_nothing_is_written(
+    stash, plex, tmp_path
+):
+    stash.add("/data/one.mp4", scene_id=1, title="One")
+    async with providing(stash, plex, tmp_path, sync={"enabled": False}) as asking:
+        stash.remove(1)
+        await asking.daemon.hook(1, "Scene.Destroy.Post")
+        await asking.daemon.until(lambda status: status["catalog"]["scenes"] == 0)
+
+        assert await asking.scenes("one.mp4") == []
+
+
+async def test_a_gate_sees_what_a_hook_told(stash, plex, tmp_path):
+    stash.add("/data/one.mp4", scene_id=1, organized=True)
+    sync = {"require_organized": True}
+    async with providing(stash, plex, tmp_path, sync=sync) as asking:
+        assert await asking.scenes("one.mp4") == [1]
+        stash.change(1, organized=False)
+        await asking.daemon.hook(1, fields=["organized"])
+
+        assert await asking.scenes("one.mp4") == []
+
+
+async def test_one_of_two_claimants_is_kept_out(stash, plex, tmp_path):
+    stash.add("/data/one.mp4", scene_id=1, tags=["private"])
+    stash.add("/data/one.mp4", scene_id=2)
+    sync = {"exclude_tag": "private"}
+    async with providing(stash, plex, tmp_path, sync=sync) as asking:
+        assert await asking.scenes("one.mp4") == []
+        assert [gap["kind"] for gap in await asking.gaps()] == ["ambiguous"]
+
+
+# --- what Plex knows about names --------------------------------------------------------------
+
+
+async def test_a_name_that_plex_has_twice(asking, stash, plex):
+    stash.add("/far/clip.mp4", scene_id=1, size=5)
+    await asking.know(1)
+    await plex.use_provider(f"{asking.daemon.url}/plex")
+
+    items = await plex.scan("/media/x/clip.mp4", "/media/y/clip.mp4", size=5)
+
+    assert all(item.guid.startswith("local://") for item in items)
+
+
+async def test_a_name_of_another_size(asking, stash, plex):
+    stash.add("/far/clip.mp4", scene_id=1, size=5)
+    await plex.use_provider(f"{asking.daemon.url}/plex")
+
+    (item,) = await plex.scan("/media/x/clip.mp4", size=6)
+
+    assert item.guid.startswith("local://")
+    (gap,) = await asking.gaps("missing_in_stash")
+    assert (gap["item"], gap["path"]) == (item.rating_key, "/media/x/clip.mp4")
+
+
+async def test_a_scene_that_another_item_is_bound_to(asking, stash, plex):
+    stash.add("/far/clip.mp4", scene_id=1, size=5)
+    await plex.use_provider(f"{asking.daemon.url}/plex")
+
+    (first,) = await plex.scan("/media/x/clip.mp4", size=5)
+    (second,) = await plex.scan("/media/y/clip.mp4", size=5)
+
+    assert first.guid == f"{IDENTIFIER}://movie/scene-1"
+    assert second.guid.startswith("local://")
+
+
+async def test_the_end_of_a_path_that_a_rule_puts_elsewhere(asking, stash):
+    stash.add("/data/deep/sub/1.mp4", scene_id=1)
+    stash.add("/data/other/1.mp4", scene_id=2)
+
+    assert await asking.scenes("sub/1.mp4") == []
+    assert await asking.scenes("sub/1.mp4", manual=1) == [1, 2]
+
+
+async def test_a_folder_renamed_in_plex(stash, plex, tmp_path):
+    stash.add("/data/old/one.mp4", scene_id=1)
+    item = plex.add("/media/old/one.mp4")
+    async with providing(stash, plex, tmp_path) as asking:
+        plex.remove(item.rating_key)
+        plex.add("/media/new/one.mp4")
+
+        assert await asking.scenes("new/one.mp4") == [1]
+
+
+async def test_a_filter_that_finds_nothing_forgets_nothing(stash, plex, tmp_path):
+    stash.add("/data/a/one.mp4", scene_id=1)
+    plex.add("/media/a/one.mp4")
+    async with providing(stash, plex, tmp_path) as asking:
+        plex.ignores_file_filter = True
+
+        assert await asking.scenes("b/one.mp4") == []
+        assert (await asking.daemon.status())["catalog"]["items"] == 1
+
+
+async def test_where_libraries_are_is_unknown(stash, plex, tmp_path):
+    stash.add("/data/one.mp4", scene_id=1)
+    plex.status = 503
+    for fallback in ("none", "basename"):
+        settings = make_settings(
+            stash, plex, tmp_path, path_rules=(RULE,), match={"fallback": fallback}
+        )
+        async with running(settings, stash, plex) as daemon:
+            assert await Plex(daemon).fails("one.mp4") == "catalog_incomplete"
+
+
+async def test_libraries_that_are_not_kept_in_step_may_ask_too(stash, plex, tmp_path):
+    plex.sections = {1: "Kept", 2: "Other"}
+    plex.locations = {1: ["/media/a"], 2: ["/media/b"]}
+    stash.add("/data/b/one.mp4", scene_id=1)
+    async with providing(stash, plex, tmp_path, plex={"libraries": ["Kept"]}) as asking:
+        assert await asking.scenes("one.mp4") == [1]
+
+
+async def test_a_hash_decides_between_namesakes(asking, stash):
+    stash.add("/far/a/x [d94ff5a0c4a0f8f3].mp4", scene_id=1, oshash="0" * 16)
+    stash.add("/far/b/x [d94ff5a0c4a0f8f3].mp4", scene_id=2, oshash="d94ff5a0c4a0f8f3")
+
+    (found,) = await asking.match("c/x [d94ff5a0c4a0f8f3].mp4")
+
+    assert (found["ratingKey"], found["score"]) == ("scene-2", 98)
+
+
+# --- a person who chooses, again --------------------------------------------------------------
+
+
+async def test_fix_match_works_while_stash_is_down(asking, stash):
+    stash.add("/data/one.mp4", scene_id=1, title="Late Checkout")
+    await asking.know(1)
+    stash.status = 503
+
+    found = await asking.scenes("unknown.mp4", title="late checkout", manual=1)
+
+    assert found == [1]
+
+
+async def test_a_file_that_is_called_like_a_scene(asking, stash):
+    stash.add("/data/scene-2.mp4", scene_id=1)
+    stash.add("/data/other.mp4", scene_id=2)
+
+    assert await asking.scenes("scene-2.mp4", title="scene-2", manual=1) == [1, 2]
+    assert await asking.scenes("scene-2.mp4", title="scene-2") == [1]
+
+
+async def test_every_scene_of_a_stash_box_id_is_offered(asking, stash):
+    stash.add("/data/one.mp4", scene_id=1, stash_ids=[BOX])
+    stash.add("/data/two.mp4", scene_id=2, stash_ids=[BOX])
+
+    guid = f"stashdb://{BOX}"
+    assert await asking.scenes("unknown.mp4", guid=guid) == []
+    assert await asking.scenes("unknown.mp4", guid=guid, manual=1) == [1, 2]
+
+
+# --- gaps, again ---------------------------------------------------------------------------
+
+
+async def test_a_gap_is_closed_whatever_the_case_of_its_path(stash, plex, tmp_path):
+    rule = {**RULE, "ignore_case": True}
+    async with providing(stash, plex, tmp_path, path_rules=(rule,)) as asking:
+        assert await asking.scenes("Sub/Late.mp4") == []
+        stash.add("/data/sub/late.mp4", scene_id=1)
+        await asking.know(1)
+
+        assert await asking.gaps() == []
+
+
+async def test_a_gap_of_one_folder_is_not_closed_by_another(two_folders, stash):
+    assert await two_folders.scenes("clip.mp4") == []
+    stash.add("/data/a/deep/clip.mp4", scene_id=1)
+    await two_folders.know(1)
+    assert len(await two_folders.gaps()) == 1
+    stash.add("/data/b/clip.mp4", scene_id=2)
+    await two_folders.know(2)
+
+    assert await two_folders.gaps() == []
+
+
+async def test_an_absolute_path_that_no_rule_covers(stash, plex, tmp_path):
+    plex.locations[1] = ["/media", "/other"]
+    stash.add("/data/other/zz.mp4", scene_id=1)
+    async with providing(stash, plex, tmp_path, match={"fallback": "none"}) as asking:
+        assert await asking.scenes("/other/zz.mp4") == []
+        (gap,) = await asking.gaps()
+
+    assert (gap["kind"], gap["path"]) == ("unmapped", "/other/zz.mp4")

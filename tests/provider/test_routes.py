@@ -364,3 +364,130 @@ async def test_the_daemon_stops_while_requests_are_under_way(stash, plex, tmp_pa
     with pytest.raises((aiohttp.ClientError, AssertionError)):
         await waiting
     assert asking.daemon.settings
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_body_that_is_not_encoded_as_it_says(asking, encoding):
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    url = f"{asking.daemon.url}/plex{MATCHES}"
+
+    async with asking.daemon.session.post(
+        url, data=io.BytesIO(b'{"type": 1}'), headers=headers
+    ) as answer:
+        assert answer.status == 400
+        assert answer.content_type in {"application/json", "text/plain"}
+
+
+async def test_numbers_beyond_all_bounds(asking):
+    for name in ("duration", "year", "size", "manual"):
+        body = f'{{"type": 1, "title": "x", "{name}": 1{"0" * 400}}}'
+        assert await asking.ask("POST", MATCHES, data=body) == EMPTY
+
+
+async def test_trimming_in_the_query_of_a_match(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7, details="D")
+    hints = {"type": 1, "title": "x", "filename": "one.mp4"}
+
+    document = await asking.ask(
+        "POST", MATCHES, json=hints, params={"excludeFields": "summary"}
+    )
+
+    (found,) = document["MediaContainer"]["Metadata"]
+    assert "summary" not in found
+
+
+async def test_a_hundred_times_the_same_question_is_one_for_stash(asking, stash):
+    await asyncio.gather(*(asking.scenes("unknown.mp4") for _ in range(100)))
+
+    assert stash.operations["Stash2PlexFind"] <= 2
+
+
+async def test_a_long_title_blocks_nobody(asking, stash):
+    for number in range(300):
+        stash.add(f"/data/{number}.mp4", title=f"{'word ' * 50}{number}")
+    await asking.know(*range(1, 301))
+    slowest = 0.0
+
+    async def look() -> None:
+        nonlocal slowest
+        while True:
+            started = asyncio.get_running_loop().time()
+            await asyncio.sleep(0)
+            slowest = max(slowest, asyncio.get_running_loop().time() - started)
+
+    looking = asyncio.create_task(look())
+    found = await asking.scenes(title="word " * 200, manual=1)
+    looking.cancel()
+
+    assert len(found) == 20
+    assert slowest < 0.5
+
+
+async def test_a_change_while_the_scene_is_being_read(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7, title="Old")
+    stash.latency = 0.2
+    asked = stash.asked
+    early = asyncio.create_task(asking.metadata(7))
+    await stash.facts.until(lambda: stash.asked > asked)
+    await asking.daemon.hook(7)
+    stash.change(7, title="New")
+    await asking.daemon.hook(7)
+    await early
+
+    assert (await asking.metadata(7))["title"] == "New"
+
+
+async def test_pictures_are_remembered_though_push_does_not_read_them(asking, stash):
+    from stash2plex.sandbox.scenes import cover
+
+    stash.add("/data/one.mp4", scene_id=7, title="One", performers=["P"], studio="S")
+    stash.portraits["performer", 1] = stash.portraits["studio", 1] = cover(1)
+    before = await asking.metadata(7)
+    stash.change(7, title="Two")
+    await asking.know(7)
+    stash.status = 503
+    await asking.daemon.hook(7)
+
+    after = await asking.metadata(7)
+
+    assert after["title"] == "Two"
+    assert after["Role"] == before["Role"]
+    assert {one["type"] for one in after["Image"]} >= {"clearLogo"}
+
+
+async def test_ids_that_nobody_has_make_no_jobs(asking, stash, monkeypatch):
+    monkeypatch.setattr("stash2plex.provider.completion._SETTLING", 0.0)
+    stash.add("/data/one.mp4", scene_id=7, title="One", tags=["t"])
+    for number in range(100, 120):
+        await asking.get(f"/library/metadata/scene-{number}", 404)
+    await asking.metadata(7)
+
+    await asking.daemon.until(lambda status: status["queue"]["waiting"] == 1)
+
+
+async def test_a_full_disk_costs_no_answer(asking, stash, monkeypatch):
+    import sqlite3
+
+    import aiosqlite
+
+    from stash2plex.sandbox.scenes import cover
+
+    stash.add("/data/one.mp4", scene_id=7, title="One", cover=cover(1))
+    assert await asking.scenes("one.mp4") == [7]
+
+    usual = aiosqlite.Connection.execute_fetchall
+
+    def full(_connection, sql, *_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def full_unless_reading(connection, sql, *values):
+        return (usual if sql.startswith("SELECT") else full)(connection, sql, *values)
+
+    monkeypatch.setattr(aiosqlite.Connection, "execute", full)
+    monkeypatch.setattr(aiosqlite.Connection, "execute_fetchall", full_unless_reading)
+    found = await asking.metadata(7)
+    async with asking.daemon.session.get(found["thumb"]) as answer:
+        assert answer.status == 200
+    assert await asking.scenes("one.mp4") == [7]
+    assert await asking.scenes("unknown.mp4") == []
+    monkeypatch.undo()
