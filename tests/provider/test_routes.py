@@ -489,5 +489,6 @@ async def test_a_full_disk_costs_no_answer(asking, stash, monkeypatch):
     async with asking.daemon.session.get(found["thumb"]) as answer:
         assert answer.status == 200
     assert await asking.scenes("one.mp4") == [7]
-    assert await asking.scenes("unknown.mp4") == []
+    # What cannot be looked up properly is not denied.
+    assert await asking.fails("unknown.mp4") == "store_unavailable"
     monkeypatch.undo()
