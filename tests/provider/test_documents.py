@@ -74,6 +74,8 @@ def test_articles_do_not_sort(title, wanted):
         ("http://localhost:9998/graphql", "localhost"),
         ("http://192.168.1.5:9998/graphql", "stashbox"),
         ("http://[::1]:9998/graphql", "stashbox"),
+        ("https://boxes.co.uk/graphql", "boxes"),
+        ("http://[x/graphql", ""),
         ("nonsense", ""),
         ("", ""),
     ],
