@@ -10,13 +10,16 @@ from aiohttp import ClientError, http_exceptions, web
 from stash2plex.errors import InvalidRequest
 
 
-async def json_body(request: web.Request) -> Any:
+async def json_body(request: web.Request, *, optional: bool = False) -> Any:
     """Return the body of *request*; raises `InvalidRequest` if it is not JSON.
+
+    One that is *optional* may be empty: that is None.
 
     A body that is too large leaves as aiohttp's own error, which is a 413.
     """
     try:
-        return json.loads(await request.read())
+        body = await request.read()
+        return json.loads(body) if body or not optional else None
     except (
         ValueError,
         RecursionError,

@@ -15,23 +15,32 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
-import aiohttp
 from rich.console import Console
 from rich.markup import escape
 
 from stash2plex import __version__, daemon, plugin
-from stash2plex.config import ServerSettings, Settings
+from stash2plex.catalog.gaps import GapKind
+from stash2plex.config import Settings
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, load
 from stash2plex.doctor import Finding, examine
-from stash2plex.errors import ConfigError, DaemonUnreachable, Stash2PlexError
+from stash2plex.errors import ConfigError, Stash2PlexError
 from stash2plex.logs import Secrets, configure
 from stash2plex.paths import Mapped, PathMap
 from stash2plex.plex.connection import POOL_NAME
-from stash2plex.web.auth import token_of
+from stash2plex.remote import (
+    choice,
+    count_line,
+    dead_lines,
+    gap_lines,
+    outage_lines,
+    queue_lines,
+    show,
+    status_lines,
+)
 
 _WELL, _FAILED, _MISUSED = 0, 1, 2
-_NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _DEMO_PORT = 9898
 # How long a thread may take to notice that it is not needed any more, seconds.
@@ -116,14 +125,72 @@ def check(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Ask the running daemon how it is."""
-    settings = _settings(options)
-    document = _ask_daemon(settings.server, "GET", "/api/v1/status")
-    if options.json:
-        print(json.dumps(document, ensure_ascii=False))
+    show(_settings(options), options, "/api/v1/status", status_lines)
+    return _WELL
+
+
+def queue(options: argparse.Namespace) -> int:
+    """Show, hurry or clear what is queued or waiting."""
+    settings, route = _settings(options), "/api/v1/queue"
+    match options.action:
+        case "process":
+            told = count_line("{due} jobs that waited are due now.")
+            show(settings, options, f"{route}/process", told, method="POST")
+        case "clear":
+            told = count_line("{cleared} jobs dropped.")
+            show(settings, options, f"{route}/clear", told, method="POST")
+        case _:
+            show(settings, options, route, queue_lines)
+    return _WELL
+
+
+def dead(options: argparse.Namespace) -> int:
+    """Show, retry or forget dead letters."""
+    settings, route = _settings(options), "/api/v1/dead"
+    if options.action == "list":
+        show(settings, options, route, dead_lines)
         return _WELL
-    console = _console()
-    for line in _status_lines(document):
-        console.print(line)
+    told = {
+        "retry": "{retried} dead letters are tried again.",
+        "clear": "{cleared} dead letters forgotten.",
+        "purge": "{purged} old dead letters forgotten.",
+    }[options.action]
+    show(
+        settings,
+        options,
+        f"{route}/{options.action}",
+        count_line(told),
+        body=choice(options),
+        method="POST",
+    )
+    return _WELL
+
+
+def recover(options: argparse.Namespace) -> int:
+    """Try again what died of an outage."""
+    told = "{requeued} dead letters are tried again; {gone} were of deleted scenes."
+    show(
+        _settings(options),
+        options,
+        "/api/v1/recover",
+        count_line(told),
+        body={"codes": options.code} if options.code else {},
+        method="POST",
+    )
+    return _WELL
+
+
+def gaps(options: argparse.Namespace) -> int:
+    """Show what is not in step, and why."""
+    kind = f"&kind={quote(options.kind)}" if options.kind else ""
+    route = f"/api/v1/gaps?limit=1000{kind}"
+    show(_settings(options), options, route, gap_lines)
+    return _WELL
+
+
+def outages(options: argparse.Namespace) -> int:
+    """Show when Plex and Stash were away."""
+    show(_settings(options), options, "/api/v1/outages", outage_lines)
     return _WELL
 
 
@@ -199,73 +266,6 @@ async def _examined(
     return findings
 
 
-def _ask_daemon(settings: ServerSettings, method: str, path: str) -> Any:
-    """Ask the running daemon; raises `DaemonUnreachable` with a remedy."""
-    host = _NO_HOSTS.get(settings.host, settings.host)
-    url = f"http://{host}:{settings.port}"
-    token = token_of(settings)
-    if token is None:
-        raise DaemonUnreachable(
-            f"no token in {settings.data_dir}: the daemon has not run with this"
-            " configuration yet; start it with 'stash2plex run'"
-        )
-    return asyncio.run(_request(url, token, method, path))
-
-
-async def _request(url: str, token: str, method: str, path: str) -> Any:
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        async with (
-            aiohttp.ClientSession(
-                headers=headers, timeout=aiohttp.ClientTimeout(total=10)
-            ) as session,
-            session.request(method, url + path) as answer,
-        ):
-            document = await answer.json(content_type=None)
-            if answer.ok and isinstance(document, dict):
-                return document
-            said = document.get("message") if isinstance(document, dict) else None
-            raise DaemonUnreachable(
-                f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
-            )
-    except (aiohttp.ClientError, TimeoutError) as error:
-        msg = f"no daemon answers at {url}; start it with 'stash2plex run'"
-        raise DaemonUnreachable(msg) from error
-    except ValueError as error:
-        msg = f"what answers at {url} is not the daemon; see server.port"
-        raise DaemonUnreachable(msg) from error
-
-
-def _status_lines(document: dict[str, Any]) -> list[str]:
-    queue, done = document["queue"], document["deliveries"]
-    plex, stash, catalog = document["plex"], document["stash"], document["catalog"]
-    provider = document["provider"]
-    gaps = {kind: count for kind, count in document["gaps"].items() if count}
-    counts = ", ".join(f"{count} {kind}" for kind, count in gaps.items()) or "none"
-    rows = {
-        "stash2plex": f"{document['version']}, up since {document['started_at']}",
-        "Plex": f"{plex['state']}, circuit {plex['breaker']},"
-        f" version {plex['version'] or 'unknown'},"
-        f" libraries: {', '.join(plex['libraries']) or 'not read yet'}",
-        "Stash": f"{stash['state']}, version {stash['version'] or 'unknown'}",
-        "Queue": f"{queue['queued']} due, {queue['waiting']} waiting,"
-        f" {queue['running']} running, {queue['dead']} dead",
-        "Delivered": f"{done['written']} written, {done['unchanged']} unchanged,"
-        f" {done['skipped']} skipped, {done['failed']} failed",
-        "Catalogue": f"{catalog['scenes']} scenes, {catalog['items']} items,"
-        f" read {catalog['refreshed_at'] or 'not yet'}",
-        "Gaps": counts,
-        "Provider": f"{provider['matched']} matched, {provider['unmatched']} not,"
-        f" {provider['failed']} failed, Plex asked last"
-        f" {provider['last_request_at'] or 'never'}",
-    }
-    lines = [f"{name:10} {text}" for name, text in rows.items()]
-    for name, part in (("Plex", plex), ("Stash", stash)):
-        if part.get("error"):
-            lines.append(f"{name} says: {part['error']}")
-    return [escape(line) for line in lines]
-
-
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
@@ -297,6 +297,20 @@ def _parser() -> argparse.ArgumentParser:
     _with_json(_command(commands, "check", check))
     _with_json(_command(commands, "status", status))
 
+    queueing = _with_json(_command(commands, "queue", queue))
+    _with_action(queueing, "list", "process", "clear")
+    burying = _with_json(_command(commands, "dead", dead))
+    _with_action(burying, "list", "retry", "clear", "purge")
+    burying.add_argument(
+        "--scene", type=_at_least_one, action="append", metavar="ID", help="only this"
+    )
+    burying.add_argument("--days", type=float, metavar="N", help="only older ones")
+    _with_codes(burying)
+    _with_codes(_with_json(_command(commands, "recover", recover)))
+    missing = _with_json(_command(commands, "gaps", gaps))
+    missing.add_argument("--kind", choices=[kind.value for kind in GapKind])
+    _with_json(_command(commands, "outages", outages))
+
     paths = commands.add_parser("paths", help="Try the path rules.")
     ways = paths.add_subparsers(required=True, metavar="WHAT")
     testing = _with_json(_command(ways, "test", paths_test))
@@ -319,6 +333,16 @@ def _command(commands: Any, name: str, command: Command) -> argparse.ArgumentPar
 def _with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
+
+
+def _with_action(parser: argparse.ArgumentParser, *actions: str) -> None:
+    parser.add_argument("action", nargs="?", choices=actions, default=actions[0])
+
+
+def _with_codes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--code", action="append", metavar="CODE", help="only errors with this code"
+    )
 
 
 def _at_least_one(text: str) -> int:

@@ -215,6 +215,9 @@ class QueueSettings(Section):
     )
     not_found_base: Seconds = Field(30, description="first wait for Plex, seconds")
     not_found_cap: Seconds = Field(600, description="longest wait for Plex, seconds")
+    dead_retention_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        30, description="days until a dead letter is forgotten"
+    )
 
 
 class OutageSettings(Section):

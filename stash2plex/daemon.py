@@ -11,6 +11,7 @@ import fcntl
 import gc
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -32,6 +33,7 @@ from stash2plex.errors import (
     StoreUnavailable,
 )
 from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
 from stash2plex.plex.connection import PlexConnection
@@ -48,9 +50,10 @@ from stash2plex.provider.traffic import Traffic
 from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Ledger
+from stash2plex.push.recovery import Recovery
 from stash2plex.push.sync import Syncer
 from stash2plex.queue.retry import RetryPolicy
-from stash2plex.queue.store import JobStore
+from stash2plex.queue.store import Choice, JobStore
 from stash2plex.queue.worker import Worker
 from stash2plex.stash.client import StashClient
 from stash2plex.translation import Translation
@@ -70,6 +73,7 @@ _MEGABYTE = 1024 * 1024
 _CLIENT_IDENTIFIER = "plex_client_identifier"
 # How long a request to us may go on once we are told to stop, seconds.
 _HTTP_GRACE = 2.0
+_PURGE_INTERVAL = 3600.0
 
 
 async def run(
@@ -104,6 +108,9 @@ async def run(
         jobs = JobStore(database)
         stash_breaker = _breaker("Stash", settings.outage)
         plex_breaker = _breaker("Plex", settings.outage)
+        outages = OutageLog(database)
+        await outages.adopt(stash_breaker)
+        await outages.adopt(plex_breaker)
 
         async def wake_held() -> None:
             await jobs.make_held_due()
@@ -150,20 +157,18 @@ async def run(
         traffic = Traffic(database)
         await traffic.load()
         completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
-        provider = None
-        if settings.provider.enabled:
-            provider = await stack.enter_async_context(
-                _provider(
-                    settings,
-                    database=database,
-                    stash=stash,
-                    catalog=catalog,
-                    gaps=gaps,
-                    breaker=stash_breaker,
-                    completion=completion,
-                    traffic=traffic,
-                )
+        provider = await stack.enter_async_context(
+            _provider(
+                settings,
+                database=database,
+                stash=stash,
+                catalog=catalog,
+                gaps=gaps,
+                breaker=stash_breaker,
+                completion=completion,
+                traffic=traffic,
             )
+        )
 
         parts = Parts(
             token=token,
@@ -184,7 +189,11 @@ async def run(
                 plex_breaker=plex_breaker,
                 stash=stash_probe,
                 provider=traffic,
+                outages=outages,
             ),
+            outages=outages,
+            recovery=Recovery(jobs, stash, (stash_breaker, plex_breaker)),
+            retention_days=settings.queue.dead_retention_days,
             ready=lambda: not stopping.is_set() and database.is_writable,
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -192,15 +201,16 @@ async def run(
         stack.callback(worker.stop)
         # What only reads is not waited for: a server may hang.
         for running in (
+            outages.run(),
+            _purging(jobs, settings.queue.dead_retention_days),
             catalog.run(),
+            completion.run() if completion else asyncio.sleep(0),
             plex_probe.run(),
             stash_probe.run(),
             _on_closing(stash_breaker, wake_held),
             _on_closing(plex_breaker, wake_held),
         ):
             stack.callback(tasks.create_task(running).cancel)
-        if completion is not None:
-            stack.callback(tasks.create_task(completion.run()).cancel)
         await stack.enter_async_context(
             _serving(create_app(parts), settings.server.host, settings.server.port)
         )
@@ -299,8 +309,11 @@ async def _provider(
     breaker: CircuitBreaker,
     completion: Completion | None,
     traffic: Traffic,
-) -> AsyncIterator[Provider]:
-    """Put together what answers Plex, for the length of the block."""
+) -> AsyncIterator[Provider | None]:
+    """Put together what answers Plex, if wanted, for the length of the block."""
+    if not settings.provider.enabled:
+        yield None
+        return
     folder = settings.server.data_dir
     cache = DiskCache(folder / _IMAGES, settings.provider.image_cache_mb * _MEGABYTE)
     await cache.open()
@@ -332,6 +345,16 @@ async def _provider(
             completion=completion,
             traffic=traffic,
         )
+
+
+async def _purging(jobs: JobStore, days: float) -> None:
+    """Forget old dead letters, now and every hour."""
+    while True:
+        with suppress(StoreUnavailable):
+            before = time.time() - days * 24 * 3600
+            if count := await jobs.clear_dead(Choice(before=before)):
+                log.info("dead_letters_purged", count=count)
+        await asyncio.sleep(_PURGE_INTERVAL)
 
 
 async def _on_closing(

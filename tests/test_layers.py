@@ -28,6 +28,7 @@ LAYERS = [
     {"web"},
     {"daemon", "doctor"},
     {"sandbox"},
+    {"remote"},
     {"cli"},
     {"__main__"},
 ]
@@ -39,7 +40,7 @@ FENCES = {
     "aiosqlite": {"db"},
     "PIL": {"pictures", "sandbox"},
     "graphql": {"sandbox"},
-    "rich": {"cli", "sandbox"},
+    "rich": {"cli", "remote", "sandbox"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
@@ -30,8 +31,23 @@ class State(StrEnum):
     HALF_OPEN = "half_open"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A change of state *at* a time, and the error behind it.
+
+    *since* is when the failures began; times in unix seconds. *code* and *cause* are
+    "" for a closed breaker.
+    """
+
+    state: State
+    since: float
+    at: float
+    code: str = ""
+    cause: str = ""
+
+
 class CircuitBreaker:
-    """The breaker of one *service*."""
+    """The breaker of one *service*; *on_move* is told of every change."""
 
     def __init__(
         self,
@@ -40,7 +56,11 @@ class CircuitBreaker:
         threshold: int,
         open_seconds: float,
         now: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self.on_move: Callable[[Move], None] | None = None
+        self._clock = clock
+        self._failing_since: float | None = None
         self.service = service
         self.state = State.CLOSED
         self.error: ServiceUnavailable | None = None
@@ -85,6 +105,18 @@ class CircuitBreaker:
         """Let the next trial through: this one told nothing about the server."""
         self._trial_running = False
 
+    def restore(self, move: Move) -> None:
+        """Go on where a daemon before us ended: what was open is open."""
+        if move.state is State.CLOSED:
+            return
+        denied = move.code == AccessDenied.code
+        error = AccessDenied if denied else ServiceUnavailable
+        self.error = error(self.service, move.cause)
+        self.error.args = (move.cause,)
+        self._failing_since = move.since
+        self._opened_at = self._now()
+        self.state = State.OPEN
+
     def succeed(self) -> None:
         """Note that the server did what it was asked."""
         self._failures = 0
@@ -93,10 +125,12 @@ class CircuitBreaker:
         if self.state is not State.CLOSED:
             self.error = None
             self._move(State.CLOSED)
+        self._failing_since = None
 
     def fail(self, error: ServiceUnavailable) -> None:
         """Note that the server did not answer, or refused our token."""
         self._failures += 1
+        self._note_failure()
         self.error = error
         hopeless = isinstance(error, AccessDenied)
         trial_failed = self.state is State.HALF_OPEN
@@ -109,6 +143,7 @@ class CircuitBreaker:
         It fails no trial: the next one takes another thing, and only when all of them
         stumble is the server still down.
         """
+        self._note_failure()
         self._stumbled_over.add(thing)
         if len(self._stumbled_over) >= self._threshold:
             self.error = ServiceUnavailable(
@@ -140,6 +175,10 @@ class CircuitBreaker:
         """Wait for the next change of state after this call."""
         return self._changed.wait()
 
+    def _note_failure(self) -> None:
+        if self._failing_since is None:
+            self._failing_since = self._clock()
+
     def _waited_long_enough(self) -> bool:
         return not self.is_denied and self.seconds_until_trial() == 0
 
@@ -159,5 +198,11 @@ class CircuitBreaker:
             before=before,
             error=str(self.error) if self.error else None,
         )
+        if self.on_move:
+            now = self._clock()
+            since = now if self._failing_since is None else self._failing_since
+            code = self.error.code if self.error else ""
+            cause = str(self.error) if self.error else ""
+            self.on_move(Move(state=state, since=since, at=now, code=code, cause=cause))
         self._changed.set()
         self._changed = asyncio.Event()

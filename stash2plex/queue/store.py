@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
 
@@ -44,13 +45,24 @@ _YIELD_TO_NEWER = """
 """
 _REQUEUE = """
     UPDATE job SET state = 'queued', due_at = ?2, attempts = ?3, lookups = ?4,
-        held = ?5, error_code = ?6, error = ?7, failed_at = ?8
+        held = ?5, error_code = ?6, error = ?7, failed_at = ?8,
+        first_failed_at = coalesce(first_failed_at, ?8)
     WHERE id = ?1
 """
+# The outage that it fell into: one that goes on, or began since its first failure.
 _BURY = """
     UPDATE job SET state = 'dead', attempts = ?2, error_code = ?3, error = ?4,
-        failed_at = ?5
+        failed_at = ?5, first_failed_at = coalesce(first_failed_at, ?5),
+        outage_id = (SELECT max(id) FROM outage WHERE ended_at IS NULL
+            OR ended_at >= coalesce(job.first_failed_at, ?5))
     WHERE id = ?1
+"""
+_CHOSEN = """
+    state = 'dead'
+    AND (?1 IS NULL OR (kind = 'scene' AND stash_id IN
+        (SELECT value FROM json_each(?1))))
+    AND (?2 IS NULL OR error_code IN (SELECT value FROM json_each(?2)))
+    AND (?3 IS NULL OR failed_at < ?3)
 """
 _COUNTS = """
     SELECT coalesce(sum(state = 'queued' AND due_at <= ?1), 0) AS queued,
@@ -60,6 +72,8 @@ _COUNTS = """
            min(CASE WHEN state != 'dead' THEN created_at END)  AS oldest
     FROM job
 """
+# What only a server that is away can cost.
+_OUTAGE_CODES = frozenset({"service_unavailable", "access_denied", "schema_mismatch"})
 # A message longer than this says nothing more to anybody.
 _ERROR_LENGTH = 500
 
@@ -81,6 +95,48 @@ class Counts(TypedDict):
     running: int
     dead: int
     oldest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which dead letters: all of what is given must hold.
+
+    *before* is a time in unix seconds; the last failure was earlier.
+    """
+
+    scene_ids: tuple[int, ...] | None = None
+    codes: tuple[str, ...] | None = None
+    before: float | None = None
+
+    @property
+    def values(self) -> tuple[str | None, str | None, float | None]:
+        """The parameters of `_CHOSEN`."""
+        ids = None if self.scene_ids is None else json.dumps(self.scene_ids)
+        codes = None if self.codes is None else json.dumps(self.codes)
+        return ids, codes, self.before
+
+
+EVERY = Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job as it is shown; times in unix seconds, None for what never happened."""
+
+    id: int
+    kind: str
+    stash_id: int
+    reason: str
+    state: str
+    attempts: int
+    lookups: int
+    due_at: float
+    created_at: float
+    code: str | None
+    error: str | None
+    first_failed_at: float | None
+    failed_at: float | None
+    outage_id: int | None
 
 
 class JobStore:
@@ -196,6 +252,77 @@ class JobStore:
                     attempts,
                     now,
                 )
+
+    async def dead(self, limit: int, offset: int) -> tuple[list[Entry], int]:
+        """Return a page of the dead letters, the newest first, and their number."""
+        return await self._listed("state = 'dead'", "failed_at DESC", limit, offset)
+
+    async def waiting(self, limit: int, offset: int) -> tuple[list[Entry], int]:
+        """Return a page of what runs, is queued or waits, and how many that are."""
+        order = "state = 'queued', due_at, priority DESC"
+        return await self._listed("state != 'dead'", order, limit, offset)
+
+    async def retry_dead(self, choice: Choice) -> int:
+        """Look again at what dead letters are about, as if it had just changed."""
+        rows = await self._database.write(
+            "UPDATE job SET state = 'queued', reason = 'manual', priority = ?4,"
+            " due_at = ?5, attempts = 0, lookups = 0, held = 0, first_failed_at = NULL,"
+            f" outage_id = NULL WHERE {_CHOSEN} RETURNING 1",
+            *choice.values,
+            PRIORITY[Reason.MANUAL],
+            self._now(),
+        )
+        return len(rows)
+
+    async def clear_dead(self, choice: Choice) -> int:
+        """Forget dead letters; returns how many."""
+        rows = await self._database.write(
+            f"DELETE FROM job WHERE {_CHOSEN} RETURNING 1", *choice.values
+        )
+        return len(rows)
+
+    async def died_of_outages(self, codes: Iterable[str]) -> list[Entry]:
+        """Return the dead letters of an outage, or with one of *codes* if any."""
+        wanted = list(codes)
+        rows, _ = await self._listed("state = 'dead'", "id", -1, 0)
+        if wanted:
+            return [one for one in rows if one.code in wanted]
+        return [
+            one
+            for one in rows
+            if one.code in _OUTAGE_CODES or one.outage_id is not None
+        ]
+
+    async def make_all_due(self) -> int:
+        """Make everything that waits due now; returns how many."""
+        rows = await self._database.write(
+            "UPDATE job SET due_at = ?1, held = 0"
+            " WHERE state = 'queued' AND due_at > ?1 RETURNING 1",
+            self._now(),
+        )
+        return len(rows)
+
+    async def clear_waiting(self) -> int:
+        """Drop what is queued or waits; what runs is not touched."""
+        rows = await self._database.write(
+            "DELETE FROM job WHERE state = 'queued' RETURNING 1"
+        )
+        return len(rows)
+
+    async def _listed(
+        self, condition: str, order: str, limit: int, offset: int
+    ) -> tuple[list[Entry], int]:
+        (total,) = await self._database.fetch(
+            f"SELECT count(*) AS count FROM job WHERE {condition}"
+        )
+        rows = await self._database.fetch(
+            "SELECT id, kind, stash_id, reason, state, attempts, lookups, due_at,"
+            " created_at, error_code, error, first_failed_at, failed_at, outage_id"
+            f" FROM job WHERE {condition} ORDER BY {order}, id LIMIT ? OFFSET ?",
+            limit,
+            offset,
+        )
+        return [Entry(*row) for row in rows], total["count"]
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next job is due, or None without one."""

@@ -286,6 +286,11 @@ class StashClient:
             if len(page) < self._settings.page_size:
                 return
 
+    async def entries_present(self, scene_ids: Sequence[int]) -> set[int]:
+        """Return which of *scene_ids* Stash has; an error of one counts as there."""
+        readings = await self.scenes(scene_ids)
+        return {key for key, reading in readings.items() if reading is not None}
+
     def url_of(self, path: str) -> str:
         """Return the URL of *path* on this server; it carries no key."""
         return f"{self._settings.url}{path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +14,18 @@ from stash2plex.body import json_body
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
 from stash2plex.errors import Stash2PlexError
+from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
 from stash2plex.provider.routes import ProviderRoutes
 from stash2plex.provider.service import Provider
+from stash2plex.push.recovery import Recovery
 from stash2plex.push.sync import Syncer
 from stash2plex.queue.job import Kind
 from stash2plex.queue.store import JobStore
-from stash2plex.web import hooks
+from stash2plex.web import dead, hooks
 from stash2plex.web.auth import check_token
 from stash2plex.web.gaps import parse_page, shown
+from stash2plex.web.outages import outage_report
 from stash2plex.web.status import Status
 from stash2plex.web.sync import parse_sync
 
@@ -44,6 +48,9 @@ class Parts:
     wake: Callable[[], None]
     syncer: Syncer
     gaps: Gaps
+    outages: OutageLog
+    recovery: Recovery
+    retention_days: float
     status: Status
     ready: Callable[[], bool]
     provider: Provider | None
@@ -66,6 +73,15 @@ def create_app(parts: Parts) -> web.Application:
             web.post("/api/v1/sync", sync),
             web.get("/api/v1/status", status),
             web.get("/api/v1/gaps", list_gaps),
+            web.get("/api/v1/outages", list_outages),
+            web.get("/api/v1/dead", list_dead),
+            web.post("/api/v1/dead/retry", retry_dead),
+            web.post("/api/v1/dead/clear", clear_dead),
+            web.post("/api/v1/dead/purge", purge_dead),
+            web.post("/api/v1/recover", recover),
+            web.get("/api/v1/queue", list_queue),
+            web.post("/api/v1/queue/process", process_queue),
+            web.post("/api/v1/queue/clear", clear_queue),
         ]
     )
     if parts.provider is not None:
@@ -129,6 +145,78 @@ async def list_gaps(request: web.Request) -> web.Response:
         wanted.kind, wanted.limit, wanted.offset
     )
     return web.json_response({"total": total, "gaps": [shown(one) for one in found]})
+
+
+async def list_outages(request: web.Request) -> web.Response:
+    """List when the servers were away, the newest first."""
+    return web.json_response(await outage_report(request.app[PARTS].outages))
+
+
+async def list_dead(request: web.Request) -> web.Response:
+    """List what was given up, the newest first."""
+    page = dead.parse_page(request.query)
+    found, total = await request.app[PARTS].jobs.dead(page.limit, page.offset)
+    return web.json_response(
+        {"total": total, "dead": [dead.shown(one) for one in found]}
+    )
+
+
+async def retry_dead(request: web.Request) -> web.Response:
+    """Try dead letters again."""
+    parts = request.app[PARTS]
+    wanted = dead.parse_choice(await json_body(request, optional=True))
+    retried = await parts.jobs.retry_dead(wanted.choice(time.time()))
+    parts.wake()
+    return web.json_response({"retried": retried})
+
+
+async def clear_dead(request: web.Request) -> web.Response:
+    """Forget dead letters."""
+    wanted = dead.parse_choice(await json_body(request, optional=True))
+    cleared = await request.app[PARTS].jobs.clear_dead(wanted.choice(time.time()))
+    return web.json_response({"cleared": cleared})
+
+
+async def purge_dead(request: web.Request) -> web.Response:
+    """Forget old dead letters."""
+    parts = request.app[PARTS]
+    wanted = dead.parse_choice(await json_body(request, optional=True))
+    if wanted.days is None:
+        wanted = wanted.model_copy(update={"days": parts.retention_days})
+    purged = await parts.jobs.clear_dead(wanted.choice(time.time()))
+    return web.json_response({"purged": purged})
+
+
+async def recover(request: web.Request) -> web.Response:
+    """Try again what died of an outage."""
+    parts = request.app[PARTS]
+    wanted = dead.parse_choice(await json_body(request, optional=True))
+    done = await parts.recovery.run(wanted.codes or ())
+    parts.wake()
+    return web.json_response({"requeued": done.requeued, "gone": done.gone})
+
+
+async def list_queue(request: web.Request) -> web.Response:
+    """List what runs, is queued or waits."""
+    page = dead.parse_page(request.query)
+    found, total = await request.app[PARTS].jobs.waiting(page.limit, page.offset)
+    return web.json_response(
+        {"total": total, "jobs": [dead.shown(one) for one in found]}
+    )
+
+
+async def process_queue(request: web.Request) -> web.Response:
+    """Make everything that waits due now."""
+    parts = request.app[PARTS]
+    due = await parts.jobs.make_all_due()
+    parts.wake()
+    return web.json_response({"due": due})
+
+
+async def clear_queue(request: web.Request) -> web.Response:
+    """Drop what is queued or waits."""
+    cleared = await request.app[PARTS].jobs.clear_waiting()
+    return web.json_response({"cleared": cleared})
 
 
 @web.middleware

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stash2plex.catalog.gaps import Gap, GapKind
 from stash2plex.errors import InvalidRequest
+from stash2plex.web.moments import iso
 
 
 class GapPage(BaseModel):
@@ -41,11 +41,6 @@ def shown(gap: Gap) -> dict[str, Any]:
         "item": int(which) if what == "item" else None,
         "path": gap.path,
         "detail": gap.detail,
-        "first_seen": _iso(gap.first_seen),
-        "last_seen": _iso(gap.last_seen),
+        "first_seen": iso(gap.first_seen),
+        "last_seen": iso(gap.last_seen),
     }
-
-
-def _iso(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-    return moment.replace("+00:00", "Z")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.health.breaker import CircuitBreaker
+from stash2plex.health.outages import OutageLog
 from stash2plex.health.probe import Probe
 from stash2plex.provider.traffic import Traffic
 from stash2plex.queue.outcome import Result
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import Worker
+from stash2plex.web.moments import iso
+from stash2plex.web.outages import outage_summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ class Status:
     plex_breaker: CircuitBreaker
     stash: Probe
     provider: Traffic
+    outages: OutageLog
 
     async def read(self) -> dict[str, Any]:
         """Return the document; see the HTTP API for its shape."""
@@ -37,7 +41,7 @@ class Status:
         results = self.worker.results
         return {
             "version": __version__,
-            "started_at": _iso(self.started_at),
+            "started_at": iso(self.started_at),
             "queue": await self.jobs.counts(),
             "deliveries": {
                 result.value: results[result]
@@ -70,20 +74,10 @@ class Status:
             },
             "reconcile": {"running": False, "last": None, "next_at": None},
             "gaps": await self.gaps.counts(),
-            "outages": {
-                "count": 0,
-                "current": None,
-                "mttr_seconds": None,
-                "mtbf_seconds": None,
-                "availability": 1.0,
-            },
+            "outages": await outage_summary(self.outages),
             "provider": self.provider.as_json(),
         }
 
 
 def _message(breaker: CircuitBreaker, probe: Probe) -> str | None:
     return str(breaker.error) if breaker.error else probe.error
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

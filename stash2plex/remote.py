@@ -1,0 +1,196 @@
+"""Commands that talk to the running daemon over its API."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+from rich.markup import escape
+
+from stash2plex.config import ServerSettings, Settings
+from stash2plex.errors import DaemonUnreachable
+from stash2plex.web.auth import token_of
+
+_NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
+# Taking a whole queue up again may take a while.
+_PATIENCE = 60.0
+
+Lines = Callable[[dict[str, Any]], Iterable[str]]
+
+
+def show(
+    settings: Settings,
+    options: argparse.Namespace,
+    route: str,
+    lines: Lines,
+    *,
+    body: dict[str, Any] | None = None,
+    method: str = "GET",
+) -> None:
+    """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
+    document = _ask_daemon(settings.server, method, route, body)
+    if options.json:
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines(document):
+        console.print(escape(line))
+
+
+def choice(options: argparse.Namespace) -> dict[str, Any]:
+    """Return which dead letters the options name."""
+    chosen: dict[str, Any] = {}
+    if options.scene:
+        chosen["scene_ids"] = options.scene
+    if options.days is not None:
+        chosen["days"] = options.days
+    if options.code:
+        chosen["codes"] = options.code
+    return chosen
+
+
+# --- what the answers say -----------------------------------------------------
+
+
+def status_lines(document: dict[str, Any]) -> list[str]:
+    queue, done = document["queue"], document["deliveries"]
+    plex, stash, catalog = document["plex"], document["stash"], document["catalog"]
+    provider = document["provider"]
+    gaps = {kind: count for kind, count in document["gaps"].items() if count}
+    counts = ", ".join(f"{count} {kind}" for kind, count in gaps.items()) or "none"
+    rows = {
+        "stash2plex": f"{document['version']}, up since {document['started_at']}",
+        "Plex": f"{plex['state']}, circuit {plex['breaker']},"
+        f" version {plex['version'] or 'unknown'},"
+        f" libraries: {', '.join(plex['libraries']) or 'not read yet'}",
+        "Stash": f"{stash['state']}, version {stash['version'] or 'unknown'}",
+        "Queue": f"{queue['queued']} due, {queue['waiting']} waiting,"
+        f" {queue['running']} running, {queue['dead']} dead",
+        "Delivered": f"{done['written']} written, {done['unchanged']} unchanged,"
+        f" {done['skipped']} skipped, {done['failed']} failed",
+        "Catalogue": f"{catalog['scenes']} scenes, {catalog['items']} items,"
+        f" read {catalog['refreshed_at'] or 'not yet'}",
+        "Gaps": counts,
+        "Provider": f"{provider['matched']} matched, {provider['unmatched']} not,"
+        f" {provider['failed']} failed, Plex asked last"
+        f" {provider['last_request_at'] or 'never'}",
+    }
+    lines = [f"{name:10} {text}" for name, text in rows.items()]
+    for name, part in (("Plex", plex), ("Stash", stash)):
+        if part.get("error"):
+            lines.append(f"{name} says: {part['error']}")
+    return lines
+
+
+def dead_lines(document: dict[str, Any]) -> Iterable[str]:
+    """Say which dead letters there are."""
+    yield f"{document['total']} dead letters"
+    for one in document["dead"]:
+        yield (
+            f"{one['kind']} {one['id']}: {one['code']}, {one['attempts']} attempts,"
+            f" last {one['failed_at']}: {one['error']}"
+        )
+
+
+def queue_lines(document: dict[str, Any]) -> Iterable[str]:
+    """Say what runs, is queued or waits."""
+    yield f"{document['total']} jobs"
+    for one in document["jobs"]:
+        why = f"; {one['code']}: {one['error']}" if one["code"] else ""
+        yield (
+            f"{one['kind']} {one['id']}: {one['state']}, due {one['due_at']}"
+            f" ({one['reason']}){why}"
+        )
+
+
+def gap_lines(document: dict[str, Any]) -> Iterable[str]:
+    """Say what is not in step, and why."""
+    yield f"{document['total']} gaps"
+    for one in document["gaps"]:
+        whose = (
+            f"scene {one['scene']}"
+            if one["scene"]
+            else f"item {one['item']}"
+            if one["item"]
+            else "file"
+        )
+        yield f"{one['kind']}: {whose} {one['path']}: {one['detail']}"
+
+
+def outage_lines(document: dict[str, Any]) -> Iterable[str]:
+    """Say when the servers were away."""
+    mttr, mtbf = document["mttr_seconds"], document["mtbf_seconds"]
+    yield (
+        f"Plex: {document['count']} outages, {document['availability']:.3%} available,"
+        f" mean time to repair {_time(mttr)}, between failures {_time(mtbf)}"
+    )
+    for one in document["outages"]:
+        end = f"to {one['ended_at']}" if one["ended_at"] else "goes on"
+        yield (
+            f"{one['service']}: {one['started_at']} {end}, {_time(one['seconds'])},"
+            f" {one['jobs']} jobs waited: {one['cause']}"
+        )
+
+
+def count_line(text: str) -> Lines:
+    """Return a sentence about the numbers of an answer."""
+    return lambda document: [text.format(**document)]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+# --- asking ---------------------------------------------------------------------
+
+
+def _ask_daemon(
+    settings: ServerSettings, method: str, path: str, body: dict[str, Any] | None
+) -> Any:
+    """Ask the running daemon; raises `DaemonUnreachable` with a remedy."""
+    host = _NO_HOSTS.get(settings.host, settings.host)
+    url = f"http://{host}:{settings.port}"
+    token = token_of(settings)
+    if token is None:
+        raise DaemonUnreachable(
+            f"no token in {settings.data_dir}: the daemon has not run with this"
+            " configuration yet; start it with 'stash2plex run'"
+        )
+    return asyncio.run(_request(url + path, token, method, body))
+
+
+async def _request(
+    url: str, token: str, method: str, body: dict[str, Any] | None
+) -> Any:
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(
+                headers=headers, timeout=aiohttp.ClientTimeout(total=_PATIENCE)
+            ) as session,
+            session.request(method, url, json=body) as answer,
+        ):
+            document = await answer.json(content_type=None)
+            if answer.ok and isinstance(document, dict):
+                return document
+            said = document.get("message") if isinstance(document, dict) else None
+            raise DaemonUnreachable(
+                f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
+            )
+    except (aiohttp.ClientError, TimeoutError) as error:
+        msg = f"no daemon answers at {url}; start it with 'stash2plex run'"
+        raise DaemonUnreachable(msg) from error
+    except ValueError as error:
+        msg = f"what answers at {url} is not the daemon; see server.port"
+        raise DaemonUnreachable(msg) from error

@@ -1,0 +1,86 @@
+"""The bodies and answers of the routes about dead letters and the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stash2plex.errors import InvalidRequest
+from stash2plex.queue.store import Choice, Entry
+from stash2plex.web.moments import iso
+
+_MOST_SQLITE_HOLDS = 2**63 - 1
+_DAY = 24 * 3600
+
+SceneId = Annotated[int, Field(ge=1, le=_MOST_SQLITE_HOLDS, strict=True)]
+
+
+class ChoiceRequest(BaseModel):
+    """Which dead letters; see ``docs/http-api.md``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scene_ids: tuple[SceneId, ...] | None = None
+    codes: tuple[str, ...] | None = None
+    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    def choice(self, now: float) -> Choice:
+        """Return what is chosen at the time *now*, in unix seconds."""
+        before = None if self.days is None else now - self.days * _DAY
+        return Choice(scene_ids=self.scene_ids, codes=self.codes, before=before)
+
+
+class Page(BaseModel):
+    """A part of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31)] = 0
+
+
+def parse_choice(body: Any) -> ChoiceRequest:
+    """Read a choice; raises `InvalidRequest` saying what is wrong with *body*."""
+    try:
+        return ChoiceRequest.model_validate({} if body is None else body)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def parse_page(query: Mapping[str, str]) -> Page:
+    """Read a page; raises `InvalidRequest` saying what is wrong with *query*."""
+    try:
+        return Page.model_validate(dict(query))
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """Return a job as people read it."""
+    return {
+        "kind": entry.kind,
+        "id": entry.stash_id,
+        "reason": entry.reason,
+        "state": entry.state,
+        "attempts": entry.attempts,
+        "lookups": entry.lookups,
+        "code": entry.code,
+        "error": entry.error,
+        "created_at": iso(entry.created_at),
+        "due_at": iso(entry.due_at),
+        "first_failed_at": _maybe(entry.first_failed_at),
+        "failed_at": _maybe(entry.failed_at),
+        "outage": entry.outage_id,
+    }
+
+
+def _maybe(seconds: float | None) -> str | None:
+    return None if seconds is None else iso(seconds)
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "body"
+    return InvalidRequest(f"{where}: {problem['msg']}")

@@ -1,0 +1,211 @@
+"""What was given up: seen, tried again, forgotten; by the API and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from stash2plex.cli import main
+from stash2plex.db.database import DATABASE, Database
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.running import running
+
+
+@pytest.fixture
+async def buried(stash, plex, tmp_path):
+    """A daemon with three dead letters: two refused edits, one broken item."""
+    for number in range(1, 5):
+        sample(stash, plex, number)
+    plex.status_of = {1: 400, 2: 400, 3: 500}
+    settings = make_settings(
+        stash, plex, tmp_path, queue={"max_attempts": 2, "dead_retention_days": 7}
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1, 2, 3, 4)
+        await daemon.until(lambda status: status["queue"]["dead"] == 3)
+        yield daemon
+
+
+async def listed(daemon):
+    async with daemon.session.get(f"{daemon.url}/api/v1/dead") as answer:
+        return (await answer.json())["dead"]
+
+
+async def test_what_is_kept_of_a_dead_letter(buried):
+    found = {one["id"]: one for one in await listed(buried)}
+
+    assert set(found) == {1, 2, 3}
+    assert found[1]["code"] == "request_rejected"
+    assert found[1]["error"] == "Plex answered HTTP 400"
+    assert (found[1]["kind"], found[1]["attempts"]) == ("scene", 1)
+    assert found[3]["attempts"] == 2
+    assert found[3]["first_failed_at"] <= found[3]["failed_at"]
+    assert found[3]["outage"] is None
+
+
+async def test_tried_again_all_or_some(buried, plex):
+    plex.status_of.clear()
+
+    some = await buried.post("dead/retry", {"scene_ids": [1]}, 200)
+    await buried.idle()
+    assert some == {"retried": 1}
+    assert {one["id"] for one in await listed(buried)} == {2, 3}
+    assert await buried.post("dead/retry", {"codes": ["server_fault"]}, 200) == {
+        "retried": 1
+    }
+    assert await buried.post("dead/retry", {}, 200) == {"retried": 1}
+    await buried.idle()
+
+    assert await listed(buried) == []
+    assert all(item.text["title"].startswith("Title") for item in plex.items.values())
+
+
+async def test_forgotten_some_or_all(buried):
+    assert await buried.post("dead/clear", {"codes": ["nonsense"]}, 200) == {
+        "cleared": 0
+    }
+    assert await buried.post("dead/clear", {"scene_ids": [1, 99]}, 200) == {
+        "cleared": 1
+    }
+    assert await buried.post("dead/purge", {}, 200) == {"purged": 0}  # all are young
+    assert await buried.post("dead/purge", {"days": 0}, 200) == {"purged": 2}
+    assert await listed(buried) == []
+
+
+@pytest.mark.parametrize(
+    "body", [[], {"scene_ids": ["1"]}, {"days": -1}, {"codes": 5}, {"what": 1}]
+)
+async def test_choices_that_make_no_sense(buried, body):
+    for route in ("dead/retry", "dead/clear", "dead/purge", "recover"):
+        assert "code" in await buried.post(route, body, 400)
+    assert len(await listed(buried)) == 3
+
+
+async def test_old_ones_are_forgotten_by_themselves(stash, plex, tmp_path):
+    sample(stash, plex)
+    plex.status_of = {1: 400}
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1)
+        assert len(await listed(daemon)) == 1
+    async with Database.open(tmp_path / "data" / DATABASE) as database:
+        await database.write("UPDATE job SET failed_at = failed_at - 31 * 86400")
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(lambda status: status["queue"]["dead"] == 0)
+
+
+async def test_recovery_takes_what_died_of_an_outage_and_nothing_else(
+    stash, plex, tmp_path
+):
+    for number in range(1, 4):
+        sample(stash, plex, number)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        plex.status_of = {1: 400, 2: 400, 3: 400}
+        await daemon.deliver(1, 2, 3)
+    async with Database.open(tmp_path / "data" / DATABASE) as database:
+        await database.write(
+            "UPDATE job SET error_code = 'service_unavailable' WHERE stash_id < 3"
+        )
+    plex.status_of.clear()
+    stash.remove(2)
+    async with running(settings, stash, plex) as daemon:
+        assert await daemon.post("recover", {}, 200) == {"requeued": 1, "gone": 1}
+        await daemon.idle()
+        assert plex.items[1].text["title"] == "Title 1"
+        assert [one["id"] for one in await listed(daemon)] == [3]
+        assert await daemon.post("recover", {}, 200) == {"requeued": 0, "gone": 0}
+        codes = {"codes": ["request_rejected"]}
+        assert await daemon.post("recover", codes, 200) == {"requeued": 1, "gone": 0}
+
+
+async def test_recovery_waits_for_the_servers(buried, plex):
+    plex.status_of.clear()
+    plex.status = 503
+    await buried.hook(4)
+    await buried.until(lambda status: status["plex"]["breaker"] == "open")
+
+    refused = await buried.post("recover", {}, 503)
+
+    assert refused["code"] == "service_unavailable"
+    assert "still down" in refused["message"]
+    assert {one["id"] for one in await listed(buried)} >= {1, 2}
+
+
+async def test_the_queue_listed_hurried_and_dropped(buried, stash):
+    stash.add("/media/late.mp4", scene_id=9, title="Late", tags=["t"])
+    await buried.hook(9)
+    await buried.until(lambda status: status["queue"]["waiting"] == 1)
+    url = f"{buried.url}/api/v1/queue"
+    async with buried.session.get(url) as answer:
+        (job,) = (await answer.json())["jobs"]
+    assert (job["id"], job["code"], job["lookups"]) == (
+        9,
+        "item_not_found",
+        job["lookups"],
+    )
+    await buried.post("queue/process", {}, 200)
+    await buried.until(
+        lambda status: (
+            status["queue"]["waiting"] == 1 and not status["queue"]["running"]
+        )
+    )
+
+    assert await buried.post("queue/clear", None, 200) == {"cleared": 1}
+    assert (await buried.status())["queue"]["waiting"] == 0
+
+
+@pytest.fixture
+def config(buried, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[server]\nhost = "127.0.0.1"\nport = {buried.settings.server.port}\n'
+        'token = "test-token"\n'
+    )
+    return file
+
+
+async def command(*arguments):
+    return await asyncio.to_thread(main, [str(one) for one in arguments])
+
+
+async def test_the_commands(buried, config, plex, capsys):
+    async def said(*arguments, status=0):
+        assert await command("--config", config, *arguments) == status
+        return capsys.readouterr().out
+
+    out = await said("dead")
+    assert out.startswith("3 dead letters\n")
+    assert "scene 1: request_rejected, 1 attempts" in out
+    document = json.loads(await said("dead", "list", "--json"))
+    assert document["total"] == 3
+    assert "0 old dead letters" in await said("dead", "purge")
+    assert "1 dead letters forgotten" in await said("dead", "clear", "--scene", "2")
+    plex.status_of.clear()
+    assert "1 dead letters are tried again" in await said(
+        "dead", "retry", "--code", "server_fault"
+    )
+    await buried.idle()
+    assert "0 dead letters are tried again" in await said("recover")
+    assert await said("queue") == "0 jobs\n"
+    assert "0 jobs that waited" in await said("queue", "process")
+    assert "0 jobs dropped" in await said("queue", "clear")
+    assert await said("gaps", "--kind", "unmapped") == "0 gaps\n"
+    assert await said("outages") == (
+        "Plex: 0 outages, 100.000% available, mean time to repair unknown,"
+        " between failures unknown\n"
+    )
+
+
+async def test_commands_without_a_daemon(tmp_path, capsys):
+    file = tmp_path / "config.toml"
+    file.write_text('[server]\nport = 1\ntoken = "x"\nhost = "127.0.0.1"\n')
+    for name in ("dead", "queue", "recover", "gaps", "outages"):
+        assert await command("--config", file, name) == 1
+        assert "no daemon answers" in capsys.readouterr().err
