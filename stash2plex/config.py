@@ -232,6 +232,9 @@ class OutageSettings(Section):
     )
     probe_min: Seconds = Field(5, description="first wait between health probes")
     probe_max: Seconds = Field(60, description="longest wait between health probes")
+    ramp_start: Seconds = Field(5, description="jobs per second once Plex is back")
+    ramp_end: Seconds = Field(20, description="jobs per second at the end of the ramp")
+    ramp_seconds: Seconds = Field(300, description="length of the ramp, seconds")
 
 
 class MediaRoot(Section):

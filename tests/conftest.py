@@ -113,7 +113,14 @@ def make_settings(
         },
         "stash": {"url": stash.url},
         "plex": {"url": plex.url, "token": plex.token, "timeout": 5},
-        "outage": {"failure_threshold": 3, "probe_min": 0.05, "probe_max": 0.2},
+        "outage": {
+            "failure_threshold": 3,
+            "probe_min": 0.05,
+            "probe_max": 0.2,
+            "ramp_start": 500,
+            "ramp_end": 500,
+            "ramp_seconds": 0.2,
+        },
         "queue": {"retry_base": 0.05, "retry_cap": 0.1, "not_found_base": 0.05},
         "sync": {"fields": {"poster": False, "background": False}},
     }

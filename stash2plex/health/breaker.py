@@ -47,7 +47,7 @@ class Move:
 
 
 class CircuitBreaker:
-    """The breaker of one *service*; *on_move* is told of every change."""
+    """The breaker of one *service*; *listeners* are told of every change."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class CircuitBreaker:
         now: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.on_move: Callable[[Move], None] | None = None
+        self.listeners: list[Callable[[Move], None]] = []
         self._clock = clock
         self._failing_since: float | None = None
         self.service = service
@@ -198,11 +198,15 @@ class CircuitBreaker:
             before=before,
             error=str(self.error) if self.error else None,
         )
-        if self.on_move:
-            now = self._clock()
-            since = now if self._failing_since is None else self._failing_since
-            code = self.error.code if self.error else ""
-            cause = str(self.error) if self.error else ""
-            self.on_move(Move(state=state, since=since, at=now, code=code, cause=cause))
+        now = self._clock()
+        move = Move(
+            state=state,
+            since=now if self._failing_since is None else self._failing_since,
+            at=now,
+            code=self.error.code if self.error else "",
+            cause=str(self.error) if self.error else "",
+        )
+        for listener in self.listeners:
+            listener(move)
         self._changed.set()
         self._changed = asyncio.Event()

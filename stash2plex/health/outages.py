@@ -82,7 +82,7 @@ class OutageLog:
             breaker.restore(move)
         if breaker.state is State.CLOSED:
             await self._end(breaker.service, self._now())
-        breaker.on_move = lambda move: self._moves.put_nowait((breaker, move))
+        breaker.listeners.append(lambda move: self._moves.put_nowait((breaker, move)))
 
     async def run(self) -> None:
         """Write down moves until cancelled; then what is left."""

@@ -15,6 +15,7 @@ from stash2plex.db.database import Database
 from stash2plex.db.grouping import GroupCommit
 from stash2plex.errors import ServerFault, ServiceUnavailable, StoreUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.ramp import Ramp
 from stash2plex.queue.job import Job
 from stash2plex.queue.outcome import Deliver, Outcome, Result, nothing
 from stash2plex.queue.retry import Fate, RetryPolicy, Verdict, code_of
@@ -63,6 +64,7 @@ class Worker:
         policy: RetryPolicy,
         breakers: Sequence[CircuitBreaker],
         *,
+        ramp: Ramp | None = None,
         poll: float = _POLL,
         grace: float = _GRACE,
         now: Callable[[], float] = time.monotonic,
@@ -72,6 +74,7 @@ class Worker:
         self._deliver = deliver
         self._policy = policy
         self._breakers = breakers
+        self._ramp = ramp
         self._poll = poll
         self._grace = grace
         self._now = now
@@ -119,9 +122,13 @@ class Worker:
             limit = breaker.allowance(limit)
             if limit and breaker.state is State.HALF_OPEN:
                 trials.append(breaker)
+        if self._ramp:
+            limit = self._ramp.allowance(limit)
         jobs = await self._claimed(limit)
         if not jobs:
             _end_trials(trials)
+            if self._ramp and limit:
+                self._ramp.give_back()
             return False
         batch = asyncio.create_task(self._work(jobs, trials), name="batch")
         batch.add_done_callback(lambda _: self._woken.set())
@@ -201,6 +208,8 @@ class Worker:
 
     async def _settle(self, job: Job, outcome: Outcome) -> None:
         error = self._in_context(outcome.error)
+        if self._ramp:
+            self._ramp.note(failed=isinstance(error, ServiceUnavailable | ServerFault))
         verdict = self._policy.judge(job, error) if error else None
         await self._settling.submit(_End(job, outcome, error, verdict))
         if error is None or verdict is None:
@@ -278,8 +287,10 @@ class Worker:
             breaker.allows_some for breaker in self._breakers
         )
         if able and not full:
-            due = await self._store.next_due()
+            due = await self._next_due()
             if due is not None:
+                if self._ramp:
+                    due = max(due, self._ramp.seconds_until_next())
                 wait = min(wait, max(due, _LEAST_WAIT))
         waits: list[asyncio.Future[object]] = [
             asyncio.ensure_future(self._woken.wait())
@@ -291,6 +302,13 @@ class Worker:
             for one in waits:
                 one.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _next_due(self) -> float | None:
+        try:
+            return await self._store.next_due()
+        except StoreUnavailable as error:
+            log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
+            return None
 
     async def _linger(self) -> None:
         """Let a burst of wake-ups pass, so that it is worked off in few batches."""
