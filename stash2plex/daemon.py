@@ -75,7 +75,6 @@ _CLIENT_IDENTIFIER = "plex_client_identifier"
 # How long a request to us may go on once we are told to stop, seconds.
 _HTTP_GRACE = 2.0
 _PURGE_INTERVAL = 3600.0
-_RAMP = "ramp_begun_at"
 
 
 async def run(
@@ -112,8 +111,9 @@ async def run(
         plex_breaker = _breaker("Plex", settings.outage)
         outages = OutageLog(database)
         await outages.adopt(stash_breaker)
+        ramp = Ramp(settings.outage)
+        plex_breaker.listeners.append(ramp.noticed)
         await outages.adopt(plex_breaker)
-        ramp = await _ramp(database, settings.outage, plex_breaker)
 
         async def wake_held() -> None:
             await jobs.make_held_due()
@@ -213,7 +213,6 @@ async def run(
             stash_probe.run(),
             _on_closing(stash_breaker, wake_held),
             _on_closing(plex_breaker, wake_held),
-            _keeping(ramp, plex_breaker, database),
         ):
             stack.callback(tasks.create_task(running).cancel)
         await stack.enter_async_context(
@@ -350,26 +349,6 @@ async def _provider(
             completion=completion,
             traffic=traffic,
         )
-
-
-async def _ramp(
-    database: Database, settings: OutageSettings, breaker: CircuitBreaker
-) -> Ramp:
-    """Return the ramp that follows *breaker*, where a daemon before us left it."""
-    ramp = Ramp(settings)
-    breaker.listeners.append(ramp.noticed)
-    with suppress(TypeError, ValueError):
-        ramp.begin(float(await database.fact(_RAMP) or ""))
-    return ramp
-
-
-async def _keeping(ramp: Ramp, breaker: CircuitBreaker, database: Database) -> None:
-    """Remember when the ramp began, so that a restart does not end it."""
-    while True:
-        await breaker.changed()
-        if ramp.begun_at is not None:
-            with suppress(StoreUnavailable):
-                await database.set_fact(_RAMP, str(ramp.begun_at))
 
 
 async def _purging(jobs: JobStore, days: float) -> None:

@@ -73,13 +73,16 @@ class OutageLog:
     async def adopt(self, breaker: CircuitBreaker) -> None:
         """Restore *breaker* from the store, and follow it from now on.
 
-        A state that makes no sense means closed.
+        A state that makes no sense means closed. Its listeners are told of the last
+        move, whenever that was.
         """
         if await self._database.fact(_SINCE) is None:
             await self._database.set_fact(_SINCE, str(self._now()))
         stored = await self._database.fact(_FACT.format(breaker.service))
         if move := _read(stored):
             breaker.restore(move)
+            for listener in breaker.listeners:
+                listener(move)
         if breaker.state is State.CLOSED:
             await self._end(breaker.service, self._now())
         breaker.listeners.append(lambda move: self._moves.put_nowait((breaker, move)))
