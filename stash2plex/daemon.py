@@ -13,7 +13,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,11 +109,9 @@ async def run(
         jobs = JobStore(database)
         stash_breaker = _breaker("Stash", settings.outage)
         plex_breaker = _breaker("Plex", settings.outage)
-        outages = OutageLog(database)
-        await outages.adopt(stash_breaker)
         ramp = Ramp(settings.outage)
         plex_breaker.listeners.append(ramp.noticed)
-        await outages.adopt(plex_breaker)
+        outages = await _outage_log(database, (stash_breaker, plex_breaker))
 
         async def wake_held() -> None:
             await jobs.make_held_due()
@@ -349,6 +347,16 @@ async def _provider(
             completion=completion,
             traffic=traffic,
         )
+
+
+async def _outage_log(
+    database: Database, breakers: Sequence[CircuitBreaker]
+) -> OutageLog:
+    """Return the history that follows *breakers*, which go on as they were."""
+    log = OutageLog(database)
+    for breaker in breakers:
+        await log.adopt(breaker)
+    return log
 
 
 async def _purging(jobs: JobStore, days: float) -> None:

@@ -66,11 +66,12 @@ class Ramp:
 
     def begin(self, at: float) -> None:
         """Let jobs through slowly from *at* on, in unix seconds."""
+        if self._now() - at >= self._settings.ramp_seconds:
+            return
         self.begun_at = at
         self._tokens, self._filled_at = 1.0, self._now()
         self._recent.clear()
-        if self.on:
-            log.info("ramp_started", per_second=round(self.rate, 1))
+        log.info("ramp_started", per_second=round(self.rate, 1))
 
     def allowance(self, limit: int) -> int:
         """Return how many of *limit* jobs may start now; takes the token."""
