@@ -125,6 +125,9 @@ class PlexSettings(Section):
     verify_tls: bool = Field(
         True, description="false accepts a self-signed certificate"
     )
+    notifications: bool = Field(
+        True, description="listen to the server's notification socket"
+    )
 
     @field_validator("token")
     @classmethod

@@ -25,6 +25,7 @@ from aiohttp import web
 from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
+from stash2plex.catalog.listener import Listener
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.errors import (
     AddressInUse,
@@ -39,6 +40,7 @@ from stash2plex.health.probe import Probe
 from stash2plex.health.ramp import Ramp
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.library import PlexLibrary
+from stash2plex.plex.notifications import Notifications, OwnWrites
 from stash2plex.provider.background import Background
 from stash2plex.provider.cache import DiskCache
 from stash2plex.provider.completion import Completion
@@ -53,6 +55,7 @@ from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Ledger
 from stash2plex.push.recovery import Recovery
 from stash2plex.push.sync import Syncer
+from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.retry import RetryPolicy
 from stash2plex.queue.store import Choice, JobStore
 from stash2plex.queue.worker import Worker
@@ -101,14 +104,14 @@ async def run(
         database = await stack.enter_async_context(Database.open(folder / DATABASE))
 
         stash = await stack.enter_async_context(StashClient.connect(settings.stash))
+        identifier = await _client_identifier(database)
         connection = await stack.enter_async_context(
-            PlexConnection.open(settings.plex, await _client_identifier(database))
+            PlexConnection.open(settings.plex, identifier)
         )
         plex = PlexLibrary(connection, settings.plex.libraries)
 
         jobs = JobStore(database)
-        stash_breaker = _breaker("Stash", settings.outage)
-        plex_breaker = _breaker("Plex", settings.outage)
+        stash_breaker, plex_breaker = _breakers(settings.outage)
         ramp = Ramp(settings.outage)
         plex_breaker.listeners.append(ramp.noticed)
         outages = await _outage_log(database, (stash_breaker, plex_breaker))
@@ -126,7 +129,7 @@ async def run(
             identifier=settings.provider.identifier,
             on_complete=wake_held,
         )
-        gaps = Gaps(database)
+        gaps, own = Gaps(database), OwnWrites()
         delivery = Delivery(
             settings,
             stash=stash,
@@ -136,6 +139,7 @@ async def run(
             gaps=gaps,
             pace=Pace(settings.plex.concurrency, settings.plex.pace),
             expander=Expander(stash, jobs),
+            own=own,
             stash_breaker=stash_breaker,
             plex_breaker=plex_breaker,
         )
@@ -148,6 +152,9 @@ async def run(
             ramp=ramp,
         )
 
+        notifications = Notifications(settings.plex, identifier)
+        listener = _listener(notifications, catalog, own, jobs, worker)
+
         async def ask_plex() -> str:
             server = await plex.server()
             await catalog.note_machine(server.machine)
@@ -156,8 +163,7 @@ async def run(
         plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
         stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
         await catalog.load()
-        traffic = Traffic(database)
-        await traffic.load()
+        traffic = await Traffic.load(database)
         completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
         provider = await stack.enter_async_context(
             _provider(
@@ -187,6 +193,7 @@ async def run(
                 worker=worker,
                 catalog=catalog,
                 gaps=gaps,
+                listener=listener,
                 plex=plex_probe,
                 plex_breaker=plex_breaker,
                 stash=stash_probe,
@@ -209,6 +216,7 @@ async def run(
             completion.run() if completion else asyncio.sleep(0),
             plex_probe.run(),
             stash_probe.run(),
+            listener.run() if settings.plex.notifications else asyncio.sleep(0),
             _on_closing(stash_breaker, wake_held),
             _on_closing(plex_breaker, wake_held),
         ):
@@ -292,12 +300,33 @@ async def _client_identifier(database: Database) -> str:
     return known
 
 
-def _breaker(service: str, settings: OutageSettings) -> CircuitBreaker:
-    return CircuitBreaker(
-        service,
-        threshold=settings.failure_threshold,
-        open_seconds=settings.open_seconds,
-    )
+def _breakers(settings: OutageSettings) -> tuple[CircuitBreaker, CircuitBreaker]:
+    """Return the breakers of Stash and of Plex."""
+
+    def breaker(service: str) -> CircuitBreaker:
+        return CircuitBreaker(
+            service,
+            threshold=settings.failure_threshold,
+            open_seconds=settings.open_seconds,
+        )
+
+    return breaker("Stash"), breaker("Plex")
+
+
+def _listener(
+    notifications: Notifications,
+    catalog: Catalog,
+    own: OwnWrites,
+    jobs: JobStore,
+    worker: Worker,
+) -> Listener:
+    """Return who looks at the scenes whose files turn up in Plex."""
+
+    async def look_at(scene_ids: Sequence[int]) -> None:
+        await jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.EXPANDED)
+        worker.wake()
+
+    return Listener(notifications, catalog, own, look_at)
 
 
 @asynccontextmanager

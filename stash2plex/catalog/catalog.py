@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -302,6 +302,40 @@ class Catalog:
         await self.store.put_items(list(items.values()), self._seen)
         await self.store.forget_items(set(gone) - items.keys())
 
+    async def refresh_items(self, rating_keys: Sequence[int]) -> set[int]:
+        """Read items anew; returns the scenes whose files turned up with them."""
+        if not self.plex_complete:
+            return set()  # they are being listed anyway
+        found = await self._plex.items(rating_keys)
+        kept = {one.id for one in self.sections}
+        entries = [one for one in found.values() if one.section_id in kept]
+        scenes = await self._put_news(entries)
+        await self.store.forget_items(set(rating_keys) - found.keys())
+        return scenes
+
+    async def take_news(self) -> set[int]:
+        """Read what Plex added or changed; returns the scenes whose files turned up."""
+        if not self.plex_complete:
+            return set()
+        scenes: set[int] = set()
+        async with self._asking:
+            async for page in self._news():
+                scenes |= await self._put_news(page)
+            self._asked_for_news = time.monotonic()
+        return scenes
+
+    async def _put_news(self, entries: Sequence[ItemEntry]) -> set[int]:
+        new = await self.store.unknown_files(entries)
+        await self.store.put_items(entries, self._seen)
+        return await self.store.scenes_of_files(new)
+
+    async def _news(self) -> AsyncIterator[list[ItemEntry]]:
+        newest = min(await self.store.newest_item_time(), int(time.time()))
+        since = max(0, newest - _OVERLAP)
+        for section in await self._current_sections():
+            async for page, _ in self._plex.entries(section.id, since):
+                yield page
+
     async def forget_item(self, rating_key: int) -> None:
         """Drop an item that Plex does not have any more; look what else changed."""
         await self.store.forget_items([rating_key])
@@ -317,11 +351,8 @@ class Catalog:
         async with self._asking:
             if time.monotonic() - self._asked_for_news < _NEWS_INTERVAL:
                 return
-            newest = min(await self.store.newest_item_time(), int(time.time()))
-            since = max(0, newest - _OVERLAP)
-            for section in await self._current_sections():
-                async for page, _ in self._plex.entries(section.id, since):
-                    await self.store.put_items(page, self._seen)
+            async for page in self._news():
+                await self.store.put_items(page, self._seen)
             self._asked_for_news = time.monotonic()
 
     async def _look_up(self, scenes: Sequence[SceneEntry]) -> None:

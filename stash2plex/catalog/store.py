@@ -154,6 +154,29 @@ class CatalogStore:
             found.setdefault(bound, []).append(PlexFile(*file))
         return found
 
+    async def unknown_files(self, entries: Sequence[ItemEntry]) -> list[str]:
+        """Return the paths in *entries* that no item had before."""
+        paths = {file.path for entry in entries for file in entry.files}
+        rows = await self._database.fetch(
+            "SELECT value FROM json_each(?1) WHERE value NOT IN"
+            " (SELECT path FROM plex_file WHERE key IN"
+            "  (SELECT value FROM json_each(?2)))",
+            json.dumps(sorted(paths)),
+            json.dumps([self._paths.key_of_plex(path) for path in sorted(paths)]),
+        )
+        return [row["value"] for row in rows]
+
+    async def scenes_of_files(self, paths: Sequence[str]) -> set[int]:
+        """Return the scenes that files of Plex may belong to, by path or name."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT scene_id FROM stash_file"
+            " WHERE key IN (SELECT value FROM json_each(?1))"
+            " OR name IN (SELECT value FROM json_each(?2))",
+            json.dumps([self._paths.key_of_plex(path) for path in paths]),
+            json.dumps([_name_of(path) for path in paths]),
+        )
+        return {row["scene_id"] for row in rows}
+
     async def files_of_item(self, rating_key: int) -> list[PlexFile]:
         """Return every file of one item."""
         rows = await self._database.fetch(

@@ -30,9 +30,12 @@ class Traffic:
         self.failed = 0
         self.last_request_at: str | None = None
 
-    async def load(self) -> None:
-        """Learn when Plex called last."""
-        self.last_request_at = await self._database.fact(LAST_REQUEST)
+    @classmethod
+    async def load(cls, database: Database) -> Traffic:
+        """Go on where a daemon before us ended."""
+        traffic = cls(database)
+        traffic.last_request_at = await database.fact(LAST_REQUEST)
+        return traffic
 
     async def note_request(self) -> None:
         """Note that Plex called."""

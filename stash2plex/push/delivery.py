@@ -37,6 +37,7 @@ from stash2plex.health.pace import Pace
 from stash2plex.movie import Movie
 from stash2plex.plex.item import Item
 from stash2plex.plex.library import PlexLibrary
+from stash2plex.plex.notifications import OwnWrites
 from stash2plex.push.artwork import Artwork
 from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Entry, Ledger, entry_for
@@ -78,6 +79,7 @@ class Delivery:
         gaps: Gaps,
         pace: Pace,
         expander: Expander,
+        own: OwnWrites,
         stash_breaker: CircuitBreaker,
         plex_breaker: CircuitBreaker,
     ) -> None:
@@ -97,6 +99,7 @@ class Delivery:
             pace=pace,
             breaker=plex_breaker,
             ledger=ledger,
+            own=own,
         )
         # Scenes whose pictures are in memory.
         self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stash2plex.movie import Movie
     from stash2plex.plex.item import Item
     from stash2plex.plex.library import PlexLibrary
+    from stash2plex.plex.notifications import OwnWrites
     from stash2plex.push.artwork import Artwork, PicturePlan
     from stash2plex.push.ledger import Ledger
     from stash2plex.scene import Scene
@@ -89,7 +90,9 @@ class ItemWriter:
         pace: Pace,
         breaker: CircuitBreaker,
         ledger: Ledger,
+        own: OwnWrites,
     ) -> None:
+        self._own = own
         self._plex = plex
         self._ledger = ledger
         self._artwork = artwork
@@ -133,6 +136,7 @@ class ItemWriter:
             async with self._pace.write():
                 self.refuse_while_open()
                 started = time.monotonic()
+                self._own.note(item.rating_key)
                 await self._send(written, entry)
                 await self._send_pictures(written)
                 written.seconds = time.monotonic() - started

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import time
 from collections import Counter
@@ -134,9 +135,14 @@ class PretendPlex:
         self.app = web.Application(
             middlewares=[self._guard], client_max_size=64 * 1024 * 1024
         )
+        self.sockets: set[web.WebSocketResponse] = set()
+        self.told: set[asyncio.Task[None]] = set()
+        self.tells = True  # whether it says what happens on its notification socket
+        self.app.on_shutdown.append(self._hang_up)
         self.app.on_cleanup.append(self._end)
         self.app.add_routes(
             [
+                web.get("/:/websockets/notifications", self._socket),
                 web.get("/media/providers/metadata", self._list_providers),
                 web.post("/media/providers/metadata", self._add_provider),
                 web.get("/media/providers/metadata/group", self._list_groups),
@@ -185,11 +191,13 @@ class PretendPlex:
             updated_at=now,
         )
         self.facts.changed()
+        self._tell_item(key, state=0, metadataState="created")
         return self.items[key]
 
     def remove(self, rating_key: int) -> None:
         """Take an item out, as emptying the trash does."""
         del self.items[rating_key]
+        self._tell_item(rating_key, state=9, metadataState="deleted")
 
     def count(self, method: str | None = None) -> int:
         """Return how many requests came in, of one *method* or of all."""
@@ -595,6 +603,50 @@ class PretendPlex:
             item.selected[name] = digest
             item.versions[name] += 1
 
+    # --- notifications ---------------------------------------------------------
+
+    def tell(self, frame: str) -> None:
+        """Say something on the notification socket."""
+        for socket in list(self.sockets):
+            task = asyncio.create_task(socket.send_str(frame))
+            self.told.add(task)
+            task.add_done_callback(self.told.discard)
+
+    def tell_scan_ended(self) -> None:
+        """Say that a library was scanned to the end."""
+        activity = {"event": "ended", "Activity": {"type": "library.update.section"}}
+        container = {"type": "activity", "ActivityNotification": [activity]}
+        self.tell(json.dumps({"NotificationContainer": container}))
+
+    def _tell_item(self, key: int, **state: object) -> None:
+        if not self.sockets or not self.tells:
+            return
+        entry = {
+            "identifier": "com.plexapp.plugins.library",
+            "sectionID": "1",
+            "itemID": str(key),
+            "type": 1,
+            **state,
+        }
+        container = {"type": "timeline", "size": 1, "TimelineEntry": [entry]}
+        self.tell(json.dumps({"NotificationContainer": container}))
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.sockets.add(socket)
+        self.facts.changed()
+        try:
+            async for _ in socket:
+                pass
+        finally:
+            self.sockets.discard(socket)
+        return socket
+
+    async def _hang_up(self, _: web.Application) -> None:
+        for socket in list(self.sockets):
+            await socket.close()
+
     # --- small things ------------------------------------------------------------
 
     def _section(self, request: web.Request) -> int:
@@ -616,6 +668,7 @@ class PretendPlex:
     def _written(self, item: PretendItem) -> None:
         item.writes += 1
         item.updated_at = int(time.time())
+        self._tell_item(item.rating_key, state=5)
 
 
 _HTTP_ERRORS: dict[int, type[web.HTTPError]] = {

@@ -9,6 +9,7 @@ from typing import Any
 from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
+from stash2plex.catalog.listener import Listener
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.probe import Probe
@@ -29,6 +30,7 @@ class Status:
     worker: Worker
     catalog: Catalog
     gaps: Gaps
+    listener: Listener
     plex: Probe
     plex_breaker: CircuitBreaker
     stash: Probe
@@ -58,7 +60,7 @@ class Status:
                 "version": self.plex.version,
                 "latency_ms": self.plex.latency_ms,
                 "libraries": [one.title for one in self.catalog.sections],
-                "listening": False,
+                "listening": self.listener.listening,
                 "error": _message(self.plex_breaker, self.plex) or self.catalog.error,
             },
             "stash": {

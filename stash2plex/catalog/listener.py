@@ -1,0 +1,111 @@
+"""Acting on Plex's hints: rows are refreshed, and who waited for a file is woken.
+
+While the socket is away everything still works by polling; when it is back, what was
+missed is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex.errors import Stash2PlexError
+from stash2plex.plex.notifications import Hint, ItemHint, Notifications, OwnWrites
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+
+log = structlog.get_logger()
+
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+# Hints come in bursts; they are acted on together after so long, seconds.
+_SETTLING = 0.3
+# Items read in one request.
+_BATCH = 200
+# A burst of more is read as news instead.
+_FLOOD = 2000
+
+
+class Listener:
+    """Follows the notification socket; *on_scenes* is told whose files turned up."""
+
+    def __init__(
+        self,
+        notifications: Notifications,
+        catalog: Catalog,
+        own: OwnWrites,
+        on_scenes: Callable[[Sequence[int]], Awaitable[None]],
+    ) -> None:
+        self._notifications = notifications
+        self._catalog = catalog
+        self._own = own
+        self._on_scenes = on_scenes
+        self._items: set[int] = set()
+        self._wants_news = False
+        self._any = asyncio.Event()
+        self.listening = False
+
+    async def run(self) -> None:
+        """Listen and act until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            tasks.create_task(self._act())
+
+    async def _listen(self) -> None:
+        wait = _FIRST_WAIT
+        while True:
+            connected = False
+            try:
+                async for hint in self._notifications.listen(self._connected):
+                    connected = True
+                    self._take(hint)
+            except Stash2PlexError as error:
+                log.debug("notifications_lost", error=str(error))
+            if self.listening or connected:
+                wait = _FIRST_WAIT
+            self.listening = False
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    def _connected(self) -> None:
+        self.listening = True
+        log.info("notifications_connected")
+        self._want_news()  # what was missed meanwhile
+
+    def _take(self, hint: Hint) -> None:
+        if self._own.caused(hint):
+            return
+        if isinstance(hint, ItemHint) and len(self._items) < _FLOOD:
+            self._items.add(hint.rating_key)
+            self._any.set()
+        else:
+            self._want_news()
+
+    def _want_news(self) -> None:
+        self._wants_news = True
+        self._any.set()
+
+    async def _act(self) -> None:
+        while True:
+            await self._any.wait()
+            await asyncio.sleep(_SETTLING)
+            self._any.clear()
+            items, self._items = self._items, set()
+            news, self._wants_news = self._wants_news, False
+            try:
+                await self._refresh(sorted(items), news=news)
+            except Stash2PlexError as error:
+                # The next listing, or the look for a scene that waits, makes it good.
+                log.warning("notifications_ignored", error=str(error))
+
+    async def _refresh(self, items: Sequence[int], *, news: bool) -> None:
+        scenes: set[int] = set()
+        for start in range(0, len(items), _BATCH):
+            scenes |= await self._catalog.refresh_items(items[start : start + _BATCH])
+        if news:
+            scenes |= await self._catalog.take_news()
+        if scenes:
+            await self._on_scenes(sorted(scenes))
