@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from stash2plex.db.database import Database, Transaction
 from stash2plex.db.grouping import GroupCommit
+from stash2plex.errors import Stash2PlexError
 from stash2plex.queue.job import PRIORITY, Job, Kind, Reason
 from stash2plex.queue.retry import Fate, Verdict, code_of
 
@@ -30,12 +31,22 @@ _ENQUEUE = """
 _CLAIM = """
     UPDATE job SET state = 'running' WHERE id IN (
         SELECT id FROM job AS next
-        WHERE state = 'queued' AND due_at <= ?1 AND NOT EXISTS (
+        WHERE state = 'queued' AND due_at <= ?1 AND crashes < ?3 AND NOT EXISTS (
             SELECT 1 FROM job WHERE state = 'running'
             AND kind = next.kind AND stash_id = next.stash_id)
         ORDER BY priority DESC, due_at, id LIMIT ?2)
     RETURNING *
 """
+_CLAIM_ALONE = """
+    UPDATE job SET state = 'running', alone = 1 WHERE id = (
+        SELECT id FROM job
+        WHERE state = 'queued' AND due_at <= ?1 AND crashes >= ?2
+        ORDER BY priority DESC, due_at, id LIMIT 1)
+    RETURNING *
+"""
+# A job that the daemon died over so often, with others or without, is suspect.
+_SUSPECT = 2
+_POISONOUS = 3
 # A newer request for the same thing may be waiting already: then it wins.
 _YIELD_TO_NEWER = """
     DELETE FROM job WHERE id = ?1 AND EXISTS (
@@ -46,6 +57,7 @@ _YIELD_TO_NEWER = """
 _REQUEUE = """
     UPDATE job SET state = 'queued', due_at = ?2, attempts = ?3, lookups = ?4,
         held = ?5, error_code = ?6, error = ?7, failed_at = ?8,
+        crashes = 0, alone_crashes = 0, alone = 0,
         first_failed_at = coalesce(first_failed_at, ?8)
     WHERE id = ?1
 """
@@ -168,9 +180,25 @@ class JobStore:
     async def claim(self, limit: int) -> list[Job]:
         """Take the most urgent due jobs, at most *limit*, most urgent first."""
         async with self._database.transaction(durable=False) as transaction:
-            rows = await transaction.run(_CLAIM, self._now(), limit)
+            rows = await transaction.run(_CLAIM, self._now(), limit, _SUSPECT)
         jobs = [Job.from_row(row) for row in rows]
         return sorted(jobs, key=lambda job: (-PRIORITY[job.reason], job.id))
+
+    async def claim_alone(self) -> list[Job]:
+        """Take one job that the daemon died over twice; nothing else may run with it.
+
+        If it dies again, that was its doing.
+        """
+        suspects = await self._database.fetch(
+            "SELECT 1 FROM job WHERE state = 'queued' AND crashes >= 2"
+            " AND due_at <= ? LIMIT 1",
+            self._now(),
+        )
+        if not suspects:
+            return []
+        async with self._database.transaction() as transaction:
+            rows = await transaction.run(_CLAIM_ALONE, self._now(), _SUSPECT)
+        return [Job.from_row(row) for row in rows]
 
     async def complete(self, transaction: Transaction, jobs: Iterable[Job]) -> None:
         """Forget jobs that are done."""
@@ -215,18 +243,31 @@ class JobStore:
             for job in jobs:
                 await transaction.run(_YIELD_TO_NEWER, job.id)
                 await transaction.run(
-                    "UPDATE job SET state = 'queued' WHERE id = ?", job.id
+                    "UPDATE job SET state = 'queued', alone = 0 WHERE id = ?", job.id
                 )
 
     async def take_back_running(self) -> int:
-        """Reclaim what a killed daemon left running; return how many."""
+        """Reclaim what a killed daemon left running; return how many.
+
+        What it died over alone, again and again, is a dead letter.
+        """
         async with self._database.transaction() as transaction:
             rows = await transaction.run("SELECT id FROM job WHERE state = 'running'")
             for row in rows:
                 await transaction.run(_YIELD_TO_NEWER, row["id"])
+            now = self._now()
             await transaction.run(
-                "UPDATE job SET state = 'queued', due_at = ?1 WHERE state = 'running'",
-                self._now(),
+                "UPDATE job SET crashes = crashes + 1, due_at = ?1, alone = 0,"
+                " alone_crashes = alone_crashes + alone,"
+                " state = iif(alone_crashes + alone >= ?2, 'dead', 'queued'),"
+                " error_code = iif(alone_crashes + alone >= ?2, ?3, error_code),"
+                " error = iif(alone_crashes + alone >= ?2, ?4, error),"
+                " failed_at = ?1, first_failed_at = coalesce(first_failed_at, ?1)"
+                " WHERE state = 'running'",
+                now,
+                _POISONOUS,
+                Stash2PlexError.code,
+                "the daemon died each time it was delivered; please report it",
             )
         return len(rows)
 

@@ -82,6 +82,8 @@ class Worker:
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._batches: set[asyncio.Task[None]] = set()
+        # Whether the batch under way is of a job that may bring the daemon down.
+        self._is_alone = False
         self._settling = GroupCommit(self._commit)
         self.results: Counter[Result] = Counter()
 
@@ -114,7 +116,7 @@ class Worker:
     async def _start_batch(self) -> bool:
         """Claim and start a batch; False when there is nothing to do now."""
         self._collect()
-        if len(self._batches) >= _AT_ONCE:
+        if len(self._batches) >= _AT_ONCE or self._is_alone:
             return False
         limit = BATCH
         trials: list[CircuitBreaker] = []
@@ -138,14 +140,20 @@ class Worker:
     async def _claimed(self, limit: int) -> list[Job]:
         if not limit:
             return []
+        jobs: list[Job] = []
         try:
-            return await self._store.claim(limit)
+            jobs = await self._store.claim(limit)
+            if not jobs and not self._batches:
+                jobs = await self._store.claim_alone()
+                self._is_alone = bool(jobs)
         except StoreUnavailable as error:
             log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
-            return []
+        return jobs
 
     def _collect(self) -> None:
         """Forget finished batches; a bug in one surfaces here."""
+        if all(one.done() for one in self._batches):
+            self._is_alone = False
         for batch in [one for one in self._batches if one.done()]:
             self._batches.discard(batch)
             batch.result()
@@ -281,7 +289,7 @@ class Worker:
 
     async def _pause(self) -> None:
         """Wait for a wake-up, or until the next job is due."""
-        full = len(self._batches) >= _AT_ONCE
+        full = len(self._batches) >= _AT_ONCE or self._is_alone
         wait = self._poll
         able = self._database.is_writable and all(
             breaker.allows_some for breaker in self._breakers

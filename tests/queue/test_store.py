@@ -292,3 +292,55 @@ async def test_any_history_keeps_one_queued_and_one_running_job(
             rows = await database.fetch("SELECT stash_id, state FROM job")
             assert len(rows) == len({tuple(row) for row in rows})
             assert (await jobs.counts())["running"] == len(running)
+
+
+async def crash(jobs, times=1):
+    """Let the daemon die *times* over all that it can claim together."""
+    for _ in range(times):
+        assert await jobs.claim(10)
+        await jobs.take_back_running()
+
+
+async def test_what_ran_in_two_crashes_is_claimed_alone(jobs):
+    await jobs.enqueue_many(Kind.SCENE, [1, 2], Reason.HOOK)
+    await crash(jobs, 2)
+
+    assert await jobs.claim(10) == []
+    (alone,) = await jobs.claim_alone()
+    assert alone.stash_id == 1
+
+
+async def test_an_innocent_batch_is_not_buried(jobs, database):
+    await jobs.enqueue_many(Kind.SCENE, [1, 2], Reason.HOOK)
+    await crash(jobs, 2)
+    for _ in range(3):
+        (poison,) = await jobs.claim_alone()
+        assert poison.stash_id == 1
+        await jobs.take_back_running()
+
+    (innocent,) = await jobs.claim_alone()
+    assert innocent.stash_id == 2
+    (dead,), total = await jobs.dead(10, 0)
+    assert (dead.stash_id, dead.code, total) == (1, "internal", 1)
+    assert "died each time" in (dead.error or "")
+
+
+async def test_a_job_that_ended_somehow_is_no_suspect(jobs, database, clock):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    await crash(jobs, 2)
+    (job,) = await jobs.claim_alone()
+    await end(jobs, database, job, Fate.RETRIED, 5)
+    clock.now += 5
+
+    assert await jobs.claim_alone() == []
+    assert [job.stash_id for job in await jobs.claim(10)] == [1]
+
+
+async def test_an_end_in_good_order_is_no_crash(jobs):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    await crash(jobs, 2)
+    for _ in range(5):
+        await jobs.hand_back(await jobs.claim_alone())
+
+    (job,) = await jobs.claim_alone()
+    assert job.stash_id == 1

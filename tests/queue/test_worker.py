@@ -384,3 +384,29 @@ async def test_a_stop_during_a_burst_starts_nothing_more(database, jobs, breaker
 
     assert delivered == []
     assert (await jobs.counts())["queued"] == 1
+
+
+async def test_nothing_runs_beside_a_suspect(database, jobs, breaker):
+    await jobs.enqueue_many(Kind.SCENE, [1, 2, 3], Reason.HOOK)
+    for _ in range(2):  # two crashes
+        await jobs.claim(10)
+        await jobs.take_back_running()
+    await jobs.enqueue(Kind.SCENE, 4, Reason.HOOK)
+    running: set[int] = set()
+    batches: asyncio.Queue[set[int]] = asyncio.Queue()
+
+    async def deliver(batch, settle):
+        running.update(job.stash_id for job in batch)
+        batches.put_nowait(set(running))
+        await asyncio.sleep(0)
+        for job in batch:
+            running.discard(job.stash_id)
+            await settle(job, DONE)
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        seen = [await batches.get() for _ in range(2)]
+        await jobs.enqueue(Kind.SCENE, 5, Reason.HOOK)
+        worker.wake()
+        seen += [await batches.get() for _ in range(3)]
+
+    assert sorted(map(sorted, seen)) == [[1], [2], [3], [4], [5]]

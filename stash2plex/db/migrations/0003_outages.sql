@@ -12,3 +12,9 @@ CREATE UNIQUE INDEX one_open_outage ON outage (service) WHERE ended_at IS NULL;
 
 ALTER TABLE job ADD COLUMN first_failed_at REAL;
 ALTER TABLE job ADD COLUMN outage_id INTEGER;   -- the outage a dead letter fell into
+
+-- How often the daemon died while it ran, and while it ran and nothing else did.
+ALTER TABLE job ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN alone_crashes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;  -- 1: claimed alone
+CREATE INDEX suspect_job ON job (due_at) WHERE crashes >= 2;
