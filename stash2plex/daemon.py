@@ -26,6 +26,7 @@ from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.listener import Listener
+from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.errors import (
     AddressInUse,
@@ -78,6 +79,8 @@ _CLIENT_IDENTIFIER = "plex_client_identifier"
 # How long a request to us may go on once we are told to stop, seconds.
 _HTTP_GRACE = 2.0
 _PURGE_INTERVAL = 3600.0
+# How often we look whether a copy of the database is due, seconds.
+_COPY_INTERVAL = 3600.0
 
 
 async def run(
@@ -211,6 +214,7 @@ async def run(
         # What only reads is not waited for: a server may hang.
         for running in (
             outages.run(),
+            _copying(folder / DATABASE),
             _purging(jobs, settings.queue.dead_retention_days),
             catalog.run(),
             completion.run() if completion else asyncio.sleep(0),
@@ -386,6 +390,19 @@ async def _outage_log(
     for breaker in breakers:
         await log.adopt(breaker)
     return log
+
+
+async def _copying(path: Path) -> None:
+    """Copy the database every day."""
+    while True:
+        try:
+            copy = await asyncio.to_thread(copy_if_due, path, now=time.time())
+        except StoreUnavailable as error:
+            log.warning("database_not_copied", error=str(error))
+        else:
+            if copy:
+                log.info("database_copied", copy=str(copy))
+        await asyncio.sleep(_COPY_INTERVAL)
 
 
 async def _purging(jobs: JobStore, days: float) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import aiosqlite
 import structlog
 
+from stash2plex.db.copies import replace_if_damaged
 from stash2plex.errors import DatabaseTooNew, DataDirUnusable, StoreUnavailable
 
 log = structlog.get_logger()
@@ -76,11 +77,13 @@ class Database:
     async def open(cls, path: Path) -> AsyncIterator[Database]:
         """Open and migrate the file at *path*; close it on the way out.
 
-        Raises `DatabaseTooNew` for a file of a later release and `DataDirUnusable`
-        for one that is no database or cannot be written.
+        A damaged one is set aside; see `stash2plex.db.copies`. Raises
+        `DatabaseTooNew` for a file of a later release and `DataDirUnusable` for one
+        that cannot be read or written.
         """
         async with AsyncExitStack() as stack:
             try:
+                await asyncio.to_thread(replace_if_damaged, path)
                 writer = await stack.enter_async_context(_connected(path))
                 await _migrate(writer, path)
                 reader = await stack.enter_async_context(_connected(path))

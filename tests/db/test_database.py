@@ -99,15 +99,6 @@ async def test_a_failed_migration_changes_nothing(tmp_path, monkeypatch):
     connection.close()
 
 
-async def test_a_file_that_is_no_database(tmp_path):
-    path = tmp_path / "x.db"
-    path.write_text("this is text, and long enough to be looked at" * 10)
-
-    with pytest.raises(DataDirUnusable, match="move it away to start anew"):
-        async with Database.open(path):
-            pass
-
-
 async def test_a_transaction_is_all_or_nothing(database):
     with pytest.raises(ZeroDivisionError):
         async with database.transaction() as transaction:
