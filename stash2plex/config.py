@@ -128,6 +128,9 @@ class PlexSettings(Section):
     notifications: bool = Field(
         True, description="listen to the server's notification socket"
     )
+    scan_new_scenes: bool = Field(
+        False, description="ask Plex to scan the folder of a scene it does not have"
+    )
 
     @field_validator("token")
     @classmethod

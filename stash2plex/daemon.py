@@ -39,6 +39,7 @@ from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
 from stash2plex.health.ramp import Ramp
+from stash2plex.paths import PathMap
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.plex.notifications import Notifications, OwnWrites
@@ -55,6 +56,7 @@ from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Ledger
 from stash2plex.push.recovery import Recovery
+from stash2plex.push.scanning import FolderScans
 from stash2plex.push.sync import Syncer
 from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.retry import RetryPolicy
@@ -133,6 +135,7 @@ async def run(
             on_complete=wake_held,
         )
         gaps, own = Gaps(database), OwnWrites()
+        scans = FolderScans(plex, catalog, PathMap(settings.path_rules))
         delivery = Delivery(
             settings,
             stash=stash,
@@ -143,6 +146,7 @@ async def run(
             pace=Pace(settings.plex.concurrency, settings.plex.pace),
             expander=Expander(stash, jobs),
             own=own,
+            scans=scans,
             stash_breaker=stash_breaker,
             plex_breaker=plex_breaker,
         )
@@ -218,6 +222,7 @@ async def run(
             _purging(jobs, settings.queue.dead_retention_days),
             catalog.run(),
             completion.run() if completion else asyncio.sleep(0),
+            scans.run(),
             plex_probe.run(),
             stash_probe.run(),
             listener.run() if settings.plex.notifications else asyncio.sleep(0),

@@ -112,6 +112,10 @@ class PlexConnection:
         """
         return await self._run(self._probing, self._identity)
 
+    async def request(self, target: str) -> None:
+        """Send a GET whose answer says nothing: it starts something."""
+        await self._run(self._pool, self._send, "get", target, None)
+
     async def put(self, target: str) -> None:
         """Send a PUT without a body."""
         await self._run(self._pool, self._send, "put", target, None)

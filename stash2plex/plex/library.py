@@ -94,6 +94,13 @@ class PlexLibrary:
             log.warning("libraries_missing", titles=missing)
         return wanted
 
+    async def scan_folder(self, section_id: int, folder: str) -> None:
+        """Have Plex look for new files in *folder*, as it sees it, and below."""
+        query = urlencode({"path": folder}, quote_via=quote)
+        await self._connection.request(
+            f"/library/sections/{section_id}/refresh?{query}"
+        )
+
     async def metadata_providers(self) -> list[MetadataProvider] | None:
         """Return the custom providers; None for a server that knows none (< 1.43)."""
         try:

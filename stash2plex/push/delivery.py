@@ -41,6 +41,7 @@ from stash2plex.plex.notifications import OwnWrites
 from stash2plex.push.artwork import Artwork
 from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Entry, Ledger, entry_for
+from stash2plex.push.scanning import FolderScans
 from stash2plex.push.writer import ItemWriter, Target, Written
 from stash2plex.queue.job import Job, Kind
 from stash2plex.queue.outcome import Outcome, Record, Result, Settle, nothing
@@ -80,6 +81,7 @@ class Delivery:
         pace: Pace,
         expander: Expander,
         own: OwnWrites,
+        scans: FolderScans,
         stash_breaker: CircuitBreaker,
         plex_breaker: CircuitBreaker,
     ) -> None:
@@ -90,6 +92,7 @@ class Delivery:
         self._ledger = ledger
         self._gaps = gaps
         self._expander = expander
+        self._scans = scans
         self._stash_breaker = stash_breaker
         self._plex_breaker = plex_breaker
         self._writer = ItemWriter(
@@ -269,6 +272,8 @@ class Delivery:
                 kind = GapKind.UNMAPPED
             case _:
                 kind = GapKind.MISSING_IN_PLEX
+                if self._settings.plex.scan_new_scenes:
+                    self._scans.want(scene)
 
         async def gap(transaction: Transaction) -> None:
             await self._gaps.record_scene(

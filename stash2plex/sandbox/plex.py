@@ -137,6 +137,8 @@ class PretendPlex:
         )
         self.sockets: set[web.WebSocketResponse] = set()
         self.told: set[asyncio.Task[None]] = set()
+        self.on_disk: list[str] = []  # files that a scan finds
+        self.scans: list[str] = []  # folders that were asked for; "" for a library
         self.tells = True  # whether it says what happens on its notification socket
         self.app.on_shutdown.append(self._hang_up)
         self.app.on_cleanup.append(self._end)
@@ -148,6 +150,7 @@ class PretendPlex:
                 web.get("/media/providers/metadata/group", self._list_groups),
                 web.post("/media/providers/metadata/group", self._add_group),
                 web.put("/library/sections/{section}", self._set_agent),
+                web.get("/library/sections/{section}/refresh", self._scan_folder),
                 web.get("/library/metadata/{keys}/matches", self._search),
                 web.put("/library/metadata/{keys}/match", self._bind),
                 web.get("/", self._root),
@@ -642,6 +645,16 @@ class PretendPlex:
         finally:
             self.sockets.discard(socket)
         return socket
+
+    async def _scan_folder(self, request: web.Request) -> web.Response:
+        section = self._section(request)
+        folder = request.query.get("path", "")
+        self.scans.append(folder)
+        for path in [one for one in self.on_disk if one.startswith(folder)]:
+            self.on_disk.remove(path)
+            self.add(path, section=section)
+        self.tell_scan_ended()
+        return web.Response()
 
     async def _hang_up(self, _: web.Application) -> None:
         for socket in list(self.sockets):

@@ -1,0 +1,52 @@
+"""A scene that Plex lacks has its folder scanned, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import make_settings
+from tests.running import running
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr("stash2plex.push.scanning._SETTLING", 0.2)
+
+
+async def test_one_scan_for_a_folder_brings_its_scenes(stash, plex, tmp_path):
+    plex.locations[1] = ["/media"]
+    for number in range(1, 6):
+        stash.add(f"/media/new & old/{number}.mp4", title=f"New {number}", tags=["t"])
+        plex.on_disk.append(f"/media/new & old/{number}.mp4")
+    settings = make_settings(stash, plex, tmp_path, plex={"scan_new_scenes": True})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.until(lambda status: status["plex"]["listening"])
+        await daemon.deliver(1, 2, 3, 4, 5)
+
+    assert plex.scans == ["/media/new & old"]
+    titles = {item.text["title"] for item in plex.items.values()}
+    assert titles == {f"New {number}" for number in range(1, 6)}
+
+
+@pytest.mark.parametrize(
+    ("path", "plex_settings"),
+    [
+        ("/media/one.mp4", {"scan_new_scenes": True}),  # that would be the library
+        ("/elsewhere/sub/one.mp4", {"scan_new_scenes": True}),
+        ("/media/sub/one.mp4", {}),
+    ],
+)
+async def test_nothing_else_is_scanned(stash, plex, tmp_path, path, plex_settings):
+    plex.locations[1] = ["/media"]
+    scene = stash.add(path, title="T", tags=["t"])
+    queue = {"not_found_attempts": 2}
+    settings = make_settings(stash, plex, tmp_path, plex=plex_settings, queue=queue)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(scene.id)
+        marker = stash.add("/media/marker/m.mp4", title="M", tags=["t"])
+        await daemon.deliver(marker.id)
+
+    assert path.rpartition("/")[0] not in plex.scans
+    assert "" not in plex.scans
