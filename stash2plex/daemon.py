@@ -134,8 +134,7 @@ async def run(
             identifier=settings.provider.identifier,
             on_complete=wake_held,
         )
-        gaps, own = Gaps(database), OwnWrites()
-        scans = FolderScans(plex, catalog, PathMap(settings.path_rules))
+        gaps, own, paths = Gaps(database), OwnWrites(), PathMap(settings.path_rules)
         delivery = Delivery(
             settings,
             stash=stash,
@@ -146,7 +145,7 @@ async def run(
             pace=Pace(settings.plex.concurrency, settings.plex.pace),
             expander=Expander(stash, jobs),
             own=own,
-            scans=scans,
+            scans=(scans := FolderScans(plex, catalog, paths)),
             stash_breaker=stash_breaker,
             plex_breaker=plex_breaker,
         )

@@ -7,6 +7,8 @@ import pytest
 from tests.conftest import make_settings
 from tests.running import running
 
+SCANS = {"scan_new_scenes": True, "notifications": True}
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
@@ -18,7 +20,7 @@ async def test_one_scan_for_a_folder_brings_its_scenes(stash, plex, tmp_path):
     for number in range(1, 6):
         stash.add(f"/media/new & old/{number}.mp4", title=f"New {number}", tags=["t"])
         plex.on_disk.append(f"/media/new & old/{number}.mp4")
-    settings = make_settings(stash, plex, tmp_path, plex={"scan_new_scenes": True})
+    settings = make_settings(stash, plex, tmp_path, plex=SCANS)
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
         await daemon.until(lambda status: status["plex"]["listening"])
@@ -47,6 +49,8 @@ async def test_nothing_else_is_scanned(stash, plex, tmp_path, path, plex_setting
         await daemon.deliver(scene.id)
         marker = stash.add("/media/marker/m.mp4", title="M", tags=["t"])
         await daemon.deliver(marker.id)
+        if plex_settings:
+            await plex.facts.until(lambda: "/media/marker" in plex.scans)
 
     assert path.rpartition("/")[0] not in plex.scans
     assert "" not in plex.scans

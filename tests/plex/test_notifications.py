@@ -14,6 +14,12 @@ from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.running import running
 
+
+@pytest.fixture
+def settings(stash, plex, tmp_path):
+    return make_settings(stash, plex, tmp_path, plex={"notifications": True})
+
+
 LIBRARY = "com.plexapp.plugins.library"
 
 
@@ -120,7 +126,9 @@ async def test_an_item_that_comes_long_after_its_scene_was_given_up(
 ):
     scene = stash.add("/media/late.mp4", title="Late", tags=["t"])
     queue = {"not_found_attempts": 1}
-    settings = make_settings(stash, plex, tmp_path, queue=queue)
+    settings = make_settings(
+        stash, plex, tmp_path, queue=queue, plex={"notifications": True}
+    )
     async with running(settings, stash, plex) as daemon:
         await daemon.until(lambda status: status["plex"]["listening"])
         await daemon.cataloged()
@@ -208,7 +216,7 @@ async def test_a_socket_that_floods_us_with_nonsense(daemon, stash, plex):
 
 
 async def test_switched_off(stash, plex, tmp_path):
-    settings = make_settings(stash, plex, tmp_path, plex={"notifications": False})
+    settings = make_settings(stash, plex, tmp_path)
     async with running(settings, stash, plex) as daemon:
         status = await daemon.cataloged()
 

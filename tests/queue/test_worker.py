@@ -410,3 +410,36 @@ async def test_nothing_runs_beside_a_suspect(database, jobs, breaker):
         seen += [await batches.get() for _ in range(3)]
 
     assert sorted(map(sorted, seen)) == [[1], [2], [3], [4], [5]]
+
+
+async def test_a_disk_that_cannot_be_read_does_not_end_it(
+    database, jobs, breaker, monkeypatch, log_lines
+):
+    import sqlite3
+
+    import aiosqlite
+
+    usual = aiosqlite.Connection.execute_fetchall
+    failed = asyncio.Event()
+
+    def broken(connection, sql, *values):
+        if "min(due_at)" in sql and not failed.is_set():
+            failed.set()
+            raise sqlite3.OperationalError("disk I/O error")
+        return usual(connection, sql, *values)
+
+    monkeypatch.setattr(aiosqlite.Connection, "execute_fetchall", broken)
+    done = asyncio.Event()
+
+    async def deliver(batch, settle):
+        for job in batch:
+            await settle(job, DONE)
+        done.set()
+
+    async with working(database, jobs, breaker, deliver) as worker:
+        await failed.wait()
+        await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+        worker.wake()
+        await done.wait()
+
+    assert any(line["event"] == "store_unavailable" for line in log_lines)
