@@ -20,7 +20,7 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.markup import escape
 
-from stash2plex import __version__, daemon, plugin
+from stash2plex import __version__, plugin, reload
 from stash2plex.catalog.gaps import GapKind
 from stash2plex.config import Settings
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, load
@@ -84,12 +84,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the daemon in the foreground."""
-    settings = _settings(options)
-    _demand_plex_token(settings)
-    secrets = Secrets(settings.secrets())
-    configure(settings.log.level, settings.log.format, secrets)
+
+    def read() -> Settings:
+        settings = _settings(options)
+        _demand_plex_token(settings)
+        return settings
+
+    def adopt(settings: Settings) -> None:
+        for secret in settings.secrets():
+            secrets.add(secret)
+        configure(settings.log.level, settings.log.format, secrets)
+
+    secrets = Secrets()
+    settings = read()
+    adopt(settings)
     try:
-        asyncio.run(daemon.run(settings, secrets))
+        asyncio.run(reload.run(settings, secrets, load=read, adopt=adopt))
     except* Stash2PlexError as group:
         error = group.exceptions[0]
         while isinstance(error, ExceptionGroup):

@@ -10,7 +10,6 @@ import asyncio
 import fcntl
 import gc
 import os
-import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -89,16 +88,14 @@ async def run(
     settings: Settings,
     secrets: Secrets,
     *,
-    stopping: asyncio.Event | None = None,
+    stopping: asyncio.Event,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Run the daemon until SIGTERM or SIGINT (or *stopping*), or until a part fails.
+    """Run the daemon until *stopping* is set, or until a part fails.
 
     Raises `DataDirUnusable`, `AlreadyRunning`, `DatabaseTooNew` or `AddressInUse`
     when it cannot start.
     """
-    if stopping is None:
-        stopping = _stopped_by_signals()
     started_at = datetime.now(UTC)
     async with AsyncExitStack() as stack:
         folder = settings.server.data_dir
@@ -244,14 +241,6 @@ async def run(
             on_ready()
         await stopping.wait()
         log.info("daemon_stopping")
-
-
-def _stopped_by_signals() -> asyncio.Event:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
 
 
 def _make_usable(folder: Path) -> None:

@@ -188,3 +188,9 @@ class DaemonUnreachable(Stash2PlexError):
     """A command could not talk to the running daemon."""
 
     code = "daemon_unreachable"
+
+
+class DaemonRefused(Stash2PlexError):
+    """The running daemon did not do what a command asked."""
+
+    code = "daemon_refused"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stash2plex.config import ServerSettings, Settings
-from stash2plex.errors import DaemonUnreachable
+from stash2plex.errors import DaemonRefused, DaemonUnreachable
 from stash2plex.web.auth import token_of
 
 _NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
@@ -185,9 +185,8 @@ async def _request(
             if answer.ok and isinstance(document, dict):
                 return document
             said = document.get("message") if isinstance(document, dict) else None
-            raise DaemonUnreachable(
-                f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
-            )
+            told = f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
+            raise DaemonRefused(told)
     except (aiohttp.ClientError, TimeoutError) as error:
         msg = f"no daemon answers at {url}; start it with 'stash2plex run'"
         raise DaemonUnreachable(msg) from error

@@ -28,7 +28,7 @@ LAYERS = [
     {"web"},
     {"daemon", "doctor"},
     {"sandbox"},
-    {"remote"},
+    {"remote", "reload"},
     {"cli"},
     {"__main__"},
 ]

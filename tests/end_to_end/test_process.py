@@ -197,3 +197,38 @@ async def test_a_data_directory_that_cannot_be_used(config):
             assert await daemon.process.wait() == 1
             assert reason in daemon.log.read_text()
             assert "set server.data_dir [data_dir_unusable]" in daemon.log.read_text()
+
+
+async def test_hang_up_reads_the_configuration_again(config, stash, plex):
+    sample(stash, plex)
+    async with started(config) as daemon:
+        await daemon.ready()
+        text = config.read_text()
+
+        async def hang_up(new: str, event: str) -> str:
+            config.write_text(new)
+            seen = daemon.log.stat().st_size
+            daemon.process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(15):
+                while event not in (log := daemon.log.read_text()[seen:]):
+                    await asyncio.sleep(0.02)
+            return log
+
+        said = await hang_up("[plex]\nnonsense = 1\n", "configuration_invalid")
+        assert "unknown key" in said
+        await hang_up(text, "configuration_unchanged")
+        changed = text.replace("[plex]", '[provider]\ncontent_rating = "R"\n[plex]')
+        changed = changed.replace("process-token", "another-token")
+        said = await hang_up(changed, "configuration_changed")
+        assert "provider.content_rating" in said
+        assert "server.token" in said
+        assert "another-token" not in daemon.log.read_text()
+        await daemon.ready()
+        async with aiohttp.ClientSession(headers=TOKEN) as session:
+            body = {"scene_ids": [1]}
+            async with session.post(f"{daemon.url}/api/v1/sync", json=body) as answer:
+                assert answer.status == 202
+        await daemon.idle()
+        assert plex.items[1].text["contentRating"] == "R"
+        daemon.process.terminate()
+        assert await asyncio.wait_for(daemon.process.wait(), 10) == 0

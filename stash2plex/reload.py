@@ -1,0 +1,108 @@
+"""Running the daemon with the settings of the moment: SIGHUP reads them anew.
+
+What is valid takes the place of what was: the parts are taken down in good order and
+built again, which hands every job in hand back to the queue. What is invalid is
+reported, and the running settings stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+
+from stash2plex import daemon
+from stash2plex.config import Settings
+from stash2plex.errors import ConfigError
+from stash2plex.logs import Secrets
+
+log = structlog.get_logger()
+
+# Who is already bound to an address and a folder keeps them.
+_NEEDS_RESTART = "server"
+
+
+async def run(
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    load: Callable[[], Settings],
+    adopt: Callable[[Settings], None],
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT, or until a part fails.
+
+    *load* reads the settings and raises `ConfigError`; *adopt* is told of new ones
+    before they take effect.
+    """
+    stopping, ending = asyncio.Event(), asyncio.Event()
+    reading: set[asyncio.Task[None]] = set()
+    current = settings
+
+    async def read() -> None:
+        nonlocal current
+        try:
+            found = await asyncio.to_thread(load)
+        except ConfigError as error:
+            log.error("configuration_invalid", error=str(error))  # noqa: TRY400
+            return
+        found = _kept(found, current)
+        if changed := differences(current, found):
+            log.info("configuration_changed", keys=changed)
+            current = found
+            stopping.set()
+        else:
+            log.info("configuration_unchanged")
+
+    def hang_up() -> None:
+        task = asyncio.create_task(read())
+        reading.add(task)
+        task.add_done_callback(reading.discard)
+
+    def end() -> None:
+        ending.set()
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    while not ending.is_set():
+        running = current
+        await daemon.run(running, secrets, stopping=stopping)
+        if current is running:
+            return
+        if not ending.is_set():
+            stopping.clear()
+            adopt(current)
+
+
+def differences(before: BaseModel, after: BaseModel) -> list[str]:
+    """Return the keys whose values differ, such as ``plex.url``; no values."""
+    old, new = _flat(before), _flat(after)
+    return sorted(
+        key for key in old.keys() | new.keys() if old.get(key) != new.get(key)
+    )
+
+
+def _kept(found: Settings, current: Settings) -> Settings:
+    """Return *found* with what only a restart can change as it is."""
+    changed = differences(current.server, found.server)
+    if changed:
+        keys = [f"{_NEEDS_RESTART}.{key}" for key in changed]
+        log.warning("configuration_needs_restart", keys=keys)
+    return found.model_copy(update={_NEEDS_RESTART: current.server})
+
+
+def _flat(model: BaseModel, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
