@@ -210,9 +210,11 @@ async def test_hang_up_reads_the_configuration_again(config, stash, plex):
             seen = daemon.log.stat().st_size
             daemon.process.send_signal(signal.SIGHUP)
             async with asyncio.timeout(15):
-                while event not in (log := daemon.log.read_text()[seen:]):
+                while True:
+                    log = daemon.log.read_text()[seen:]
+                    if event in log:
+                        return log
                     await asyncio.sleep(0.02)
-            return log
 
         said = await hang_up("[plex]\nnonsense = 1\n", "configuration_invalid")
         assert "unknown key" in said
