@@ -7,8 +7,9 @@ fails about one scene never touches another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -144,25 +145,26 @@ class Delivery:
             await _fail_all(jobs, error, settle)
             return []
         taking_part: list[tuple[Job, Scene]] = []
-        ends: list[Awaitable[None]] = []
+        ends: list[Callable[[], Awaitable[None]]] = []
         kept_out: list[Scene] = []
         for job in jobs:
             scene = scenes[job.stash_id]
             if isinstance(scene, Stash2PlexError):
                 self._note_stash(job, scene)
-                ends.append(settle(job, Outcome(result=Result.FAILED, error=scene)))
+                failed = Outcome(result=Result.FAILED, error=scene)
+                ends.append(partial(settle, job, failed))
                 continue
             self._stash_breaker.succeed()
             if scene is None:
-                ends.append(self._gone(job, settle))
+                ends.append(partial(self._gone, job, settle))
             elif reason := self._refusal(scene):
                 kept_out.append(scene)
-                ends.append(self._skip(job, settle, reason))
+                ends.append(partial(self._skip, job, settle, reason))
             else:
                 taking_part.append((job, scene))
         if kept_out:
             await self._catalog.note_scenes(kept_out)
-        await _together(ends)
+        await _together(end() for end in ends)
         return taking_part
 
     def _refusal(self, scene: Scene) -> str | None:
