@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -240,10 +240,18 @@ class Catalog:
         """Correct the rows of scenes that were just read."""
         await self.store.put_scenes(scenes, self._seen)
 
-    async def note_read(self, scenes: Sequence[Scene], *, pictured: bool) -> None:
-        """Correct the rows of scenes that were read whole, and remember them."""
-        await self.store.put_scenes(scenes, self._seen)
-        await self.documents.put(scenes, pictured=pictured)
+    async def note_read(self, entries: Sequence[SceneEntry]) -> None:
+        """Correct the rows of scenes, and remember those read whole, with pictures."""
+        await self.note_scenes(entries)
+        whole = [one for one in entries if isinstance(one, Scene)]
+        await self.documents.put(whole, pictured=True)
+
+    async def note_readings(
+        self, readings: Mapping[int, Scene | Stash2PlexError | None]
+    ) -> None:
+        """Correct the rows of scenes that were read, and forget those that are gone."""
+        await self.note_scenes([r for r in readings.values() if isinstance(r, Scene)])
+        await self.store.forget_scenes(k for k, r in readings.items() if r is None)
 
     def _decides(self, answer: Answer) -> bool:
         """Whether *answer* can be trusted, with as much as was listed so far."""
@@ -263,10 +271,9 @@ class Catalog:
         rivals = await self._matcher.rivals(scenes)
         if not rivals:
             return False
-        read = await self._stash.scenes(sorted(rivals)[:_MOST_RIVALS])
-        present = [one for one in read.values() if isinstance(one, Scene)]
-        await self.store.put_scenes(present, self._seen)
-        await self.store.forget_scenes(key for key, one in read.items() if one is None)
+        await self.note_readings(
+            await self._stash.scenes(sorted(rivals)[:_MOST_RIVALS])
+        )
         return True
 
     async def look_for_folders(self) -> None:

@@ -57,14 +57,12 @@ class Listener:
     async def _listen(self) -> None:
         wait = _FIRST_WAIT
         while True:
-            connected = False
             try:
                 async for hint in self._notifications.listen(self._connected):
-                    connected = True
                     self._take(hint)
             except Stash2PlexError as error:
                 log.debug("notifications_lost", error=str(error))
-            if self.listening or connected:
+            if self.listening:
                 wait = _FIRST_WAIT
             self.listening = False
             await asyncio.sleep(wait)

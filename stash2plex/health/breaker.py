@@ -101,6 +101,11 @@ class CircuitBreaker:
             case _:
                 return 0
 
+    def refuse_while_open(self) -> None:
+        """Raise `ServiceUnavailable` when there is no point in asking the server."""
+        if self.state is State.OPEN:
+            raise ServiceUnavailable(self.service, "it did not answer a moment ago")
+
     def trial_ended(self) -> None:
         """Let the next trial through: this one told nothing about the server."""
         self._trial_running = False

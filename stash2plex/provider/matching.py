@@ -14,13 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import (
-    CatalogIncomplete,
-    ServiceUnavailable,
-    Stash2PlexError,
-)
+from stash2plex.errors import CatalogIncomplete, Stash2PlexError
 from stash2plex.gates import excluded_by
-from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.movie import stash_box
 from stash2plex.paths import PathMap, file_name
 from stash2plex.provider import titles
@@ -247,9 +243,7 @@ class ProviderMatcher:
         places = self._places(hints)
         keys = self._keys(places.likely)
         decision.place, decision.keys = places.certain, frozenset(keys)
-        exact = await self._store.scene_files_by_key(keys)
-        if exact and len(keys) > 1:
-            exact = await self._asked_about(hints, keys, exact)
+        exact = await self._at(hints, keys)
         if len({file.scene_id for file in exact}) == 1:
             self._settle_path(decision, exact)
             return
@@ -277,10 +271,7 @@ class ProviderMatcher:
             self._offer(hints, decision, "path", doubtful, "it had the file")
             raise
         decision.steps.append("Stash was asked about the file")
-        exact = await self._store.scene_files_by_key(keys)
-        if exact and len(keys) > 1:
-            exact = await self._asked_about(hints, keys, exact)
-        if exact:
+        if exact := await self._at(hints, keys):
             self._settle_path(decision, exact)
             return
         await self._catalog.look_for_file(file_name(hints.path))
@@ -298,6 +289,13 @@ class ProviderMatcher:
         await self._by_name(hints, places, meant, decision)
         if decision.certain is None:
             await self._by_hash(hints, (*places.likely, *places.odd), decision)
+
+    async def _at(self, hints: Hints, keys: list[str]) -> list[StashFile]:
+        """Return Stash's files at *keys*, as far as Plex can mean them."""
+        exact = await self._store.scene_files_by_key(keys)
+        if exact and len(keys) > 1:
+            return await self._asked_about(hints, keys, exact)
+        return exact
 
     def _settle_path(self, decision: Decision, exact: Sequence[StashFile]) -> None:
         ids = [file.scene_id for file in exact]
@@ -341,13 +339,8 @@ class ProviderMatcher:
         others = sorted((known | doubtful) - {one.id for one in found})[:_MOST_DOUBTED]
         for key in others:
             self._reader.forget(key)
-        readings = await self._reader.read(others)
-        await self._catalog.note_scenes(
-            [one for one in readings.values() if isinstance(one, Scene)]
-        )
-        gone = [key for key, reading in readings.items() if reading is None]
-        if gone:
-            await self._store.forget_scenes(gone)
+        if others:
+            await self._catalog.note_readings(await self._reader.read(others))
 
     async def _asked_about(
         self, hints: Hints, keys: list[str], exact: list[StashFile]
@@ -517,6 +510,5 @@ class ProviderMatcher:
 
     def _asking(self) -> asyncio.Semaphore:
         """Take a turn at asking Stash; raises `ServiceUnavailable` while it is down."""
-        if self._breaker.state is State.OPEN:
-            raise ServiceUnavailable("Stash", "it did not answer a moment ago")
+        self._breaker.refuse_while_open()
         return self._lookups

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex.errors import ServiceUnavailable, Stash2PlexError, StoreUnavailable
-from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.scene import Scene, SceneEntry
 
 if TYPE_CHECKING:
@@ -136,11 +136,10 @@ class SceneReader:
 
     async def keep(self, entries: Sequence[SceneEntry]) -> None:
         """Take over what was just read from Stash by somebody else."""
-        scenes = [one for one in entries if isinstance(one, Scene)]
-        for scene in scenes:
-            self._keep(scene.id, scene)
-        await self._catalog.note_scenes(entries)
-        await self._catalog.documents.put(scenes, pictured=True)
+        for one in entries:
+            if isinstance(one, Scene):
+                self._keep(one.id, one)
+        await self._catalog.note_read(entries)
 
     async def read(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
         """Return scenes as they are in Stash, or why they cannot be read."""
@@ -189,8 +188,7 @@ class SceneReader:
                     future.cancel()
 
     async def _ask(self, scene_ids: Sequence[int]) -> dict[int, Reading]:
-        if self._breaker.state is State.OPEN:
-            raise ServiceUnavailable("Stash", "it did not answer a moment ago")
+        self._breaker.refuse_while_open()
         before = self._changes
         readings = await self._stash.scenes(scene_ids, pictures=True)
         for scene_id, reading in readings.items():
@@ -209,7 +207,7 @@ class SceneReader:
         try:
             while self._unsaved:
                 scenes, self._unsaved = self._unsaved, {}
-                await self._catalog.note_read(list(scenes.values()), pictured=True)
+                await self._catalog.note_read(list(scenes.values()))
         except StoreUnavailable as error:
             log.warning("document_not_saved", error=str(error))
         finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from stash2plex.db.database import Database
 from stash2plex.errors import StoreUnavailable
+from stash2plex.moments import iso
 
 # The time of the last request survives a restart: it tells whether Plex ever called.
 LAST_REQUEST = "provider_last_request_at"
@@ -40,8 +40,7 @@ class Traffic:
     async def note_request(self) -> None:
         """Note that Plex called."""
         now = self._now()
-        moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-        self.last_request_at = moment.replace("+00:00", "Z")
+        self.last_request_at = iso(now)
         if now - self._saved_at >= _SAVED_EVERY:
             self._saved_at = now
             with suppress(StoreUnavailable):  # no reason to answer with an error

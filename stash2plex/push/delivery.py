@@ -300,7 +300,7 @@ class Delivery:
             return
         keys = {match.rating_key for task in tasks for match in task.matches}
         try:
-            self._writer.refuse_while_open()
+            self._plex_breaker.refuse_while_open()
             machine = await self._catalog.ensure_machine()
             items = await self._read_items(keys)
             entries = await self._ledger.entries(machine, keys)
@@ -331,7 +331,7 @@ class Delivery:
     async def _read_singly(self, keys: set[int]) -> dict[int, Item | ServerFault]:
         items: dict[int, Item | ServerFault] = {}
         for key in sorted(keys):
-            self._writer.refuse_while_open()
+            self._plex_breaker.refuse_while_open()
             try:
                 items |= await self._plex.items([key])
             except ServiceUnavailable as error:

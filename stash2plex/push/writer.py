@@ -134,7 +134,7 @@ class ItemWriter:
         )
         if planned.writes or pictures.uploads or pictures.drops:
             async with self._pace.write():
-                self.refuse_while_open()
+                self._breaker.refuse_while_open()
                 started = time.monotonic()
                 self._own.note(item.rating_key)
                 await self._send(written, entry)
@@ -163,11 +163,6 @@ class ItemWriter:
                 else:
                     pictures[name] = replace(remembered, shown=shown_as)
             one.entry = replace(one.entry, pictures=pictures)
-
-    def refuse_while_open(self) -> None:
-        """Raise `ServiceUnavailable` when there is no point in asking Plex."""
-        if self._breaker.state is State.OPEN:
-            raise ServiceUnavailable("Plex", "it did not answer a moment ago")
 
     async def _send(self, written: Written, before: Entry | None) -> None:
         """Send text and tags, usually in one PUT."""

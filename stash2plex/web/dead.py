@@ -7,14 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stash2plex.errors import InvalidRequest
+from stash2plex.moments import iso
 from stash2plex.queue.store import Choice, Entry
-from stash2plex.web.moments import iso
+from stash2plex.web.validation import Page, StashNumber, invalid_request
 
-_MOST_SQLITE_HOLDS = 2**63 - 1
 _DAY = 24 * 3600
-
-SceneId = Annotated[int, Field(ge=1, le=_MOST_SQLITE_HOLDS, strict=True)]
 
 
 class ChoiceRequest(BaseModel):
@@ -22,7 +19,7 @@ class ChoiceRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scene_ids: tuple[SceneId, ...] | None = None
+    scene_ids: tuple[StashNumber, ...] | None = None
     codes: tuple[str, ...] | None = None
     days: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
@@ -32,21 +29,12 @@ class ChoiceRequest(BaseModel):
         return Choice(scene_ids=self.scene_ids, codes=self.codes, before=before)
 
 
-class Page(BaseModel):
-    """A part of a list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    offset: Annotated[int, Field(ge=0, le=2**31)] = 0
-
-
 def parse_choice(body: Any) -> ChoiceRequest:
     """Read a choice; raises `InvalidRequest` saying what is wrong with *body*."""
     try:
         return ChoiceRequest.model_validate({} if body is None else body)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid_request(error) from None
 
 
 def parse_page(query: Mapping[str, str]) -> Page:
@@ -54,7 +42,7 @@ def parse_page(query: Mapping[str, str]) -> Page:
     try:
         return Page.model_validate(dict(query))
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid_request(error) from None
 
 
 def shown(entry: Entry) -> dict[str, Any]:
@@ -78,9 +66,3 @@ def shown(entry: Entry) -> dict[str, Any]:
 
 def _maybe(seconds: float | None) -> str | None:
     return None if seconds is None else iso(seconds)
-
-
-def _invalid(error: ValidationError) -> InvalidRequest:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "body"
-    return InvalidRequest(f"{where}: {problem['msg']}")

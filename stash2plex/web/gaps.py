@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from stash2plex.catalog.gaps import Gap, GapKind
-from stash2plex.errors import InvalidRequest
-from stash2plex.web.moments import iso
+from stash2plex.moments import iso
+from stash2plex.web.validation import Page, invalid_request
 
 
-class GapPage(BaseModel):
+class GapPage(Page):
     """Which gaps: of one kind or all, a page of them."""
 
-    model_config = ConfigDict(extra="forbid")
-
     kind: GapKind | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    offset: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
 def parse_page(query: Mapping[str, str]) -> GapPage:
@@ -27,9 +23,7 @@ def parse_page(query: Mapping[str, str]) -> GapPage:
     try:
         return GapPage.model_validate({k: v for k, v in query.items() if v})
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InvalidRequest(f"{where}: {problem['msg']}") from None
+        raise invalid_request(error) from None
 
 
 def shown(gap: Gap) -> dict[str, Any]:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stash2plex.errors import InvalidRequest
 from stash2plex.queue.job import Kind, Reason
+from stash2plex.web.validation import StashNumber, invalid_request
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
-
-_MOST_SQLITE_HOLDS = 2**63 - 1
 
 # Fields of a scene's input that Plex never shows, whatever the settings.
 _NEVER_SHOWN = frozenset(
@@ -58,7 +56,7 @@ class Hook(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     type: Annotated[str, Field(min_length=1, max_length=100)]
-    id: Annotated[int, Field(ge=1, le=_MOST_SQLITE_HOLDS, strict=True)]
+    id: StashNumber
     fields: tuple[str, ...] | None = None
     files: Files | None = None
 
@@ -84,12 +82,8 @@ def parse(body: Any) -> Hook:
     try:
         return Hook.model_validate(body)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "body"
-        raise InvalidRequest(
-            f"{where}: {problem['msg']};"
-            ' expected {"type": "Scene.Update.Post", "id": 45}'
-        ) from None
+        hint = '; expected {"type": "Scene.Update.Post", "id": 45}'
+        raise invalid_request(error, hint) from None
 
 
 def sort_out(hook: Hook, sync: SyncSettings) -> Wanted | Ignored:

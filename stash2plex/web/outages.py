@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stash2plex.health.outages import Outage, OutageLog
-from stash2plex.web.moments import iso
+from stash2plex.moments import iso
 
 # Whose figures stand at the top: deliveries depend on it.
 _MAIN = "Plex"

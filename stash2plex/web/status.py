@@ -13,11 +13,11 @@ from stash2plex.catalog.listener import Listener
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.probe import Probe
+from stash2plex.moments import iso
 from stash2plex.provider.traffic import Traffic
 from stash2plex.queue.outcome import Result
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import Worker
-from stash2plex.web.moments import iso
 from stash2plex.web.outages import outage_summary
 
 

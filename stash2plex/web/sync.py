@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from stash2plex.errors import InvalidRequest
+from stash2plex.web.validation import StashNumber, invalid_request
 
 _HOURS = {"all": None, "24h": 24, "7d": 7 * 24}
-_MOST_SQLITE_HOLDS = 2**63 - 1
 
 
 class SyncRequest(BaseModel):
@@ -18,9 +17,7 @@ class SyncRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scope: Literal["all", "24h", "7d"] | None = None
-    scene_ids: (
-        list[Annotated[int, Field(ge=1, le=_MOST_SQLITE_HOLDS, strict=True)]] | None
-    ) = None
+    scene_ids: list[StashNumber] | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> SyncRequest:
@@ -39,6 +36,4 @@ def parse_sync(body: Any) -> SyncRequest:
     try:
         return SyncRequest.model_validate(body)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "body"
-        raise InvalidRequest(f"{where}: {problem['msg']}") from None
+        raise invalid_request(error) from None

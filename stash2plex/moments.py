@@ -1,4 +1,4 @@
-"""Times as the API writes them."""
+"""Times as people and programs are told of them."""
 
 from __future__ import annotations
 

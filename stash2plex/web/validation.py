@@ -1,0 +1,30 @@
+"""What the bodies and queries of the API have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stash2plex.errors import InvalidRequest
+
+_MOST_SQLITE_HOLDS = 2**63 - 1
+
+# The number of a scene, or of another thing, in Stash.
+StashNumber = Annotated[int, Field(ge=1, le=_MOST_SQLITE_HOLDS, strict=True)]
+
+
+class Page(BaseModel):
+    """A part of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31)] = 0
+
+
+def invalid_request(error: ValidationError, hint: str = "") -> InvalidRequest:
+    """Return what to tell whoever sent something that makes no sense."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "body"
+    return InvalidRequest(f"{where}: {problem['msg']}{hint}")
