@@ -7,32 +7,26 @@ it again, and the store makes that safe. Only this module knows every part.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
-import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
 
 from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.listener import Listener
+from stash2plex.data_dir import has_room, held
 from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
-from stash2plex.errors import (
-    AddressInUse,
-    AlreadyRunning,
-    DataDirUnusable,
-    StoreUnavailable,
-)
+from stash2plex.errors import StoreUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
@@ -65,6 +59,7 @@ from stash2plex.stash.client import StashClient
 from stash2plex.translation import Translation
 from stash2plex.web.app import Parts, create_app
 from stash2plex.web.auth import make_token, token_file, token_of
+from stash2plex.web.door import Door
 from stash2plex.web.status import Status
 
 if TYPE_CHECKING:
@@ -74,14 +69,53 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _IMAGES = "images"
-_LOCK = "lock"
 _MEGABYTE = 1024 * 1024
 _CLIENT_IDENTIFIER = "plex_client_identifier"
-# How long a request to us may go on once we are told to stop, seconds.
-_HTTP_GRACE = 2.0
 _PURGE_INTERVAL = 3600.0
 # How often we look whether a copy of the database is due, seconds.
 _COPY_INTERVAL = 3600.0
+# How often we look whether the disk takes writes, seconds.
+_DISK_INTERVAL = 5.0
+_WRITTEN_AT = "written_at"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What outlives a change of the configuration; see `stash2plex.reload`."""
+
+    started_at: datetime
+    folder: Path
+    token: str
+    database: Database
+    jobs: JobStore
+    door: Door
+
+
+@asynccontextmanager
+async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Ground]:
+    """Hold the data directory, the database and the address for the block.
+
+    Raises `DataDirUnusable`, `AlreadyRunning` or `DatabaseTooNew`.
+    """
+    started_at = datetime.now(UTC)
+    folder = settings.data_dir
+    async with AsyncExitStack() as stack:
+        holding = held(folder)
+        await asyncio.to_thread(holding.__enter__)
+        stack.push(holding.__exit__)
+        token = await asyncio.to_thread(_token, settings)
+        secrets.add(token)
+        database = await stack.enter_async_context(Database.open(folder / DATABASE))
+        yield Ground(
+            started_at=started_at,
+            folder=folder,
+            token=token,
+            database=database,
+            jobs=JobStore(database),
+            door=await stack.enter_async_context(
+                Door.closed_after(settings.host, settings.port)
+            ),
+        )
 
 
 async def run(
@@ -96,126 +130,169 @@ async def run(
     Raises `DataDirUnusable`, `AlreadyRunning`, `DatabaseTooNew` or `AddressInUse`
     when it cannot start.
     """
-    started_at = datetime.now(UTC)
-    async with AsyncExitStack() as stack:
-        folder = settings.server.data_dir
-        await asyncio.to_thread(_make_usable, folder)
-        stack.callback(os.close, await asyncio.to_thread(_hold_alone, folder))
-        token = await asyncio.to_thread(_token, settings.server)
-        secrets.add(token)
-        database = await stack.enter_async_context(Database.open(folder / DATABASE))
-
-        stash = await stack.enter_async_context(StashClient.connect(settings.stash))
-        identifier = await _client_identifier(database)
-        connection = await stack.enter_async_context(
-            PlexConnection.open(settings.plex, identifier)
+    async with ground(settings.server, secrets) as base:
+        answering = await work(
+            base, settings, secrets, stopping=stopping, on_ready=on_ready
         )
-        plex = PlexLibrary(connection, settings.plex.libraries)
+        await answering.aclose()
 
-        jobs = JobStore(database)
-        stash_breaker, plex_breaker = _breakers(settings.outage)
-        ramp = Ramp(settings.outage)
-        plex_breaker.listeners.append(ramp.noticed)
-        outages = await _outage_log(database, (stash_breaker, plex_breaker))
 
-        async def wake_held() -> None:
-            await jobs.make_held_due()
-            worker.wake()
+async def work(
+    base: Ground,
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    stopping: asyncio.Event,
+    on_ready: Callable[[], None] | None = None,
+    former: AsyncExitStack | None = None,
+) -> AsyncExitStack:
+    """Do the daemon's work with these *settings*, until *stopping* or a part fails.
 
-        catalog = Catalog(
-            database,
-            stash,
-            plex,
-            match=settings.match,
-            rules=settings.path_rules,
-            identifier=settings.provider.identifier,
-            on_complete=wake_held,
-        )
-        gaps, own, paths = Gaps(database), OwnWrites(), PathMap(settings.path_rules)
-        delivery = Delivery(
+    Returns what requests are still answered with: close it when a successor answers
+    them, which takes it as *former* and does so, or at the end.
+    """
+    answering = AsyncExitStack()
+    try:
+        await _work(
+            base,
             settings,
+            secrets,
+            answering=answering,
+            former=former,
+            stopping=stopping,
+            on_ready=on_ready,
+        )
+    except BaseException:
+        await answering.aclose()
+        raise
+    return answering
+
+
+async def _work(
+    base: Ground,
+    settings: Settings,
+    secrets: Secrets,
+    *,
+    answering: AsyncExitStack,
+    former: AsyncExitStack | None,
+    stopping: asyncio.Event,
+    on_ready: Callable[[], None] | None,
+) -> None:
+    database, jobs = base.database, base.jobs
+    stash = await answering.enter_async_context(StashClient.connect(settings.stash))
+    identifier = await _client_identifier(database)
+    connection = await answering.enter_async_context(
+        PlexConnection.open(settings.plex, identifier)
+    )
+    plex = PlexLibrary(connection, settings.plex.libraries)
+
+    stash_breaker, plex_breaker = _breakers(settings.outage)
+    ramp = Ramp(settings.outage)
+    plex_breaker.listeners.append(ramp.noticed)
+    outages = await _outage_log(database, (stash_breaker, plex_breaker))
+
+    async def wake_held() -> None:
+        await jobs.make_held_due()
+        worker.wake()
+
+    catalog = Catalog(
+        database,
+        stash,
+        plex,
+        match=settings.match,
+        rules=settings.path_rules,
+        identifier=settings.provider.identifier,
+        on_complete=wake_held,
+    )
+    gaps, own, paths = Gaps(database), OwnWrites(), PathMap(settings.path_rules)
+    delivery = Delivery(
+        settings,
+        stash=stash,
+        plex=plex,
+        catalog=catalog,
+        ledger=Ledger(database),
+        gaps=gaps,
+        pace=Pace(
+            settings.plex.concurrency, settings.plex.pace, on_slow=ramp.begin_anew
+        ),
+        expander=Expander(stash, jobs),
+        own=own,
+        scans=(scans := FolderScans(plex, catalog, paths)),
+        stash_breaker=stash_breaker,
+        plex_breaker=plex_breaker,
+    )
+    worker = Worker(
+        database,
+        jobs,
+        delivery.deliver,
+        RetryPolicy(settings.queue),
+        (stash_breaker, plex_breaker),
+        ramp=ramp,
+    )
+
+    notifications = Notifications(settings.plex, identifier)
+    listener = _listener(notifications, catalog, own, jobs, worker)
+
+    async def ask_plex() -> str:
+        server = await plex.server()
+        await catalog.note_machine(server.machine)
+        return server.version
+
+    plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
+    stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
+    await catalog.load()
+    traffic = await Traffic.load(database)
+    completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
+    provider = await answering.enter_async_context(
+        _provider(
+            settings,
+            database=database,
             stash=stash,
-            plex=plex,
             catalog=catalog,
-            ledger=Ledger(database),
             gaps=gaps,
-            pace=Pace(settings.plex.concurrency, settings.plex.pace),
-            expander=Expander(stash, jobs),
-            own=own,
-            scans=(scans := FolderScans(plex, catalog, paths)),
-            stash_breaker=stash_breaker,
-            plex_breaker=plex_breaker,
+            breaker=stash_breaker,
+            completion=completion,
+            traffic=traffic,
         )
-        worker = Worker(
-            database,
-            jobs,
-            delivery.deliver,
-            RetryPolicy(settings.queue),
-            (stash_breaker, plex_breaker),
-            ramp=ramp,
-        )
+    )
 
-        notifications = Notifications(settings.plex, identifier)
-        listener = _listener(notifications, catalog, own, jobs, worker)
-
-        async def ask_plex() -> str:
-            server = await plex.server()
-            await catalog.note_machine(server.machine)
-            return server.version
-
-        plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
-        stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
-        await catalog.load()
-        traffic = await Traffic.load(database)
-        completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
-        provider = await stack.enter_async_context(
-            _provider(
-                settings,
-                database=database,
-                stash=stash,
-                catalog=catalog,
-                gaps=gaps,
-                breaker=stash_breaker,
-                completion=completion,
-                traffic=traffic,
-            )
-        )
-
-        parts = Parts(
-            token=token,
-            secrets=secrets,
-            sync=settings.sync,
+    parts = Parts(
+        token=base.token,
+        secrets=secrets,
+        sync=settings.sync,
+        jobs=jobs,
+        wake=worker.wake,
+        syncer=Syncer(stash, jobs),
+        gaps=gaps,
+        provider=provider,
+        status=Status(
+            started_at=base.started_at,
             jobs=jobs,
-            wake=worker.wake,
-            syncer=Syncer(stash, jobs),
+            worker=worker,
+            catalog=catalog,
             gaps=gaps,
-            provider=provider,
-            status=Status(
-                started_at=started_at,
-                jobs=jobs,
-                worker=worker,
-                catalog=catalog,
-                gaps=gaps,
-                listener=listener,
-                plex=plex_probe,
-                plex_breaker=plex_breaker,
-                stash=stash_probe,
-                provider=traffic,
-                outages=outages,
-            ),
+            listener=listener,
+            plex=plex_probe,
+            plex_breaker=plex_breaker,
+            stash=stash_probe,
+            provider=traffic,
             outages=outages,
-            recovery=Recovery(jobs, stash, (stash_breaker, plex_breaker)),
-            retention_days=settings.queue.dead_retention_days,
-            ready=lambda: not stopping.is_set() and database.is_writable,
-        )
+        ),
+        outages=outages,
+        recovery=Recovery(jobs, stash, (stash_breaker, plex_breaker)),
+        retention_days=settings.queue.dead_retention_days,
+        ready=lambda: not stopping.is_set() and database.is_writable,
+    )
+    async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(worker.run(), name="worker")
         stack.callback(worker.stop)
         # What only reads is not waited for: a server may hang.
         for running in (
             outages.run(),
-            _copying(folder / DATABASE),
+            _copying(base.folder / DATABASE),
             _purging(jobs, settings.queue.dead_retention_days),
+            _minding(database, base.folder, worker.wake),
             catalog.run(),
             completion.run() if completion else asyncio.sleep(0),
             scans.run(),
@@ -226,14 +303,15 @@ async def run(
             _on_closing(plex_breaker, wake_held),
         ):
             stack.callback(tasks.create_task(running).cancel)
-        await stack.enter_async_context(
-            _serving(create_app(parts), settings.server.host, settings.server.port)
-        )
+        await base.door.hand_to(create_app(parts))
+        if former is not None:
+            await former.aclose()
+            worker.wake()  # what the former application took in the meantime
         log.info(
             "daemon_started",
             version=__version__,
             listening=f"{settings.server.host}:{settings.server.port}",
-            data_dir=str(folder),
+            data_dir=str(base.folder),
         )
         # What is here now stays: the collector need not stop everything to look at it.
         gc.freeze()
@@ -241,43 +319,6 @@ async def run(
             on_ready()
         await stopping.wait()
         log.info("daemon_stopping")
-
-
-def _make_usable(folder: Path) -> None:
-    """Create the data directory, and make sure that it can be written."""
-    remedy = "make it writable for the user the daemon runs as, or set server.data_dir"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe = folder / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        msg = f"server.data_dir = {str(folder)!r}: {error.strerror}; {remedy}"
-        raise DataDirUnusable(msg) from error
-
-
-def _hold_alone(folder: Path) -> int:
-    """Keep a second daemon off the data directory until the result is closed."""
-    try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise DataDirUnusable(f"{folder / _LOCK}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise AlreadyRunning(
-            f"another daemon (process {holder or 'unknown'}) uses {folder}; stop"
-            " it, or set another server.data_dir and server.port"
-        ) from error
-    except OSError as error:
-        os.close(descriptor)
-        msg = f"{folder / _LOCK} cannot be locked: {error.strerror}; use a local disk"
-        raise DataDirUnusable(msg) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
-    return descriptor
 
 
 def _token(settings: ServerSettings) -> str:
@@ -398,6 +439,18 @@ async def _copying(path: Path) -> None:
         await asyncio.sleep(_COPY_INTERVAL)
 
 
+async def _minding(database: Database, folder: Path, wake: Callable[[], None]) -> None:
+    """Keep an eye on the disk: full or read-only, and taking writes again."""
+    while True:
+        await asyncio.sleep(_DISK_INTERVAL)
+        if not await asyncio.to_thread(has_room, folder):
+            database.is_writable = False
+        elif not database.is_writable:
+            with suppress(StoreUnavailable):
+                await database.set_fact(_WRITTEN_AT, str(time.time()))
+                wake()
+
+
 async def _purging(jobs: JobStore, days: float) -> None:
     """Forget old dead letters, now and every hour."""
     while True:
@@ -418,24 +471,3 @@ async def _on_closing(
             # A full disk is no reason to end: what is held has a due time as well.
             with suppress(StoreUnavailable):
                 await wake_held()
-
-
-@asynccontextmanager
-async def _serving(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Answer HTTP requests for the length of the block."""
-    runner = web.AppRunner(
-        app, handle_signals=False, access_log=None, shutdown_timeout=_HTTP_GRACE
-    )
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            msg = (
-                f"cannot listen on server.host = {host!r}, server.port = {port}:"
-                f" {error.strerror}; stop what listens there or choose another port"
-            )
-            raise AddressInUse(msg) from error
-        yield
-    finally:
-        await runner.cleanup()

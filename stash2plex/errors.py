@@ -25,9 +25,10 @@ class ServiceUnavailable(Stash2PlexError):
     code = "service_unavailable"
     http_status = 503
 
-    def __init__(self, service: str, reason: str) -> None:
+    def __init__(self, service: str, reason: str, *, pause: float = 0.0) -> None:
         super().__init__(f"{service} is unavailable: {reason}")
         self.service = service
+        self.pause = pause  # seconds that the server asked us to stay away
 
 
 class AccessDenied(ServiceUnavailable):

@@ -1,8 +1,8 @@
 """Running the daemon with the settings of the moment: SIGHUP reads them anew.
 
 What is valid takes the place of what was: the parts are taken down in good order and
-built again, which hands every job in hand back to the queue. What is invalid is
-reported, and the running settings stay.
+built again, which hands every job in hand back to the queue; requests are answered all
+the while. What is invalid is reported, and the running settings stay.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
@@ -70,14 +71,20 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    while not ending.is_set():
-        running = current
-        await daemon.run(running, secrets, stopping=stopping)
-        if current is running:
-            return
-        if not ending.is_set():
-            stopping.clear()
-            adopt(current)
+    async with daemon.ground(settings.server, secrets) as base:
+        former = AsyncExitStack()
+        try:
+            while True:
+                running = current
+                former = await daemon.work(
+                    base, running, secrets, stopping=stopping, former=former
+                )
+                if ending.is_set() or current is running:
+                    return
+                stopping.clear()
+                adopt(current)
+        finally:
+            await former.aclose()
 
 
 def differences(before: BaseModel, after: BaseModel) -> list[str]:

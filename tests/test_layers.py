@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
     {"errors", "scene"},
-    {"text", "paths", "body", "moments"},
+    {"text", "paths", "body", "moments", "pause"},
     {"config", "movie"},
     {
         "config_file",
+        "data_dir",
         "gates",
         "pictures",
         "logs",

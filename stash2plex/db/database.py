@@ -69,7 +69,7 @@ class Database:
         self._reader = reader
         self._writing = asyncio.Lock()
         self._durable = True
-        # Whether the last attempt to write succeeded.
+        # Whether the last attempt to write succeeded, as far as we know.
         self.is_writable = True
 
     @classmethod
@@ -138,8 +138,10 @@ class Database:
                     level = "FULL" if durable else "NORMAL"
                     await self._writer.execute(f"PRAGMA synchronous = {level}")
                     self._durable = durable
+                before = self._writer.total_changes
                 yield
-                self.is_writable = True
+                if self._writer.total_changes != before:
+                    self.is_writable = True  # what changes nothing proves nothing
             except sqlite3.OperationalError as error:
                 self.is_writable = False
                 msg = f"the database cannot be written: {error}"

@@ -37,8 +37,10 @@ class Pace:
         concurrency: int,
         per_second: float = 0.0,
         *,
+        on_slow: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._on_slow = on_slow
         self._most = concurrency
         self._interval = 1 / per_second if per_second else 0.0
         self._now = now
@@ -87,6 +89,7 @@ class Pace:
 
     def _slow_down(self, seconds: float) -> None:
         self._streak = 0
+        self._on_slow()
         if self.limit > 1:
             self.limit = max(1, self.limit // 2)
             log.info("pace_slowed", at_once=self.limit, answer=round(seconds, 2))

@@ -99,7 +99,9 @@ class Probe:
         """Return the next wait of this outage; a trial that failed does not end it."""
         longer = max(self._waited * 2, self._settings.probe_min)
         self._waited = min(longer, self._settings.probe_max)
-        return self._waited
+        # A server may ask for more, within reason.
+        asked = self._breaker.error.pause if self._breaker.error else 0.0
+        return max(self._waited, min(asked, self._settings.probe_max))
 
     async def _changed_within(self, delay: float) -> bool:
         """Wait for *delay*, or a change of the breaker; whether it changed."""

@@ -2,8 +2,8 @@
 
 A server that has just started is busy with itself. One job at a time goes out, at a
 rate that climbs from *ramp_start* to *ramp_end* a second over *ramp_seconds*; then
-there is no limit any more. When many jobs fail meanwhile the climb begins anew. How
-long Plex takes for an answer is the business of `stash2plex.health.pace`.
+there is no limit any more. When many jobs fail meanwhile, or Plex's answers take much
+longer than usual (`stash2plex.health.pace` knows), the climb begins anew.
 """
 
 from __future__ import annotations
@@ -102,6 +102,11 @@ class Ramp:
         if len(self._recent) >= _LEAST and (
             sum(self._recent) > len(self._recent) * _FAILING
         ):
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Start again at the low end, if jobs are let through slowly now."""
+        if self.on:
             self.begin(self._now())
 
     def _fill(self) -> None:

@@ -8,6 +8,7 @@ of our errors an answer becomes, and nothing of the URL leaves.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from stash2plex.errors import (
     StaleCatalog,
     Stash2PlexError,
 )
+from stash2plex.pause import pause_asked
 
 T = TypeVar("T")
 
@@ -50,9 +52,10 @@ _PROBE_TIMEOUT = 5.0
 class _Answered(Exception):
     """An answer that is no success, before plexapi can blur it."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, pause: float) -> None:
         super().__init__(status)
         self.status = status
+        self.pause = pause
 
 
 class NotFoundInPlex(StaleCatalog):
@@ -135,7 +138,7 @@ class PlexConnection:
         try:
             return await loop.run_in_executor(pool, self._twice, function, *args)
         except _Answered as error:
-            raise _translated(error.status) from None
+            raise _translated(error.status, error.pause) from None
         except ParseError:
             raise ServiceUnavailable(
                 "Plex", "its answer is cut short or no XML; is plex.url right?"
@@ -223,7 +226,8 @@ def _check(response: requests.Response, **_: Any) -> None:
     response.encoding = "utf-8"  # PMS sends UTF-8 whatever the header leaves out
     if not response.ok or response.is_redirect:
         response.close()
-        raise _Answered(response.status_code)
+        pause = pause_asked(response.headers, time.time())
+        raise _Answered(response.status_code, pause)
 
 
 def _element(answer: Any) -> Element:
@@ -235,8 +239,8 @@ def _element(answer: Any) -> Element:
     return element
 
 
-def _translated(status: int) -> Stash2PlexError:
-    """Say in our own words what an answer of *status* means."""
+def _translated(status: int, pause: float) -> Stash2PlexError:
+    """Say in our own words what an answer of *status* means; *pause* is asked for."""
     if status in _DENIED:
         return AccessDenied(
             "Plex",
@@ -247,7 +251,7 @@ def _translated(status: int) -> Stash2PlexError:
         return NotFoundInPlex(f"HTTP {status}")
     if status in _UNAVAILABLE:
         meaning = "starting up" if status == _STARTING else "busy, or behind a proxy"
-        return ServiceUnavailable("Plex", f"HTTP {status}, {meaning}")
+        return ServiceUnavailable("Plex", f"HTTP {status}, {meaning}", pause=pause)
     if status in _REDIRECT:
         return ServiceUnavailable("Plex", "it redirects elsewhere; is plex.url right?")
     if status >= _FAULT:

@@ -212,8 +212,14 @@ class PlexLibrary:
         await self._connection.post(
             f"/library/metadata/{rating_key}/{element}s", picture
         )
-        digest = hashlib.sha1(picture, usedforsecurity=False).hexdigest()
-        return f"upload://{element}s/{digest}"
+        return _upload_name(element, picture)
+
+    async def shows(self, rating_key: int, field: str, picture: bytes) -> bool:
+        """Whether an upload of exactly *picture* is what the item shows as *field*."""
+        element = _ELEMENTS[field]
+        name = _upload_name(element, picture)
+        listed = await self._pictures(rating_key, element)
+        return any(one.selected and one.name == name for one in listed)
 
     async def select(self, rating_key: int, field: str, name: str) -> bool:
         """Select the upload called *name*; False when Plex does not list it."""
@@ -241,3 +247,8 @@ class PlexLibrary:
             )
             for photo in root.iter("Photo")
         ]
+
+
+def _upload_name(element: str, picture: bytes) -> str:
+    digest = hashlib.sha1(picture, usedforsecurity=False).hexdigest()
+    return f"upload://{element}s/{digest}"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import PictureFailed, ServiceUnavailable
+from stash2plex.errors import PictureFailed, ServiceUnavailable, Stash2PlexError
 from stash2plex.movie import Field, Movie
 from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped
 from stash2plex.push.changes import PICTURE_NAMES, locked_by_human
@@ -21,6 +21,7 @@ from stash2plex.stash.answers import parsed_time
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
     from stash2plex.plex.item import Item
+    from stash2plex.plex.library import PlexLibrary
     from stash2plex.scene import Scene
     from stash2plex.stash.client import PictureAnswer, StashClient
 
@@ -35,21 +36,26 @@ class PicturePlan:
     """What to do about the pictures of one item, by Plex's field names.
 
     *kept* is what the ledger goes on remembering; *uploads* are bytes in their final
-    shape with what to remember once they arrived; *drops* are to be removed.
+    shape with what to remember once they arrived; *drops* are to be removed; *adopted*
+    are ours although the ledger had forgotten.
     """
 
     kept: dict[str, WrittenPicture] = field(default_factory=dict)
     uploads: dict[str, tuple[bytes, WrittenPicture]] = field(default_factory=dict)
     drops: list[str] = field(default_factory=list)
     respected: list[str] = field(default_factory=list)
+    adopted: set[str] = field(default_factory=set)
     error: PictureFailed | ServiceUnavailable | None = None
 
 
 class Artwork:
     """Decides about pictures, and fetches those that may have changed."""
 
-    def __init__(self, stash: StashClient, sync: SyncSettings, poster: Shape) -> None:
+    def __init__(
+        self, stash: StashClient, plex: PlexLibrary, sync: SyncSettings, poster: Shape
+    ) -> None:
         self._stash = stash
+        self._plex = plex
         self._sync = sync
         self._shapes: Mapping[Field, Shape] = {
             Field.POSTER: poster,
@@ -71,7 +77,9 @@ class Artwork:
             before = written.get(name)
             if of not in movie.managed or self._settled(of, before, scene, entry):
                 _keep(plan, name, before)
-            elif self._leaves(of, name, item, entry):
+            elif not self._lost(name, item, entry) and self._leaves(
+                of, name, item, entry
+            ):
                 _keep(plan, name, before)
                 if name in item.locked and self._sync.respect_locks:
                     plan.respected.append(name)
@@ -79,7 +87,7 @@ class Artwork:
                 try:
                     url = movie.poster if of is Field.POSTER else movie.background
                     answer = await source.fetch(url) if url else None
-                    await self._plan_one(plan, of, item, before, answer)
+                    await self._plan_one(plan, of, item, entry, answer)
                 except (PictureFailed, ServiceUnavailable) as error:
                     plan.error = error
                     _keep(plan, name, before)
@@ -120,6 +128,14 @@ class Artwork:
             and (not before.hash or before.hash.endswith(f":{self._shapes[of]}"))
         )
 
+    def _lost(self, name: str, item: Item, entry: Entry | None) -> bool:
+        """Whether a picture may be ours though nothing says so but its lock.
+
+        That is all that is left after the database was lost.
+        """
+        shown = item.picture(name) != "" and name in item.locked
+        return entry is None and shown and self._sync.mode != "fill"
+
     def _leaves(self, of: Field, name: str, item: Item, entry: Entry | None) -> bool:
         shown = item.picture(name)
         if self._sync.mode == "fill" and shown:
@@ -135,11 +151,12 @@ class Artwork:
         plan: PicturePlan,
         of: Field,
         item: Item,
-        before: WrittenPicture | None,
+        entry: Entry | None,
         answer: PictureAnswer | None,
     ) -> None:
         """Decide about one picture, given what Stash answered."""
         name = PICTURE_NAMES[of]
+        before = entry.pictures.get(name) if entry else None
         if answer and answer.unchanged:
             _keep(plan, name, before)
         elif answer is None or answer.data is None:
@@ -158,7 +175,25 @@ class Artwork:
                 data = await asyncio.to_thread(shaped, answer.data, shape)
             except NotAPicture as error:
                 raise PictureFailed(f"the cover in Stash: {error}") from error
-            plan.uploads[name] = (data, WrittenPicture(wanted, answer.etag))
+            remembered = WrittenPicture(wanted, answer.etag)
+            if not self._lost(name, item, entry):
+                plan.uploads[name] = (data, remembered)
+            elif await self._shows(item, name, data):
+                plan.adopted.add(name)
+                plan.kept[name] = replace(remembered, shown=item.picture(name))
+            elif self._sync.respect_locks:
+                plan.respected.append(name)
+                plan.kept[name] = WrittenPicture(hash="")
+            else:
+                plan.uploads[name] = (data, remembered)
+
+    async def _shows(self, item: Item, name: str, data: bytes) -> bool:
+        try:
+            return await self._plex.shows(item.rating_key, name, data)
+        except ServiceUnavailable:
+            raise
+        except Stash2PlexError as error:
+            raise PictureFailed(f"{name} cannot be looked at: {error}") from error
 
 
 class _Source:

@@ -137,7 +137,7 @@ class _Planner:
         else:
             if not same:
                 self._text[name] = wanted
-            if of is not Field.RATING or not same or as_left:
+            if of is not Field.RATING or not same or as_left or self._adopts(name):
                 # A rating that was there before us stays a human's.
                 self._wrote_text[name] = wanted
             self._lock(name)
@@ -168,6 +168,8 @@ class _Planner:
             and (not keeps_others or name_key(tag) in ours)
         )
         names = _complete(wanted, shown, removed)
+        if same and self._adopts(name):
+            ours = _keys(wanted)
         added = _keys(wanted) - _keys(shown)
         if added or removed:
             self._tags[name] = TagEdit(names, removed)
@@ -203,6 +205,13 @@ class _Planner:
             self._respected.append(name)
             return True
         return False
+
+    def _adopts(self, name: str) -> bool:
+        """Whether a field that shows what we want is ours, though nothing says so.
+
+        After the database was lost our locks are all that is left of us.
+        """
+        return self._entry is None and name in self._item.locked
 
     def _lock(self, name: str) -> None:
         if name in self._item.locked:

@@ -98,7 +98,7 @@ class Delivery:
         self._plex_breaker = plex_breaker
         self._writer = ItemWriter(
             plex=plex,
-            artwork=Artwork(stash, settings.sync, settings.provider.poster),
+            artwork=Artwork(stash, plex, settings.sync, settings.provider.poster),
             sync=settings.sync,
             pace=pace,
             breaker=plex_breaker,

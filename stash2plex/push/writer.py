@@ -113,7 +113,8 @@ class ItemWriter:
         if self._sync.lock:
             locks |= set(pictures.uploads) - item.locked
         planned.edit = Edit(text=planned.edit.text, tags=planned.edit.tags, locks=locks)
-        own = planned.locked | locks | (pictures.uploads.keys() & item.locked)
+        own = planned.locked | locks | pictures.adopted
+        own |= pictures.uploads.keys() & item.locked
         written = Written(
             item,
             Entry(

@@ -58,13 +58,26 @@ class RetryPolicy:
         self._settings = settings
         self._spread = spread
 
+    @property
+    def longest_wait(self) -> float:
+        """The most seconds that a job ever waits."""
+        settings = self._settings
+        return max(
+            settings.retry_base,
+            settings.retry_cap,
+            settings.not_found_cap,
+            _CATALOG_WAIT,
+        )
+
     def judge(self, job: Job, error: Exception) -> Verdict:  # noqa: PLR0911 - a table
         """Decide by the class of *error*, never by its message."""
         settings = self._settings
         match error:
             case ServiceUnavailable():
                 base = settings.retry_base
-                return Verdict(Fate.RELEASED, self._spread(base / 2, base))
+                asked = min(error.pause, settings.retry_cap)
+                delay = max(self._spread(base / 2, base), asked)
+                return Verdict(Fate.RELEASED, delay)
             case CatalogIncomplete():
                 return Verdict(Fate.RELEASED, _CATALOG_WAIT)
             case StaleCatalog() if job.attempts + 1 < settings.max_attempts:

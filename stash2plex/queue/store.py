@@ -37,6 +37,10 @@ _CLAIM = """
         ORDER BY priority DESC, due_at, id LIMIT ?2)
     RETURNING *
 """
+# Nothing waits longer than the longest wait: the clock was set back since.
+_CLOCK_SET_BACK = """
+    UPDATE job SET due_at = ?1 WHERE state = 'queued' AND due_at > ?1 + ?2
+"""
 _CLAIM_ALONE = """
     UPDATE job SET state = 'running', alone = 1 WHERE id = (
         SELECT id FROM job
@@ -86,6 +90,9 @@ _COUNTS = """
 """
 # What only a server that is away can cost.
 _OUTAGE_CODES = frozenset({"service_unavailable", "access_denied", "schema_mismatch"})
+# What may have been one, if there was one at the time.
+_DURING_OUTAGES = frozenset({"server_fault", "picture_failed", "stale_catalog"})
+_A_DAY = 24 * 3600.0
 # A message longer than this says nothing more to anybody.
 _ERROR_LENGTH = 500
 
@@ -177,9 +184,13 @@ class JobStore:
             await self._insert(requests)
         return len(requests)
 
-    async def claim(self, limit: int) -> list[Job]:
-        """Take the most urgent due jobs, at most *limit*, most urgent first."""
+    async def claim(self, limit: int, longest_wait: float = _A_DAY) -> list[Job]:
+        """Take the most urgent due jobs, at most *limit*, most urgent first.
+
+        No job may wait for more than *longest_wait* seconds.
+        """
         async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(_CLOCK_SET_BACK, self._now(), longest_wait)
             rows = await transaction.run(_CLAIM, self._now(), limit, _SUSPECT)
         jobs = [Job.from_row(row) for row in rows]
         return sorted(jobs, key=lambda job: (-PRIORITY[job.reason], job.id))
@@ -323,15 +334,14 @@ class JobStore:
         return len(rows)
 
     async def died_of_outages(self, codes: Iterable[str]) -> list[Entry]:
-        """Return the dead letters of an outage, or with one of *codes* if any."""
-        wanted = list(codes)
+        """Return the dead letters of an outage, and those with one of *codes*."""
+        wanted = _OUTAGE_CODES | set(codes)
         rows, _ = await self._listed("state = 'dead'", "id", -1, 0)
-        if wanted:
-            return [one for one in rows if one.code in wanted]
         return [
             one
             for one in rows
-            if one.code in _OUTAGE_CODES or one.outage_id is not None
+            if one.code in wanted
+            or (one.outage_id is not None and one.code in _DURING_OUTAGES)
         ]
 
     async def make_all_due(self) -> int:

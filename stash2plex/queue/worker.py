@@ -142,7 +142,7 @@ class Worker:
             return []
         jobs: list[Job] = []
         try:
-            jobs = await self._store.claim(limit)
+            jobs = await self._store.claim(limit, self._policy.longest_wait)
             if not jobs and not self._batches:
                 jobs = await self._store.claim_alone()
                 self._is_alone = bool(jobs)

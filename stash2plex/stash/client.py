@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import unicodedata
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ from stash2plex.errors import (
     ServiceUnavailable,
     Stash2PlexError,
 )
+from stash2plex.pause import pause_asked
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
 from stash2plex.stash.answers import (
@@ -399,7 +401,7 @@ class StashClient:
         except TransportQueryError as error:
             return _sorted_out(error)
         except TransportServerError as error:
-            raise _refused(error.code) from None
+            raise _refused(error) from None
         except TransportProtocolError:
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
         except (TransportError, aiohttp.ClientError, TimeoutError) as error:
@@ -436,12 +438,16 @@ def _table(data: Any) -> dict[str, Any]:
     return data
 
 
-def _refused(status: int | None) -> Stash2PlexError:
+def _refused(error: TransportServerError) -> Stash2PlexError:
+    status = error.code
     if status in _DENIED:
         return _denied(status)
     if status == 422:  # noqa: PLR2004 - a proxy may have eaten the JSON of it
         return _misfit("HTTP 422")
-    return ServiceUnavailable("Stash", f"HTTP {status}")
+    answer = error.__cause__
+    headers = getattr(answer, "headers", None) or {}
+    pause = pause_asked(headers, time.time())
+    return ServiceUnavailable("Stash", f"HTTP {status}", pause=pause)
 
 
 def _misfit(reason: str) -> SchemaMismatch:

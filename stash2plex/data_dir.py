@@ -1,0 +1,73 @@
+"""The data directory: usable, and ours alone as long as we run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stash2plex.errors import AlreadyRunning, DataDirUnusable
+
+_LOCK = "lock"
+_FULL = 1024 * 1024  # with less free space, bytes, the disk counts as full
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make *folder* usable and keep a second daemon off it for the length of the block.
+
+    Raises `DataDirUnusable` or `AlreadyRunning`.
+    """
+    _make_usable(folder)
+    descriptor = _hold_alone(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def has_room(folder: Path) -> bool:
+    """Whether the disk of *folder* takes writes, as far as one can tell without."""
+    try:
+        read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        return not read_only and shutil.disk_usage(folder).free >= _FULL
+    except OSError:
+        return False
+
+
+def _make_usable(folder: Path) -> None:
+    remedy = "make it writable for the user the daemon runs as, or set server.data_dir"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        msg = f"server.data_dir = {str(folder)!r}: {error.strerror}; {remedy}"
+        raise DataDirUnusable(msg) from error
+
+
+def _hold_alone(folder: Path) -> int:
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataDirUnusable(f"{folder / _LOCK}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise AlreadyRunning(
+            f"another daemon (process {holder or 'unknown'}) uses {folder}; stop"
+            " it, or set another server.data_dir and server.port"
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        msg = f"{folder / _LOCK} cannot be locked: {error.strerror}; use a local disk"
+        raise DataDirUnusable(msg) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+    return descriptor

@@ -1,0 +1,78 @@
+"""Where the daemon listens: open all the time, whoever answers at the moment.
+
+When the configuration changes the applications change places while the socket stays
+open, so that no hook is refused meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from stash2plex.errors import AddressInUse
+
+# How long a request may go on once its application is to end, seconds.
+_GRACE = 2.0
+
+
+class Door:
+    """Hands each connection to the application of the moment."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self._answer: Callable[[], asyncio.Protocol] | None = None
+        self._server: asyncio.Server | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def closed_after(cls, host: str, port: int) -> AsyncIterator[Door]:
+        """Yield a door that opens with its first application."""
+        door = cls(host, port)
+        try:
+            yield door
+        finally:
+            await door._close()
+
+    async def hand_to(self, app: web.Application) -> None:
+        """Let *app* take all requests from now on, and the former one end its own.
+
+        Raises `AddressInUse`.
+        """
+        runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, shutdown_timeout=_GRACE
+        )
+        await runner.setup()
+        former, self._runner, self._answer = self._runner, runner, runner.server
+        if former is not None:
+            await former.cleanup()
+        if self._server is None:
+            self._server = await self._listening()
+
+    async def _listening(self) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.create_server(
+                self._protocol, self._host or None, self._port, reuse_address=True
+            )
+        except OSError as error:
+            msg = (
+                f"cannot listen on server.host = {self._host!r},"
+                f" server.port = {self._port}: {error.strerror}; stop what listens"
+                " there or choose another port"
+            )
+            raise AddressInUse(msg) from error
+
+    def _protocol(self) -> asyncio.Protocol:
+        assert self._answer  # noqa: S101 - nobody listens before
+        return self._answer()
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
