@@ -26,7 +26,7 @@ from stash2plex.sandbox.agent import (
     ProviderRefused,
     RegisteredProvider,
 )
-from stash2plex.sandbox.server import Facts
+from stash2plex.sandbox.server import Facts, LineBreaker
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -107,6 +107,8 @@ class PretendPlex:
 
         # Faults.
         self.status: int | None = None  # every answer
+        self.retry_after = ""  # a header of such answers
+        self.line = LineBreaker()
         self.status_of: dict[int, int] = {}  # by rating key, writes only
         self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
         self.loses_answers = 0  # so many edits are applied, and then the line breaks
@@ -125,6 +127,7 @@ class PretendPlex:
         # What was asked of it.
         self.requests: list[tuple[str, str]] = []
         self.refused: Counter[int] = Counter()
+        self.redundant_edits = 0  # that changed nothing
         self.refreshed_on_read = 0
         self.clients: set[str] = set()
         self.in_flight = 0
@@ -233,9 +236,11 @@ class PretendPlex:
             await asyncio.Event().wait()
         if self.latency:
             await asyncio.sleep(self.latency)
+        if (broken := await self.line.broken(request)) is not None:
+            return broken
         if self.status is not None:
             self.refused[self.status] += 1
-            return _refusal(self.status)
+            return _refusal(self.status, self.retry_after)
         if self.garbles is not None:
             return web.Response(body=self.garbles, content_type="text/xml")
         if request.path != "/identity":
@@ -344,7 +349,9 @@ class PretendPlex:
         for item in items:
             self._may_write(item)
         for item in items:
+            before = (dict(item.text), _copied(item.tags), set(item.locked))
             self._change(item, list(query.items()))
+            self.redundant_edits += before == (item.text, item.tags, item.locked)
         if self.loses_answers:
             self.loses_answers -= 1
             return _refusal(web.HTTPBadGateway.status_code)
@@ -692,6 +699,10 @@ _HTTP_ERRORS: dict[int, type[web.HTTPError]] = {
 }
 
 
+def _copied(tags: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: list(names) for name, names in tags.items()}
+
+
 def _lock(item: PretendItem, parameters: Iterable[tuple[str, str]]) -> None:
     for name, value in parameters:
         if name.endswith(".locked"):
@@ -737,10 +748,13 @@ def _take(item: PretendItem, document: dict[str, Any]) -> None:
     }
 
 
-def _refusal(status: int) -> web.Response:
+def _refusal(status: int, retry_after: str = "") -> web.Response:
     title = "Maintenance" if status == web.HTTPServiceUnavailable.status_code else ""
     body = f'<Response code="{status}" title="{title}" status="refused"/>'
-    return web.Response(status=status, text=body, content_type="text/xml")
+    headers = {"Retry-After": retry_after} if retry_after else {}
+    return web.Response(
+        status=status, text=body, content_type="text/xml", headers=headers
+    )
 
 
 def _container(*children: Xml.Element, **attributes: str) -> web.Response:

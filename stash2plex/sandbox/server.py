@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from aiohttp import web
 
@@ -28,6 +29,24 @@ class Facts:
         async with asyncio.timeout(seconds):
             while not fact():
                 await self._changed.wait()
+
+
+class LineBreaker:
+    """Breaks the line instead of answering, the way that is set."""
+
+    def __init__(self) -> None:
+        self.how: Literal["", "half", "reset"] = ""
+
+    async def broken(self, request: web.Request) -> web.StreamResponse | None:
+        """Break the line of *request*; None when it is to be answered."""
+        if not self.how or request.transport is None:
+            return None
+        answer = web.StreamResponse(headers={"Content-Length": "1000"})
+        if self.how == "half":
+            await answer.prepare(request)
+            await answer.write(b"<MediaContainer")
+        request.transport.abort()
+        return answer
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ from graphql import (
 )
 
 from stash2plex.sandbox.schema import schema
-from stash2plex.sandbox.server import Facts
+from stash2plex.sandbox.server import Facts, LineBreaker
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -98,6 +98,8 @@ class PretendStash:
 
         # Faults.
         self.status: int | None = None
+        self.retry_after = ""  # a header of such answers
+        self.line = LineBreaker()
         self.hangs = False
         self.garbles: str | None = None
         self.failing: dict[int, str] = {}  # scene id -> message of a resolver error
@@ -267,8 +269,11 @@ class PretendStash:
             await asyncio.Event().wait()
         if self.latency:
             await asyncio.sleep(self.latency)
+        if (broken := await self.line.broken(request)) is not None:
+            return broken
         if self.status is not None:
-            return web.Response(status=self.status)
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return web.Response(status=self.status, headers=headers)
         if self.garbles is not None:
             return web.Response(text=self.garbles, content_type="text/html")
         if "X-Forwarded-For" in request.headers:
