@@ -74,8 +74,8 @@ _CLIENT_IDENTIFIER = "plex_client_identifier"
 _PURGE_INTERVAL = 3600.0
 # How often we look whether a copy of the database is due, seconds.
 _COPY_INTERVAL = 3600.0
-# How often we look whether the disk takes writes, seconds.
-_DISK_INTERVAL = 5.0
+# How often we look whether the disk takes writes, and while it does not, seconds.
+_DISK_INTERVAL, _FULL_DISK_INTERVAL = 30.0, 5.0
 _WRITTEN_AT = "written_at"
 
 
@@ -442,7 +442,8 @@ async def _copying(path: Path) -> None:
 async def _minding(database: Database, folder: Path, wake: Callable[[], None]) -> None:
     """Keep an eye on the disk: full or read-only, and taking writes again."""
     while True:
-        await asyncio.sleep(_DISK_INTERVAL)
+        well = database.is_writable
+        await asyncio.sleep(_DISK_INTERVAL if well else _FULL_DISK_INTERVAL)
         if not await asyncio.to_thread(has_room, folder):
             database.is_writable = False
         elif not database.is_writable:

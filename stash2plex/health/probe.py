@@ -54,15 +54,16 @@ class Probe:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        delay = 0.0
+        now = asyncio.get_running_loop().time
+        due = now()
         while True:
             before = self._breaker.state
-            if await self._changed_within(delay):
-                delay = self._after_change(before)
+            if await self._changed_before(due):
+                due = min(due, now() + self._after_change(before))
             else:
                 healthy = await self.check()
                 at_ease = healthy and self._breaker.state is not State.OPEN
-                delay = _AT_EASE if at_ease else self._back_off()
+                due = now() + (_AT_EASE if at_ease else self._back_off())
 
     async def check(self) -> bool:
         """Ask once; return whether the server is well."""
@@ -84,7 +85,10 @@ class Probe:
         return True
 
     def _after_change(self, before: State) -> float:
-        """Return how long to wait now that the breaker moved on from *before*."""
+        """Return how long to wait at most now that the breaker moved from *before*.
+
+        A trial that failed although no probe had succeeded changes nothing.
+        """
         match self._breaker.state:
             case State.CLOSED:
                 self._waited = 0.0
@@ -93,6 +97,8 @@ class Probe:
                 return _AT_EASE
         if before is State.CLOSED:
             self._waited = 0.0
+        elif not self._answered:
+            return _AT_EASE
         return self._back_off()
 
     def _back_off(self) -> float:
@@ -103,11 +109,11 @@ class Probe:
         asked = self._breaker.error.pause if self._breaker.error else 0.0
         return max(self._waited, min(asked, self._settings.probe_max))
 
-    async def _changed_within(self, delay: float) -> bool:
-        """Wait for *delay*, or a change of the breaker; whether it changed."""
+    async def _changed_before(self, due: float) -> bool:
+        """Wait until *due*, or a change of the breaker; whether it changed."""
         changed = self._breaker.changed()
         try:
-            async with asyncio.timeout(delay):
+            async with asyncio.timeout_at(due):
                 await changed
         except TimeoutError:
             return False

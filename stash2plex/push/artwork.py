@@ -133,8 +133,10 @@ class Artwork:
 
         That is all that is left after the database was lost.
         """
+        if entry is not None and (name in entry.pictures or name in entry.locked):
+            return False
         shown = item.picture(name) != "" and name in item.locked
-        return entry is None and shown and self._sync.mode != "fill"
+        return shown and self._sync.mode != "fill"
 
     def _leaves(self, of: Field, name: str, item: Item, entry: Entry | None) -> bool:
         shown = item.picture(name)

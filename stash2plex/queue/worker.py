@@ -291,10 +291,11 @@ class Worker:
         """Wait for a wake-up, or until the next job is due."""
         full = len(self._batches) >= _AT_ONCE or self._is_alone
         wait = self._poll
-        able = self._database.is_writable and all(
-            breaker.allows_some for breaker in self._breakers
-        )
-        if able and not full:
+        closed = [one for one in self._breakers if not one.allows_some]
+        if closed:
+            # Any change of theirs wakes us; until then nothing can be done.
+            wait = max(one.seconds_until_trial() for one in closed) or self._poll
+        elif self._database.is_writable and not full:
             due = await self._next_due()
             if due is not None:
                 if self._ramp:

@@ -269,13 +269,9 @@ class PretendStash:
             await asyncio.Event().wait()
         if self.latency:
             await asyncio.sleep(self.latency)
-        if (broken := await self.line.broken(request)) is not None:
-            return broken
-        if self.status is not None:
-            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
-            return web.Response(status=self.status, headers=headers)
-        if self.garbles is not None:
-            return web.Response(text=self.garbles, content_type="text/html")
+        fault = await self.line.broken(request) or self._fault()
+        if fault is not None:
+            return fault
         if "X-Forwarded-For" in request.headers:
             return web.Response(status=403, text="tripwire")
         key = request.headers.get("ApiKey")
@@ -287,6 +283,14 @@ class PretendStash:
                 return web.Response(status=401)
             raise web.HTTPFound(f"/login?returnURL={request.path}")
         return await handler(request)
+
+    def _fault(self) -> web.Response | None:
+        if self.status is not None:
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return web.Response(status=self.status, headers=headers)
+        if self.garbles is not None:
+            return web.Response(text=self.garbles, content_type="text/html")
+        return None
 
     async def _index(self, _: web.Request) -> web.Response:
         return web.Response(text=_INDEX, content_type="text/html")

@@ -16,6 +16,8 @@ from stash2plex.errors import AddressInUse
 
 # How long a request may go on once its application is to end, seconds.
 _GRACE = 2.0
+# How long after its connection a request may arrive, seconds.
+_ON_THE_WAY = 0.3
 
 
 class Door:
@@ -49,6 +51,7 @@ class Door:
         await runner.setup()
         former, self._runner, self._answer = self._runner, runner, runner.server
         if former is not None:
+            await asyncio.sleep(_ON_THE_WAY)
             await former.cleanup()
         if self._server is None:
             self._server = await self._listening()

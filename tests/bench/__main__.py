@@ -37,7 +37,10 @@ Rows = list[tuple[str, str, str, bool]]
 class Bench:
     """A daemon between its servers, and what they tell."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, door: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, door: str, pid: int
+    ) -> None:
+        self.pid = pid
         self.session = session
         self.url = url
         self.door = door
@@ -49,6 +52,25 @@ class Bench:
     async def reset(self) -> None:
         async with self.session.post(f"{self.door}/reset") as answer:
             await answer.read()
+
+    async def tell(self, route: str, body: dict[str, Any]) -> None:
+        """Have the pretend servers behave otherwise."""
+        async with self.session.post(f"{self.door}/{route}", json=body) as answer:
+            assert answer.ok
+
+    async def hook(self, scene_id: int) -> None:
+        body = {"type": "Scene.Update.Post", "id": scene_id, "fields": ["title"]}
+        url = f"{self.url}/api/v1/hooks"
+        async with self.session.post(url, json=body) as answer:
+            assert answer.status == 202
+
+    async def written(self, count: int) -> float:
+        """Wait until *count* items were written; returns how long it took."""
+        started = time.monotonic()
+        while True:
+            if (await self.counts())["written"] >= count:
+                return time.monotonic() - started
+            await asyncio.sleep(0.01)
 
     async def status(self) -> dict[str, Any]:
         async with self.session.get(f"{self.url}/api/v1/status") as answer:
@@ -97,7 +119,7 @@ async def servers(scenes: int, *options: str) -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def daemon(
-    urls: dict[str, str], folder: Path, *, pictures: bool = False
+    urls: dict[str, str], folder: Path, *, pictures: bool = False, more: str = ""
 ) -> AsyncIterator[Bench]:
     port = free_port()
     config = folder / "config.toml"
@@ -107,7 +129,7 @@ async def daemon(
         f'[stash]\nurl = "{urls["stash"]}"\n'
         f'[plex]\nurl = "{urls["plex"]}"\ntoken = "{urls["token"]}"\n'
         f"[sync.fields]\nposter = {switch}\nbackground = {switch}\n"
-        '[log]\nlevel = "warning"\n'
+        f'[log]\nlevel = "error"\n{more}'
         "[[path_rules]]\nname = 'videos'\n"
         "stash = '^/data/(?P<rest>.+)$'\nplex = '^/media/videos/(?P<rest>.+)$'\n"
     )
@@ -115,7 +137,7 @@ async def daemon(
         sys.executable, "-m", "stash2plex", "--config", str(config), "run"
     )
     async with aiohttp.ClientSession(headers=HEADERS) as session:
-        bench = Bench(session, f"http://127.0.0.1:{port}", urls["door"])
+        bench = Bench(session, f"http://127.0.0.1:{port}", urls["door"], process.pid)
         try:
             while True:
                 try:
@@ -175,16 +197,8 @@ async def hooks(rows: Rows) -> None:
 
             async def client(number: int) -> None:
                 for index in range(each):
-                    body = {
-                        "type": "Scene.Update.Post",
-                        "id": 1 + number * each + index,
-                        "fields": ["title"],
-                    }
                     started = time.perf_counter()
-                    async with bench.session.post(
-                        f"{bench.url}/api/v1/hooks", json=body
-                    ) as answer:
-                        assert answer.status == 202
+                    await bench.hook(1 + number * each + index)
                     waits.append(time.perf_counter() - started)
                     # As long as a plugin takes to start for the next scene of a bulk
                     # edit, give or take: clients do not walk in step.
@@ -211,15 +225,7 @@ async def burst(rows: Rows) -> None:
 
             async def client(number: int) -> None:
                 for index in range(40):
-                    body = {
-                        "type": "Scene.Update.Post",
-                        "id": 1 + number * 40 + index,
-                        "fields": ["title"],
-                    }
-                    async with bench.session.post(
-                        f"{bench.url}/api/v1/hooks", json=body
-                    ) as answer:
-                        assert answer.status == 202
+                    await bench.hook(1 + number * 40 + index)
 
             started = time.monotonic()
             await asyncio.gather(*(client(number) for number in range(50)))
@@ -227,6 +233,85 @@ async def burst(rows: Rows) -> None:
             rows.append(
                 ("hooks per second, as fast as 50 clients can", f"{rate:.0f}", "", True)
             )
+
+
+async def recovery(rows: Rows) -> None:
+    """From Plex's return to the first delivered job, and from a new file to its data."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with servers(10) as urls, daemon(urls, Path(folder)) as bench:
+            await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            await bench.tell("status", {"status": 503})
+            await bench.sync_all()
+            await bench.until(lambda status: status["plex"]["breaker"] == "open")
+            await bench.tell("status", {"status": None})
+            seconds = await bench.written(1)
+            rows.append(row("Plex is back to first job, shortest wait, s", seconds, 6))
+    with tempfile.TemporaryDirectory() as folder:
+        longest = "[outage]\nprobe_min = 60\n"
+        async with (
+            servers(10) as urls,
+            daemon(urls, Path(folder), more=longest) as bench,
+        ):
+            await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            await bench.tell("status", {"status": 503})
+            await bench.sync_all()
+            await bench.until(lambda status: status["plex"]["breaker"] == "open")
+            await bench.tell("status", {"status": None})
+            seconds = await bench.written(1)
+            rows.append(row("Plex is back to first job, longest wait, s", seconds, 65))
+
+
+async def added(rows: Rows) -> None:
+    """From Plex's word that it has a new file to what it shows of it."""
+    waits = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            servers(20, "--without-items") as urls,
+            daemon(urls, Path(folder)) as bench,
+        ):
+            await bench.until(lambda status: status["catalog"]["refreshed_at"])
+            await bench.until(lambda status: status["plex"]["listening"])
+            await bench.sync_all()
+            await bench.until(lambda status: status["queue"]["waiting"] == 20)
+            for number, (_, name) in enumerate(file_names(20), 1):
+                await bench.tell("add", {"path": f"/media/videos/{name}"})
+                waits.append(await bench.written(number))
+    rows.append(row("new file in Plex to its metadata, worst, s", max(waits), 2))
+
+
+async def outage_hooks(rows: Rows) -> None:
+    """10,000 hooks while Plex is down, and what becomes of them."""
+    count = 10_000
+    with tempfile.TemporaryDirectory() as folder:
+        quick = "[outage]\nramp_start = 2000\nramp_end = 2000\nramp_seconds = 1\n"
+        async with (
+            servers(count, "--quick") as urls,
+            daemon(urls, Path(folder), more=quick) as bench,
+        ):
+            await bench.until(lambda status: status["catalog"]["items"] == count)
+            await bench.tell("status", {"status": 503})
+            before = resident(bench.pid)
+            todo = iter(range(1, count + 1))
+
+            async def client() -> None:
+                for scene_id in todo:
+                    await bench.hook(scene_id)
+
+            await asyncio.gather(*(client() for _ in range(20)))
+            await bench.until(lambda status: status["plex"]["breaker"] == "open")
+            more = resident(bench.pid) - before
+            await bench.tell("status", {"status": None})
+            await bench.written(count)
+            await bench.idle()
+            writes = (await bench.counts())["writes"] / count
+            rows.append(row("10,000 hooks, Plex down, MB more memory", more, 20))
+            rows.append(row("writes for each of them afterwards", writes, 1))
+
+
+def resident(pid: int) -> float:
+    """Return the memory that a process has in hand, MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def start(rows: Rows) -> None:
@@ -444,6 +529,9 @@ async def main() -> int:
         with_pictures,
         hooks,
         burst,
+        recovery,
+        added,
+        outage_hooks,
         start,
         provider_match,
         provider_metadata,

@@ -1,7 +1,8 @@
 """The pretend servers as a process of their own, with a door for the benchmark.
 
 Prints one JSON line with the URLs; ``GET /counts`` on the door tells what was asked of
-Plex and how many items were written, ``POST /reset`` forgets it.
+Plex and how many items were written, ``POST /reset`` forgets it, ``POST /status`` lets
+Plex answer a status (or null: well), and ``POST /add`` puts a file into it.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ async def main() -> None:
     parser.add_argument("--scenes", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--covers", action="store_true")
+    parser.add_argument("--without-items", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--stash-latency", type=float, default=0.0)
     options = parser.parse_args()
     stash, plex = QuickStash() if options.quick else PretendStash(), PretendPlex()
-    populate(stash, plex, options.scenes, covers=options.covers)
+    shown = None if options.without_items else plex
+    populate(stash, shown, options.scenes, covers=options.covers)
     plex.latency = options.latency
     stash.latency = options.stash_latency
     plex.locations[1] = ["/media/videos"]
@@ -62,6 +65,7 @@ async def main() -> None:
                 "plex": len(plex.requests),
                 "stash": sum(stash.operations.values()),
                 "written": sum(bool(item.writes) for item in items),
+                "writes": sum(item.writes for item in items),
                 "pictures": sum(len(item.selected) for item in items),
             }
         )
@@ -71,8 +75,23 @@ async def main() -> None:
         stash.operations.clear()
         return web.json_response({})
 
+    async def status(request: web.Request) -> web.Response:
+        plex.status = (await request.json())["status"]
+        return web.json_response({})
+
+    async def add(request: web.Request) -> web.Response:
+        plex.add((await request.json())["path"])
+        return web.json_response({})
+
     door = web.Application()
-    door.add_routes([web.get("/counts", counts), web.post("/reset", reset)])
+    door.add_routes(
+        [
+            web.get("/counts", counts),
+            web.post("/reset", reset),
+            web.post("/status", status),
+            web.post("/add", add),
+        ]
+    )
     async with (
         serving(stash.app) as stash_url,
         serving(plex.app) as plex_url,

@@ -7,17 +7,16 @@ import threading
 import time
 
 _real_time = time.time
-_ahead = 0.0
+_steps = [0.0]
 
 
 def _shifted() -> float:
-    return _real_time() + _ahead
+    return _real_time() + _steps[-1]
 
 
 def _obey() -> None:
-    global _ahead
     for line in sys.stdin:
-        _ahead += float(line)
+        _steps.append(_steps[-1] + float(line))
 
 
 if __name__ == "__main__":

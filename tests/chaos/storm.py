@@ -233,7 +233,8 @@ class Storm:
         self._signal(signal.SIGHUP)
 
     async def _step_clock(self) -> None:
-        assert self._process and self._process.stdin
+        assert self._process
+        assert self._process.stdin
         self.counts["clock steps"] += 1
         seconds = self.chance.choice((-1, 1)) * self.chance.choice((30, 3600, 900_000))
         self._process.stdin.write(f"{seconds}\n".encode())
@@ -242,9 +243,7 @@ class Storm:
         self.counts["full disks"] += 1
         self._limit_files(0)
         unlimited = resource.RLIM_INFINITY
-        self._later(
-            self.chance.uniform(0.2, 1.5), lambda: self._limit_files(unlimited)
-        )
+        self._later(self.chance.uniform(0.2, 1.5), lambda: self._limit_files(unlimited))
 
     # --- small things -------------------------------------------------------------
 
@@ -390,7 +389,8 @@ class Storm:
                 self.counts["bugs"] += 1
 
     async def _until_ready(self) -> None:
-        assert self._process and self._session
+        assert self._process
+        assert self._session
         url = f"http://127.0.0.1:{self._port}/livez"
         async with asyncio.timeout(30):
             while True:
@@ -406,7 +406,8 @@ class Storm:
             os.kill(self._process.pid, number)
 
     async def _end(self, number: int) -> int:
-        assert self._process and self._said
+        assert self._process
+        assert self._said
         if number == signal.SIGTERM:
             await self._until_ready()  # before, nobody would obey
         self._signal(number)

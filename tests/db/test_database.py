@@ -146,3 +146,14 @@ async def test_a_store_that_cannot_be_written_says_so(database):
 
     with pytest.raises(StoreUnavailable, match="cannot be written"):
         await database.set_fact("a", "b")
+
+
+async def test_only_a_change_proves_that_it_can_be_written(database):
+    database.is_writable = False
+    await database.write("DELETE FROM fact WHERE name = 'nobody'")
+    async with database.transaction() as transaction:
+        await transaction.run("DELETE FROM fact WHERE name = 'nobody'")
+    assert not database.is_writable
+    await database.set_fact("a", "b")
+
+    assert database.is_writable

@@ -125,6 +125,38 @@ async def test_recovery_takes_what_died_of_an_outage_and_nothing_else(
         assert await daemon.post("recover", {}, 200) == {"requeued": 0, "gone": 0}
         codes = {"codes": ["request_rejected"]}
         assert await daemon.post("recover", codes, 200) == {"requeued": 1, "gone": 0}
+        await daemon.idle()
+        assert await listed(daemon) == []
+
+
+async def test_codes_widen_a_recovery(stash, plex, tmp_path):
+    for number in range(1, 5):
+        sample(stash, plex, number)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        plex.status_of = dict.fromkeys(range(1, 5), 400)
+        await daemon.deliver(1, 2, 3, 4)
+    async with Database.open(tmp_path / "data" / DATABASE) as database:
+        for scene_id, code, outage in (
+            (1, "service_unavailable", None),
+            (2, "server_fault", 9),  # fell into an outage
+            (3, "request_rejected", 9),  # would have been refused anyway
+            (4, "server_fault", None),
+        ):
+            await database.write(
+                "UPDATE job SET error_code = ?, outage_id = ? WHERE stash_id = ?",
+                code,
+                outage,
+                scene_id,
+            )
+    plex.status_of.clear()
+    async with running(settings, stash, plex) as daemon:
+        assert await daemon.post("recover", {}, 200) == {"requeued": 2, "gone": 0}
+        await daemon.idle()
+        assert {one["id"] for one in await listed(daemon)} == {3, 4}
+        codes = {"codes": ["server_fault"]}
+        assert await daemon.post("recover", codes, 200) == {"requeued": 1, "gone": 0}
 
 
 async def test_recovery_waits_for_the_servers(buried, plex):

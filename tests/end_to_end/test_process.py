@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 import pytest
@@ -60,10 +62,11 @@ def config(stash, plex, tmp_path):
 
 
 @asynccontextmanager
-async def started(config) -> AsyncIterator[Process]:
+async def started(config, output=None) -> AsyncIterator[Process]:
     log = config.parent / "log"
     port = config.read_text().partition("port = ")[2].partition("\n")[0]
-    with log.open("ab") as output:
+    with log.open("ab") as file:
+        output = output or file
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -199,22 +202,26 @@ async def test_a_data_directory_that_cannot_be_used(config):
             assert "set server.data_dir [data_dir_unusable]" in daemon.log.read_text()
 
 
+async def hung_up(config, daemon, new: str, event: str) -> str:
+    """Give the daemon a new configuration; returns what it says up to an event."""
+    config.write_text(new)
+    seen = daemon.log.stat().st_size
+    daemon.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(15):
+        while True:
+            log = daemon.log.read_text()[seen:]
+            if event in log:
+                return log
+            await asyncio.sleep(0.02)
+
+
 async def test_hang_up_reads_the_configuration_again(config, stash, plex):
     sample(stash, plex)
     async with started(config) as daemon:
         await daemon.ready()
         text = config.read_text()
 
-        async def hang_up(new: str, event: str) -> str:
-            config.write_text(new)
-            seen = daemon.log.stat().st_size
-            daemon.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(15):
-                while True:
-                    log = daemon.log.read_text()[seen:]
-                    if event in log:
-                        return log
-                    await asyncio.sleep(0.02)
+        hang_up = partial(hung_up, config, daemon)
 
         said = await hang_up("[plex]\nnonsense = 1\n", "configuration_invalid")
         assert "unknown key" in said
@@ -234,3 +241,75 @@ async def test_hang_up_reads_the_configuration_again(config, stash, plex):
         assert plex.items[1].text["contentRating"] == "R"
         daemon.process.terminate()
         assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+
+
+async def test_no_hook_is_refused_while_the_configuration_changes(config, stash, plex):
+    for number in range(1, 301):
+        sample(stash, plex, number)
+    async with started(config) as daemon:
+        await daemon.ready()
+        text = config.read_text()
+        done = asyncio.Event()
+
+        hang_up = partial(hung_up, config, daemon)
+
+        async def reload():
+            for rating in ("R", "XXX", "PG"):
+                await hang_up(
+                    f'{text}[provider]\ncontent_rating = "{rating}"\n',
+                    '"daemon_started"',
+                )
+            done.set()
+
+        async with (
+            asyncio.timeout(25),
+            aiohttp.ClientSession(
+                headers=TOKEN,
+                connector=aiohttp.TCPConnector(force_close=True),  # as the plugin does
+            ) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(reload())
+            number = 0
+            while not done.is_set():
+                number = number % 300 + 1
+                hook = {"type": "Scene.Update.Post", "id": number, "fields": ["title"]}
+                async with session.post(
+                    f"{daemon.url}/api/v1/hooks", json=hook
+                ) as answer:
+                    assert answer.status == 202
+        await daemon.idle()
+
+    shown = [item.text["title"].startswith("Title ") for item in plex.items.values()]
+    assert sum(shown) >= number
+
+
+async def test_a_full_disk_refuses_hooks_and_heals(config, stash, plex):
+    """A limit on the size of files is what a full disk is to the daemon."""
+    sample(stash, plex)
+    unlimited = resource.RLIM_INFINITY
+    hook = {"type": "Scene.Update.Post", "id": 1, "fields": ["title"]}
+    async with (
+        started(config, output=asyncio.subprocess.DEVNULL) as daemon,
+        aiohttp.ClientSession(headers=TOKEN) as session,
+        asyncio.timeout(25),
+    ):
+        await daemon.ready()
+        await daemon.idle()
+        pid = daemon.process.pid
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, unlimited))
+        async with session.post(f"{daemon.url}/api/v1/hooks", json=hook) as answer:
+            assert answer.status == 503
+            assert (await answer.json())["code"] == "store_unavailable"
+        async with session.get(f"{daemon.url}/readyz") as answer:
+            assert answer.status == 503
+        async with session.get(f"{daemon.url}/livez") as answer:
+            assert answer.status == 200
+
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+        await daemon.ready()  # by itself: nobody posted anything
+        async with session.post(f"{daemon.url}/api/v1/hooks", json=hook) as answer:
+            assert answer.status == 202
+        await daemon.idle()
+
+    assert plex.items[1].text["title"] == "Title 1"

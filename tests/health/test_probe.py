@@ -113,3 +113,26 @@ def test_the_back_off_grows_to_its_limit_and_survives_a_failed_trial(server):
     assert probe._after_change(State.HALF_OPEN) == 0
     breaker.fail(DOWN)
     assert probe._after_change(State.CLOSED) == 5
+
+
+async def test_a_trial_that_fails_does_not_put_off_the_next_probe(server):
+    """The breaker let it through because it had waited long enough."""
+    breaker = CircuitBreaker("Plex", threshold=1, open_seconds=60)
+    probe = Probe(server.ask, breaker, OutageSettings(probe_min=0.05, probe_max=30))
+    server.error = DOWN
+    breaker.fail(DOWN)
+    probe._waited = 20.0
+    task = asyncio.create_task(probe.run())
+    await server.asked.get()  # at once; the next wait is 30 seconds
+    await asyncio.sleep(0)
+    before = probe._waited
+    breaker._opened_at -= 60
+    assert breaker.allowance(1) == 1
+    breaker.fail(DOWN)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert breaker.state is State.OPEN
+    assert probe._waited == before

@@ -6,6 +6,7 @@ import pytest
 
 from stash2plex.config import OutageSettings
 from stash2plex.health.breaker import CircuitBreaker
+from stash2plex.health.pace import Pace
 from stash2plex.health.ramp import Ramp
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
@@ -71,6 +72,20 @@ def test_many_failures_begin_it_anew(ramp, clock):
     assert ramp.rate == pytest.approx(15)
     for _ in range(4):
         ramp.note(failed=True)
+
+    assert ramp.rate == 5
+
+
+def test_a_plex_that_slows_down_begins_it_anew(ramp, clock):
+    pace = Pace(4, on_slow=ramp.begin_anew)
+    pace.observe(0.1)
+    for _ in range(3):
+        pace.observe(2.0)
+    assert not ramp.on  # without an outage there is nothing to begin anew
+    ramp.begin(clock.now)
+    clock.now += 200
+    for _ in range(3):
+        pace.observe(2.0)
 
     assert ramp.rate == 5
 

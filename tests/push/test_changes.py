@@ -352,3 +352,41 @@ def test_mirror_leaves_exactly_the_movie(data):
         assert {one.casefold() for one in result.tags[name]} == {
             one.casefold() for one in own
         }
+
+
+def test_after_a_loss_what_is_locked_and_equal_is_ours():
+    wanted = movie(rating=8.0, collections=("Studio",), genres=("a",))
+    shown = item(
+        ("title", "userRating", "collection", "genre"),
+        {"collection": ("Studio",), "genre": ("a",)},
+        userRating="8.0",
+    )
+
+    done = plan(wanted, shown, None, MIRROR)
+
+    assert not done.writes
+    assert done.text["userRating"] == "8"
+    assert done.tags["collection"].ours == ("Studio",)
+    emptied = plan(movie(), shown, remembered(done), MIRROR)
+    assert emptied.clears_rating
+    assert emptied.edit.tags["collection"].removed == ("Studio",)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        item((), {"collection": ("Studio",)}, userRating="8.0"),  # nobody locked it
+        item(  # a human's is among them
+            ("userRating", "collection"),
+            {"collection": ("Studio", "Favourites")},
+            userRating="7.0",
+        ),
+    ],
+)
+def test_after_a_loss_nothing_else_is_ours(shown):
+    wanted = movie(collections=("Studio",))
+
+    done = plan(wanted, shown, None, MIRROR)
+
+    assert "userRating" not in done.text
+    assert done.tags["collection"].ours == ()

@@ -344,3 +344,17 @@ async def test_an_end_in_good_order_is_no_crash(jobs):
 
     (job,) = await jobs.claim_alone()
     assert job.stash_id == 1
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_waiting(jobs, clock):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    clock.now -= 601
+
+    assert [job.stash_id for job in await jobs.claim(10, longest_wait=600)] == [1]
+
+
+async def test_a_wait_as_long_as_any_is_kept(jobs, clock):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    clock.now -= 600
+
+    assert await jobs.claim(10, longest_wait=600) == []
