@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check run bench install dev format lint types clean
+.PHONY: demo test check run bench chaos install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
@@ -22,6 +22,9 @@ run: install
 
 bench: dev
 	$(BIN)/python -m tests.bench
+
+chaos: dev
+	$(BIN)/python -m tests.chaos
 
 lint: dev
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stash2plex.errors import AlreadyRunning, DataDirUnusable
@@ -68,6 +68,7 @@ def _hold_alone(folder: Path) -> int:
         os.close(descriptor)
         msg = f"{folder / _LOCK} cannot be locked: {error.strerror}; use a local disk"
         raise DataDirUnusable(msg) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+    with suppress(OSError):  # a full disk; who holds the lock is only a courtesy
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
     return descriptor

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -148,6 +149,11 @@ class Storm:
     def log_tail(self) -> str:
         return "\n".join(self._log[-40:])
 
+    def log_of(self, scene_id: int) -> str:
+        """Return what was said and done about one scene."""
+        pattern = re.compile(rf'"(scene|stash_id)": {scene_id}\b|^--- {scene_id} ')
+        return "\n".join(line for line in self._log if pattern.search(line))
+
     # --- what happens -----------------------------------------------------------
 
     async def _edit(self) -> None:
@@ -230,6 +236,7 @@ class Storm:
     async def _hang_up(self) -> None:
         self.counts["reloads"] += 1
         self._write_config()
+        await self._until_ready()  # before, it would be the end
         self._signal(signal.SIGHUP)
 
     async def _step_clock(self) -> None:
@@ -323,8 +330,10 @@ class Storm:
         except (aiohttp.ClientError, TimeoutError):
             self.unaccepted.add(scene_id)
             self.counts["hooks refused"] += 1
+            self._log.append(f"--- {scene_id} {kind}: refused")
         else:
             self.counts["hooks"] += 1
+            self._log.append(f"--- {scene_id} {kind}: accepted")
 
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
         assert self._session
@@ -363,6 +372,12 @@ class Storm:
         return self._folder / "config.toml"
 
     async def _start(self) -> None:
+        await self._launch()
+        # Now and then it is killed before it has come up.
+        if self.chance.random() < 0.9:
+            await self._until_ready()
+
+    async def _launch(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -375,16 +390,12 @@ class Storm:
             stderr=asyncio.subprocess.STDOUT,
         )
         self._said = asyncio.create_task(self._listen(self._process))
-        # Now and then it is killed before it has come up.
-        if self.chance.random() < 0.9:
-            await self._until_ready()
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout
         async for line in process.stdout:
             text = line.decode("utf-8", "replace").rstrip()
             self._log.append(text)
-            del self._log[:-400]
             if '"event": "batch_crashed"' in text or '"request_crashed"' in text:
                 self.counts["bugs"] += 1
 
@@ -394,7 +405,12 @@ class Storm:
         url = f"http://127.0.0.1:{self._port}/livez"
         async with asyncio.timeout(30):
             while True:
-                assert self._process.returncode is None, self.log_tail()
+                if (status := self._process.returncode) is not None:
+                    # A disk that is full at the start is told in one line.
+                    full = status == 1 and "[data_dir_unusable]" in self._log[-1]
+                    assert full, f"status {status}\n{self.log_tail()}"
+                    self.counts["starts refused"] += 1
+                    await self._launch()
                 try:
                     async with self._session.get(url):
                         return
@@ -435,7 +451,9 @@ async def weather(
         still = storm.differences()
         dying = {one["id"] for one in dead}
         lost = [one for one in lost if int(one.split()[1][:-1]) not in dying]
-        assert not lost, f"seed {seed}: lost: {lost[:5]}\n{storm.log_tail()}"
+        for one in lost[:3]:
+            print(one, storm.log_of(int(one.split()[1][:-1])), sep="\n")
+        assert not lost, f"seed {seed}: {len(lost)} scenes are lost: {lost[:5]}"
         assert not still, f"seed {seed}: lost after a retry: {still[:5]}"
         assert not uncaused, f"seed {seed}: {uncaused[:5]}"
         assert not storm.counts["bugs"], f"seed {seed}: {storm.log_tail()}"
