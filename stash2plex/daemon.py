@@ -215,7 +215,7 @@ async def _work(
         pace=Pace(
             settings.plex.concurrency, settings.plex.pace, on_slow=ramp.begin_anew
         ),
-        expander=Expander(stash, jobs),
+        expander=Expander(stash, catalog.store, jobs),
         own=own,
         scans=(scans := FolderScans(plex, catalog, paths)),
         stash_breaker=stash_breaker,

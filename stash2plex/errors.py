@@ -121,6 +121,13 @@ class StaleCatalog(Stash2PlexError):
     http_status = 503
 
 
+class Braked(Stash2PlexError):
+    """So much vanished at once that nothing is forgotten until somebody agrees."""
+
+    code = "braked"
+    http_status = 409
+
+
 class LibraryNotFound(Stash2PlexError):
     """None of the configured libraries is a movie library of this Plex."""
 

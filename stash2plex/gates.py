@@ -31,3 +31,9 @@ def says_nothing(scene: Scene) -> bool:
     return not any(
         (scene.studio, scene.performers, scene.tags, scene.details, scene.date)
     )
+
+
+def gates_digest(sync: SyncSettings) -> str:
+    """Return what distinguishes the settings that keep scenes out from others."""
+    excluded = name_key(sync.exclude_tag.strip())
+    return f"{sync.require_organized:d}{sync.require_stash_id:d}{excluded}"

@@ -99,7 +99,19 @@ class Scene(SceneEntry):
     code: str = ""
     performers: tuple[Performer, ...] = ()
     tags: tuple[str, ...] = ()
+    tag_ids: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
+    group_ids: tuple[int, ...] = ()
     organized: bool = False
     stash_ids: tuple[StashId, ...] = ()
     screenshot: str = ""
+
+    @property
+    def parts(self) -> set[tuple[str, int]]:
+        """The performers, studio, tags and groups, as kind and id."""
+        return {
+            *(("performer", one.id) for one in self.performers),
+            *(("studio", one) for one in (self.studio_id,) if one),
+            *(("tag", one) for one in self.tag_ids),
+            *(("group", one) for one in self.group_ids),
+        }

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from stash2plex.catalog.brake import Brake
 from stash2plex.catalog.documents import Documents
 from stash2plex.catalog.matching import Answer, Matcher
 from stash2plex.catalog.store import CatalogStore
@@ -23,6 +24,7 @@ from stash2plex.config import MatchSettings, PathRule
 from stash2plex.db.database import Database
 from stash2plex.errors import (
     AmbiguousMatch,
+    Braked,
     CatalogIncomplete,
     ItemNotFound,
     LibraryNotFound,
@@ -85,6 +87,7 @@ class Catalog:
         self._identifier = identifier
         self.store = CatalogStore(database, self._paths, identifier)
         self.documents = Documents(database)
+        self.brake = Brake(database)
         self._matcher = Matcher(self.store, match, self._paths)
         self._requested = asyncio.Event()
         self._requested.set()
@@ -93,6 +96,7 @@ class Catalog:
         self._asked_for_folders = float("-inf")
         self._listed_at = float("-inf")
         self._asking = asyncio.Lock()
+        self._listing = asyncio.Lock()
         self._adopting = asyncio.Lock()
         self._server_number = 0
         self.machine: str | None = None
@@ -113,6 +117,7 @@ class Catalog:
         if folders := await self._database.fact(_FOLDERS):
             self.folders = tuple(json.loads(folders))
         self._seen = await self.store.last_seen()
+        await self.brake.load()
         if await self._database.fact(_RULES) != self._rules:
             await self.store.rekey()
             await self._database.set_fact(_RULES, self._rules)
@@ -129,6 +134,10 @@ class Catalog:
             self._requested.clear()
             try:
                 await self.refresh()
+            except Braked as error:
+                # Listing it all again would not help.
+                self.error = str(error)
+                log.error("brake_pulled", error=str(error))  # noqa: TRY400 - no bug
             except Stash2PlexError as error:
                 self.error = str(error)
                 show = log.error if isinstance(error, LibraryNotFound) else log.warning
@@ -137,20 +146,36 @@ class Catalog:
                 wait = min(wait * 2, _LONGEST_WAIT)
                 self._requested.set()
             else:
-                self.error = None
                 wait = _FIRST_WAIT
 
-    async def refresh(self) -> None:
-        """List both libraries; forgets nothing when a server fails, which is raised."""
+    async def refresh(self, *, force: bool = False) -> None:
+        """List both libraries; forgets nothing when a server fails, which is raised.
+
+        Nor when so much is gone that the brake holds (`Braked`), unless by *force*.
+        """
+        async with self._listing:
+            await self._refresh(force=force)
+
+    async def _refresh(self, *, force: bool) -> None:
         started = self._listed_at = time.monotonic()
         self._seen += 1
         await self.ensure_machine()
-        results = await asyncio.gather(
-            self._list_plex(), self._list_stash(), return_exceptions=True
+        if force:
+            await self.brake.release()
+        # All that is gone is forgotten in the end, or nothing is.
+        forgets = await asyncio.gather(
+            self._list_plex(force=force),
+            self._list_stash(force=force),
+            return_exceptions=True,
         )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        for forget in forgets:
+            if isinstance(forget, BaseException):
+                raise forget
+        for forget in forgets:
+            if not isinstance(forget, BaseException):
+                await forget()
+        await self.brake.release()
+        self.error = None
         self.refreshed_at = datetime.now(UTC).isoformat(timespec="seconds")
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
         scenes, items = await self.store.counts()
@@ -396,17 +421,40 @@ class Catalog:
         self.sections = self._plex.chosen(movies)
         return self.sections
 
-    async def _list_plex(self) -> None:
-        server_number = self._server_number
+    async def _list_plex(self, *, force: bool) -> Callable[[], Awaitable[None]]:
+        """List all libraries; returns what forgets the items that are gone."""
+        server_number, seen = self._server_number, self._seen
         sections = await self._current_sections()
-        for section in sections:
-            await self._list_section(section)
+        steady = [one for one in sections if await self._list_section(one)]
         if server_number != self._server_number:
             raise StaleCatalog("another Plex server took over while it was listed")
-        await self.store.forget_other_sections(section.id for section in sections)
-        await self._set_plex_complete(complete=True)
+        kept = [one.id for one in sections]
+        if not force:
+            await self._check_plex(steady, kept)
 
-    async def _list_section(self, section: Section) -> None:
+        async def forget() -> None:
+            for section in steady:
+                gone = await self.store.forget_unseen_items(section.id, seen)
+                if gone:
+                    log.info("items_gone", library=section.title, items=gone)
+            await self.store.forget_other_sections(kept)
+            await self._set_plex_complete(complete=True)
+
+        return forget
+
+    async def _check_plex(self, steady: Sequence[Section], kept: Sequence[int]) -> None:
+        """Ask the brake about each library, and about those that vanished whole."""
+        titles = {one.id: one.title for one in steady}
+        for section_id, before, gone in await self.store.unseen_items(self._seen):
+            if section_id in titles:
+                what = f"Plex's library {titles[section_id]!r}"
+                await self.brake.check(what, before, gone)
+            elif section_id not in kept:
+                what = f"Plex's library number {section_id}"
+                await self.brake.check(what, before, before)
+
+    async def _list_section(self, section: Section) -> bool:
+        """List one library; whether it stood still, so that what is missing is gone."""
         count = 0
         for _ in range(_LISTINGS):
             totals: set[int] = set()
@@ -415,25 +463,30 @@ class Catalog:
                 totals.add(total)
                 count += len(page)
                 await self.store.put_items(page, self._seen)
-            if totals == {count}:
-                break
-        else:
-            # What was not shown may be there all the same.
-            log.warning("listing_unsteady", library=section.title, items=count)
-            return
-        gone = await self.store.forget_unseen_items(section.id, self._seen)
-        if gone:
-            log.info("items_gone", library=section.title, items=gone)
+            if totals <= {count}:
+                return True
+        # What was not shown may be there all the same.
+        log.warning("listing_unsteady", library=section.title, items=count)
+        return False
 
-    async def _list_stash(self) -> None:
+    async def _list_stash(self, *, force: bool) -> Callable[[], Awaitable[None]]:
+        """List all scenes; returns what forgets those that are gone."""
+        seen = self._seen
         async for page in self._stash.entries():
-            await self.store.put_scenes(page, self._seen)
-        gone = await self.store.forget_unseen_scenes(self._seen)
-        if gone:
-            log.info("scenes_gone", scenes=gone)
-        if not self.stash_complete:
-            self.stash_complete = True
-            await self._database.set_fact(_STASH_COMPLETE, "1")
+            await self.store.put_scenes(page, seen)
+        if not force:
+            before, gone = await self.store.unseen_scenes(seen)
+            await self.brake.check("Stash", before, gone)
+
+        async def forget() -> None:
+            gone = await self.store.forget_unseen_scenes(seen)
+            if gone:
+                log.info("scenes_gone", scenes=gone)
+            if not self.stash_complete:
+                self.stash_complete = True
+                await self._database.set_fact(_STASH_COMPLETE, "1")
+
+        return forget
 
     async def _set_plex_complete(self, *, complete: bool) -> None:
         self.plex_complete = complete

@@ -14,11 +14,17 @@ from stash2plex.text import name_key
 
 _RECORD = """
     INSERT INTO gap
-        (kind, subject, path, detail, first_seen, last_seen, name, places)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)
+        (kind, subject, path, detail, first_seen, last_seen, name, places, run_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)
     ON CONFLICT DO UPDATE SET
-        path = excluded.path, detail = excluded.detail, last_seen = excluded.last_seen
+        path = excluded.path, detail = excluded.detail, last_seen = excluded.last_seen,
+        first_seen = iif(resolved_at IS NULL, first_seen, excluded.first_seen),
+        resolved_at = NULL, run_id = coalesce(excluded.run_id, run_id)
 """
+_RESOLVE = "UPDATE gap SET resolved_at = ?1 WHERE resolved_at IS NULL AND"
+_RESOLVE_OTHERS = f"{_RESOLVE} subject = ?2 AND kind != ?3"
+# How long what was resolved is kept, seconds.
+_KEPT = 30 * 24 * 3600.0
 
 
 class GapKind(StrEnum):
@@ -26,6 +32,7 @@ class GapKind(StrEnum):
 
     EMPTY = "empty"
     STALE = "stale"
+    DRIFT = "drift"
     MISSING_IN_PLEX = "missing_in_plex"
     MISSING_IN_STASH = "missing_in_stash"
     UNMAPPED = "unmapped"
@@ -36,7 +43,7 @@ class GapKind(StrEnum):
 class Gap:
     """One gap; *subject* is ``scene:7``, ``item:42`` or ``file:<path>``.
 
-    Times are in unix seconds.
+    Times are in unix seconds; *resolved_at* is None while it is open.
     """
 
     kind: str
@@ -45,6 +52,17 @@ class Gap:
     detail: str
     first_seen: float
     last_seen: float
+    resolved_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGap:
+    """A gap that a comparison of both libraries found."""
+
+    kind: GapKind
+    subject: str
+    path: str
+    detail: str
 
 
 class Gaps:
@@ -69,11 +87,10 @@ class Gaps:
     ) -> None:
         """Note that a scene has no item that we could write."""
         subject = f"scene:{scene_id}"
+        now = self._now()
+        await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
         await transaction.run(
-            "DELETE FROM gap WHERE subject = ? AND kind != ?", subject, kind
-        )
-        await transaction.run(
-            _RECORD, kind, subject, path, detail, self._now(), None, None
+            _RECORD, kind, subject, path, detail, now, None, None, None
         )
 
     async def record_item(
@@ -87,6 +104,7 @@ class Gaps:
             path,
             detail,
             self._now(),
+            None,
             None,
             None,
         )
@@ -110,12 +128,11 @@ class Gaps:
         subject = f"file:{path}" if item is None else f"item:{item}"
         name = name_key(file_name(path))
         async with self._database.transaction(durable=False) as transaction:
-            await transaction.run(
-                "DELETE FROM gap WHERE subject = ? AND kind != ?", subject, kind
-            )
+            now = self._now()
+            await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
             places = json.dumps([one.casefold() for one in keys])
             await transaction.run(
-                _RECORD, kind, subject, path, detail, self._now(), name, places
+                _RECORD, kind, subject, path, detail, now, name, places, None
             )
 
     async def close_file(self, path: str, keys: Iterable[str]) -> None:
@@ -126,11 +143,13 @@ class Gaps:
         if not self._any_file:
             return
         name = name_key(file_name(path))
-        if await self._database.fetch("SELECT 1 FROM gap WHERE name = ? LIMIT 1", name):
+        if await self._database.fetch(
+            "SELECT 1 FROM gap WHERE name = ? AND resolved_at IS NULL LIMIT 1", name
+        ):
             async with self._database.transaction(durable=False) as transaction:
-                await close_file_gaps(transaction, {name: list(keys)})
+                await close_file_gaps(transaction, {name: list(keys)}, self._now())
         rows = await self._database.fetch(
-            "SELECT 1 FROM gap WHERE name IS NOT NULL LIMIT 1"
+            "SELECT 1 FROM gap WHERE name IS NOT NULL AND resolved_at IS NULL LIMIT 1"
         )
         self._any_file = bool(rows)
 
@@ -144,24 +163,82 @@ class Gaps:
 
         They go by rating key, each with the file that led to it.
         """
-        items = items or {}
+        items, now = items or {}, self._now()
         for subject in (f"scene:{scene_id}", *(f"item:{key}" for key in items)):
-            await transaction.run("DELETE FROM gap WHERE subject = ?", subject)
+            await transaction.run(f"{_RESOLVE} subject = ?2", now, subject)
         paths: dict[str, list[str]] = {}
         for path in items.values():
             paths.setdefault(name_key(file_name(path)), []).append(normal(path))
-        await close_file_gaps(transaction, paths)
+        await close_file_gaps(transaction, paths, now)
+
+    async def record_found(self, found: Sequence[FoundGap], run_id: int) -> None:
+        """Note what the comparison *run_id* found, in one transaction."""
+        now = self._now()
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run_many(
+                _RESOLVE_OTHERS, [(now, one.subject, one.kind) for one in found]
+            )
+            await transaction.run_many(
+                _RECORD,
+                [
+                    (
+                        one.kind,
+                        one.subject,
+                        one.path,
+                        one.detail,
+                        now,
+                        None,
+                        None,
+                        run_id,
+                    )
+                    for one in found
+                ],
+            )
+
+    async def resolve_unseen(
+        self, run_id: int, *, kinds: Iterable[GapKind], scene_ids: Iterable[int] | None
+    ) -> int:
+        """Resolve what the comparison *run_id* did not see any more; returns how many.
+
+        It looked for *kinds*: everywhere, or at *scene_ids* only. Gaps of files that
+        Plex only asked about are not its business.
+        """
+        subjects = None
+        if scene_ids is not None:
+            subjects = json.dumps([f"scene:{one}" for one in scene_ids])
+        rows = await self._database.write(
+            f"{_RESOLVE} run_id IS NOT ?2 AND subject NOT LIKE 'file:%'"
+            " AND kind IN (SELECT value FROM json_each(?3))"
+            " AND (?4 IS NULL OR subject IN (SELECT value FROM json_each(?4)))"
+            " RETURNING 1",
+            self._now(),
+            run_id,
+            json.dumps(list(kinds)),
+            subjects,
+        )
+        return len(rows)
+
+    async def prune(self) -> None:
+        """Forget what was resolved long ago."""
+        await self._database.write(
+            "DELETE FROM gap WHERE resolved_at < ?", self._now() - _KEPT
+        )
 
     async def listed(
-        self, kind: GapKind | None, limit: int, offset: int
+        self, kind: GapKind | None, limit: int, offset: int, *, resolved: bool = False
     ) -> tuple[list[Gap], int]:
-        """Return a page of gaps, the newest first, and how many there are in all."""
+        """Return a page of gaps, the newest first, and how many there are in all.
+
+        Those that are open, or those *resolved* lately.
+        """
+        state = "IS NOT NULL" if resolved else "IS NULL"
+        condition = f"resolved_at {state} AND (?1 IS NULL OR kind = ?1)"
         (total,) = await self._database.fetch(
-            "SELECT count(*) AS count FROM gap WHERE ?1 IS NULL OR kind = ?1", kind
+            f"SELECT count(*) AS count FROM gap WHERE {condition}", kind
         )
         rows = await self._database.fetch(
-            "SELECT kind, subject, path, detail, first_seen, last_seen FROM gap"
-            " WHERE ?1 IS NULL OR kind = ?1"
+            "SELECT kind, subject, path, detail, first_seen, last_seen, resolved_at"
+            f" FROM gap WHERE {condition}"
             " ORDER BY first_seen DESC, subject LIMIT ?2 OFFSET ?3",
             kind,
             limit,
@@ -172,23 +249,27 @@ class Gaps:
     async def counts(self) -> dict[str, int]:
         """Count the gaps by kind; every kind is there."""
         rows = await self._database.fetch(
-            "SELECT kind, count(*) AS count FROM gap GROUP BY kind"
+            "SELECT kind, count(*) AS count FROM gap WHERE resolved_at IS NULL"
+            " GROUP BY kind"
         )
         found = {row["kind"]: row["count"] for row in rows}
         return {kind: found.get(kind, 0) for kind in GapKind}
 
 
 async def close_file_gaps(
-    transaction: Transaction, paths: Mapping[str, Sequence[str]]
+    transaction: Transaction, paths: Mapping[str, Sequence[str]], now: float
 ) -> None:
-    """Forget the gaps of files that turned up: their paths in Plex, by file name."""
+    """Close the gaps of files that turned up: their paths in Plex, by file name.
+
+    *now* is in unix seconds.
+    """
     rows = await transaction.run(
         "SELECT subject, name, places FROM gap"
-        " WHERE name IN (SELECT value FROM json_each(?))",
+        " WHERE resolved_at IS NULL AND name IN (SELECT value FROM json_each(?))",
         json.dumps(list(paths)),
     )
     for row in rows:
         # Rules may not mind case, and Plex may not have said in which folder.
         turned_up = {path.casefold() for path in paths[row["name"]]}
         if not turned_up.isdisjoint(json.loads(row["places"])):
-            await transaction.run("DELETE FROM gap WHERE subject = ?", row["subject"])
+            await transaction.run(f"{_RESOLVE} subject = ?2", now, row["subject"])

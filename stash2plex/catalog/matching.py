@@ -21,8 +21,9 @@ from stash2plex.errors import (
     Stash2PlexError,
     UnmappedPath,
 )
-from stash2plex.paths import PathMap
+from stash2plex.paths import PathMap, file_name
 from stash2plex.scene import SceneEntry, SceneFile
+from stash2plex.text import name_key
 
 log = structlog.get_logger()
 
@@ -74,6 +75,8 @@ class Matcher:
         rating_keys = {file.rating_key for files in found.values() for file in files}
         claims = await self._store.claims(rating_keys)
         bound = await self._store.files_bound_to(scene.id for scene in scenes)
+        paths = [file.path for scene in scenes for file in scene.files]
+        namesakes = await self._store.names_among(paths)
         answers: dict[int, Answer] = {}
         for scene in scenes:
             by_path: dict[int, PlexFile] = {}
@@ -84,7 +87,9 @@ class Matcher:
                 answers[scene.id] = self._owned(scene.id, by_path, claims)
             elif by_guid := await self._bound(scene.id, bound.get(scene.id, ())):
                 answers[scene.id] = by_guid
-            elif self._settings.fallback == "basename":
+            elif self._settings.fallback == "basename" and any(
+                name_key(file_name(file.path)) in namesakes for file in scene.files
+            ):
                 answers[scene.id] = await self._by_name(scene)
             else:
                 answers[scene.id] = self._nothing(scene)

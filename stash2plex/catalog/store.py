@@ -8,6 +8,7 @@ has in common; a file of Stash carries the key of the path it maps to.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from stash2plex.db.database import Database, Transaction
 from stash2plex.movie import complete_date, title_of
 from stash2plex.paths import PathMap, file_name
 from stash2plex.plex.item import ItemEntry
-from stash2plex.scene import SceneEntry, scene_of_guid
+from stash2plex.scene import Scene, SceneEntry, scene_of_guid
 from stash2plex.text import name_key, search_key
 
 # Rows that one transaction rewrites, so that hooks get their turn in between.
@@ -88,6 +89,15 @@ class CatalogStore:
         )
         return len(rows)
 
+    async def unseen_items(self, seen: int) -> list[tuple[int, int, int]]:
+        """Return each library's number of items, and of those not seen of late."""
+        rows = await self._database.fetch(
+            "SELECT section_id, count(*) AS count, sum(seen < ?) AS gone"
+            " FROM plex_item GROUP BY section_id",
+            seen,
+        )
+        return [(row["section_id"], row["count"], row["gone"]) for row in rows]
+
     async def forget_other_sections(self, section_ids: Iterable[int]) -> None:
         """Forget the items of every library but these."""
         await self._database.write(
@@ -115,6 +125,16 @@ class CatalogStore:
             json.dumps(list(keys)),
         )
         return [PlexFile(*row) for row in rows]
+
+    async def names_among(self, paths: Iterable[str]) -> set[str]:
+        """Return which of *paths* have a namesake in Plex, by their `name_key`."""
+        names = {_name_of(path) for path in paths}
+        rows = await self._database.fetch(
+            "SELECT value FROM json_each(?) WHERE EXISTS"
+            " (SELECT 1 FROM plex_file WHERE name = value)",
+            json.dumps(sorted(names)),
+        )
+        return {row["value"] for row in rows}
 
     async def files_named(self, path: str) -> list[PlexFile]:
         """Return Plex's files with the same file name as *path*."""
@@ -232,11 +252,12 @@ class CatalogStore:
                     for file in entry.files
                 ],
             )
+            await _put_parts(transaction, [e for e in entries if isinstance(e, Scene)])
             keys_by_name: dict[str, list[str]] = {}
             for _, _, key, name, *_ in rows:
                 if key is not None:
                     keys_by_name.setdefault(name, []).append(key)
-            await close_file_gaps(transaction, keys_by_name)
+            await close_file_gaps(transaction, keys_by_name, time.time())
 
     async def forget_scene(
         self, transaction: Transaction, scene_id: int
@@ -260,12 +281,49 @@ class CatalogStore:
                 json.dumps(list(scene_ids)),
             )
 
+    async def unseen_scenes(self, seen: int) -> tuple[int, int]:
+        """Return the number of scenes, and of those not seen of late."""
+        (row,) = await self._database.fetch(
+            "SELECT count(*) AS count, coalesce(sum(seen < ?), 0) AS gone"
+            " FROM stash_scene",
+            seen,
+        )
+        return row["count"], row["gone"]
+
     async def forget_unseen_scenes(self, seen: int) -> int:
         """Forget what a complete listing of Stash did not show."""
         rows = await self._database.write(
             "DELETE FROM stash_scene WHERE seen < ? RETURNING 1", seen
         )
         return len(rows)
+
+    async def note_kept_out(self, scenes: Iterable[SceneEntry], by: str) -> None:
+        """Remember that scenes do not take part as they are; *by* which settings."""
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run_many(
+                "UPDATE stash_scene SET kept_out = ? WHERE id = ?",
+                [(f"{one.updated_at} {by}", one.id) for one in scenes],
+            )
+
+    async def scenes_with_part(self, kind: str, part_id: int) -> list[int]:
+        """Return the scenes that were last read with a performer, studio, tag or group.
+
+        Stash does not tell any more once it is deleted.
+        """
+        rows = await self._database.fetch(
+            "SELECT scene_id FROM scene_part WHERE kind = ? AND part_id = ?"
+            " ORDER BY scene_id",
+            kind,
+            part_id,
+        )
+        return [row["scene_id"] for row in rows]
+
+    async def parts(self, kind: str) -> set[int]:
+        """Return the ids of the performers, studios, tags or groups of all scenes."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT part_id FROM scene_part WHERE kind = ?", kind
+        )
+        return {row["part_id"] for row in rows}
 
     async def scene_files_named(self, path: str) -> list[StashFile]:
         """Return Stash's files with the same file name as *path*."""
@@ -359,10 +417,12 @@ class CatalogStore:
             keys,
         )
         await transaction.run_many(
-            "INSERT INTO plex_item (rating_key, section_id, updated_at, seen, bound)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO plex_item"
+            " (rating_key, section_id, updated_at, seen, bound, bare, shown)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " section_id = excluded.section_id, updated_at = excluded.updated_at,"
-            " seen = excluded.seen, bound = excluded.bound",
+            " seen = excluded.seen, bound = excluded.bound, bare = excluded.bare,"
+            " shown = excluded.shown",
             [
                 (
                     entry.rating_key,
@@ -370,6 +430,8 @@ class CatalogStore:
                     entry.updated_at,
                     seen,
                     scene_of_guid(entry.guid, self._identifier),
+                    entry.is_bare,
+                    "\n".join(entry.listed),
                 )
                 for entry in entries
             ],
@@ -418,3 +480,17 @@ class CatalogStore:
 
 def _name_of(path: str) -> str:
     return name_key(file_name(path))
+
+
+async def _put_parts(transaction: Transaction, scenes: Sequence[Scene]) -> None:
+    """Remember what scenes that were read whole consist of."""
+    if not scenes:
+        return
+    await transaction.run(
+        "DELETE FROM scene_part WHERE scene_id IN (SELECT value FROM json_each(?))",
+        json.dumps([scene.id for scene in scenes]),
+    )
+    await transaction.run_many(
+        "INSERT INTO scene_part VALUES (?, ?, ?)",
+        [(scene.id, *part) for scene in scenes for part in sorted(scene.parts)],
+    )

@@ -16,6 +16,10 @@ TEXT_FIELDS = (
     "tagline",
     "contentRating",
 )
+# Those of them that a listing shows in any case.
+LISTED_FIELDS = ("title", "studio", "originallyAvailableAt", "contentRating")
+_TELLING = ("studio", "originallyAvailableAt", "summary")
+_TELLING_TAGS = ("Genre", "Role")
 TAG_ELEMENTS = {
     "genre": "Genre",
     "actor": "Role",
@@ -37,7 +41,8 @@ class ItemEntry:
     """What a listing tells of an item, and all that the catalogue keeps.
 
     *updated_at* is in unix seconds of Plex's clock, 0 when unknown; *guid* tells which
-    agent's what it is.
+    agent's what it is; *is_bare* says that it shows nothing but its file; *listed* is the
+    text of `LISTED_FIELDS`.
     """
 
     rating_key: int
@@ -45,6 +50,8 @@ class ItemEntry:
     updated_at: int = 0
     guid: str = ""
     files: tuple[ItemFile, ...] = ()
+    is_bare: bool = False
+    listed: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Whether one of the item's files is exactly *path*."""
@@ -106,6 +113,8 @@ def entry_from(video: Element, section_id: int) -> ItemEntry:
         updated_at=int(video.get("updatedAt") or video.get("addedAt") or 0),
         guid=video.get("guid", ""),
         files=_files(video),
+        is_bare=_is_bare(video),
+        listed=tuple(video.get(name, "") for name in LISTED_FIELDS),
     )
 
 
@@ -117,6 +126,8 @@ def item_from(video: Element, section_id: int) -> Item:
         updated_at=int(video.get("updatedAt") or 0),
         guid=video.get("guid", ""),
         files=_files(video),
+        is_bare=_is_bare(video),
+        listed=tuple(video.get(name, "") for name in LISTED_FIELDS),
         text={name: video.get(name, "") for name in TEXT_FIELDS},
         tags={
             name: tuple(tag.get("tag", "") for tag in video.findall(element))
@@ -150,4 +161,10 @@ def _files(video: Element) -> tuple[ItemFile, ...]:
         ItemFile(part.attrib["file"], int(part.get("size") or 0) or None)
         for part in video.iter("Part")
         if part.get("file")
+    )
+
+
+def _is_bare(video: Element) -> bool:
+    return not any(video.get(name) for name in _TELLING) and all(
+        video.find(name) is None for name in _TELLING_TAGS
     )

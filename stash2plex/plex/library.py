@@ -29,9 +29,9 @@ from stash2plex.plex.item import (
 log = structlog.get_logger()
 
 PAGE_SIZE = 1000
-# Fields of a listing that the catalogue has no use for.
+# What the catalogue has no use for in a listing.
 _TRIM = {
-    "excludeElements": "Genre,Country,Director,Writer,Role,Collection,Image",
+    "excludeElements": "Country,Director,Writer,Collection,Image",
     "excludeFields": "summary,tagline",
 }
 # What a picture is called where it is uploaded and listed, by its field.

@@ -32,7 +32,7 @@ from stash2plex.errors import (
     StoreUnavailable,
     UnmappedPath,
 )
-from stash2plex.gates import excluded_by, says_nothing
+from stash2plex.gates import excluded_by, gates_digest, says_nothing
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.pace import Pace
 from stash2plex.movie import Movie
@@ -164,6 +164,9 @@ class Delivery:
                 taking_part.append((job, scene))
         if kept_out:
             await self._catalog.note_scenes(kept_out)
+            if self._settings.sync.enabled:
+                by = gates_digest(self._settings.sync)
+                await self._catalog.store.note_kept_out(kept_out, by)
         await _together(end() for end in ends)
         return taking_part
 
@@ -179,6 +182,10 @@ class Delivery:
 
     async def _gone(self, job: Job, settle: Settle) -> None:
         """Take a scene out of the catalogue; Plex is never changed over that."""
+        scenes, _ = await self._catalog.store.counts()
+        if not await self._catalog.brake.allows_deletion(scenes):
+            await self._skip(job, settle, "gone from Stash, as too many others are")
+            return
 
         async def record(transaction: Transaction) -> None:
             orphans = await self._catalog.store.forget_scene(transaction, job.stash_id)

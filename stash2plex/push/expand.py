@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stash2plex.catalog.store import CatalogStore
 from stash2plex.queue.job import Job, Kind, Reason
 from stash2plex.queue.store import JobStore
 from stash2plex.stash.client import StashClient
@@ -10,13 +11,21 @@ from stash2plex.stash.client import StashClient
 class Expander:
     """Turns one job into a job for each scene, at low priority."""
 
-    def __init__(self, stash: StashClient, jobs: JobStore) -> None:
+    def __init__(
+        self, stash: StashClient, catalog: CatalogStore, jobs: JobStore
+    ) -> None:
         self._stash = stash
+        self._catalog = catalog
         self._jobs = jobs
 
     async def expand(self, job: Job) -> int:
-        """Enqueue the scenes that *job* is about; returns how many."""
-        count = 0
+        """Enqueue the scenes that *job* is about; returns how many.
+
+        Those that have it, and those that had it when they were last read: of what was
+        deleted Stash knows no scenes any more.
+        """
+        had = await self._catalog.scenes_with_part(job.kind, job.stash_id)
+        count = await self._jobs.enqueue_many(Kind.SCENE, had, Reason.EXPANDED)
         async for scene_ids in self._stash.scenes_of(job.kind, job.stash_id):
             count += await self._jobs.enqueue_many(
                 Kind.SCENE, scene_ids, Reason.EXPANDED

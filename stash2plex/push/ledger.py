@@ -48,6 +48,7 @@ class Entry:
     locked: frozenset[str] = frozenset()
     pictures: Mapping[str, WrittenPicture] = field(default_factory=dict)
     delivered_at: float = 0.0  # unix seconds; set by the ledger
+    checked: int = 0  # the item's updated_at when it was last found as we left it
 
 
 def entry_for(entries: Iterable[Entry], file: str, scene_id: int) -> Entry | None:
@@ -103,9 +104,18 @@ class Ledger:
                     for name, picture in json.loads(row["pictures"]).items()
                 },
                 delivered_at=row["delivered_at"],
+                checked=row["checked"],
             )
             found.setdefault(entry.rating_key, []).append(entry)
         return found
+
+    async def note_checked(self, machine: str, found: Mapping[int, int]) -> None:
+        """Remember that items are as we left them: rating key -> their updated_at."""
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run_many(
+                "UPDATE ledger SET checked = ?3 WHERE machine = ?1 AND rating_key = ?2",
+                [(machine, key, moment) for key, moment in found.items()],
+            )
 
     async def intend(self, entry: Entry, before: Entry | None) -> None:
         """Remember which tags are about to become ours, ahead of the edit.
@@ -159,7 +169,9 @@ class Ledger:
             for name, one in entry.pictures.items()
         }
         await transaction.run(
-            "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO ledger (machine, rating_key, file, scene_id, wrote,"
+            " locked, pictures, scene_updated_at, confidence, delivered_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.machine,
             entry.rating_key,
             entry.file,

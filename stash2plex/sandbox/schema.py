@@ -20,8 +20,24 @@ type Query {
   findScenes(scene_filter: SceneFilterType, filter: FindFilterType, ids: [ID!]): FindScenesResultType!
   findPerformer(id: ID!): Performer
   findStudio(id: ID!): Studio
+  findPerformers(performer_filter: PerformerFilterType, filter: FindFilterType): FindPerformersResultType!
+  findStudios(studio_filter: StudioFilterType, filter: FindFilterType): FindStudiosResultType!
+  findTags(tag_filter: TagFilterType, filter: FindFilterType): FindTagsResultType!
+  findMovies(movie_filter: MovieFilterType, filter: FindFilterType): FindMoviesResultType!
+  %(find_groups)s
   configuration: ConfigResult!
 }
+
+type Subscription { scanCompleteSubscribe: Boolean! }
+
+type FindPerformersResultType { count: Int!  performers: [Performer!]! }
+type FindStudiosResultType { count: Int!  studios: [Studio!]! }
+type FindTagsResultType { count: Int!  tags: [Tag!]! }
+type FindMoviesResultType { count: Int!  movies: [Movie!]! }
+input PerformerFilterType { updated_at: TimestampCriterionInput }
+input StudioFilterType { updated_at: TimestampCriterionInput }
+input TagFilterType { updated_at: TimestampCriterionInput }
+input MovieFilterType { updated_at: TimestampCriterionInput }
 
 type Version { version: String  hash: String!  build_time: String! }
 type ConfigResult { plugins(include: [ID!]): PluginConfigMap! }
@@ -57,6 +73,7 @@ input SceneFilterType {
   studios: HierarchicalMultiCriterionInput
   tags: HierarchicalMultiCriterionInput
   %(group_filter)s
+  %(files_filter)s
 }
 
 type Scene {
@@ -73,13 +90,13 @@ type Scene {
   movies: [SceneMovie!]! %(movies_deprecated)s
   %(groups)s
 }
-type VideoFile { id: ID!  path: String!  basename: String!  size: Int64!  duration: Float! }
+type VideoFile { id: ID!  path: String!  basename: String!  size: Int64!  duration: Float!  updated_at: Time! }
 type ScenePathsType { screenshot: String  preview: String  stream: String }
-type Studio { id: ID!  name: String!  image_path: String  parent_studio: Studio }
-type Tag { id: ID!  name: String! }
-type Performer { id: ID!  name: String!  disambiguation: String  image_path: String }
+type Studio { id: ID!  name: String!  updated_at: Time!   image_path: String  parent_studio: Studio }
+type Tag { id: ID!  name: String!  updated_at: Time! }
+type Performer { id: ID!  name: String!  updated_at: Time!  disambiguation: String  image_path: String }
 type StashID { endpoint: String!  stash_id: String! }
-type Movie { id: ID!  name: String! }
+type Movie { id: ID!  name: String!  updated_at: Time! }
 type SceneMovie { movie: Movie!  scene_index: Int }
 %(group_types)s
 """
@@ -87,13 +104,20 @@ _WITH_GROUPS = {
     "groups": "groups: [SceneGroup!]!",
     "group_filter": "groups: HierarchicalMultiCriterionInput\n  movies: MultiCriterionInput",
     "movies_deprecated": '@deprecated(reason: "Use groups")',
-    "group_types": "type Group { id: ID!  name: String! }\n"
+    "find_groups": "findGroups(group_filter: GroupFilterType, filter: FindFilterType): FindGroupsResultType!",
+    "files_filter": "files_filter: FileFilterType",
+    "group_types": "type Group { id: ID!  name: String!  updated_at: Time! }\n"
+    "type FindGroupsResultType { count: Int!  groups: [Group!]! }\n"
+    "input GroupFilterType { updated_at: TimestampCriterionInput }\n"
+    "input FileFilterType { updated_at: TimestampCriterionInput }\n"
     "type SceneGroup { group: Group!  scene_index: Int }",
 }
 _WITHOUT_GROUPS = {
     "groups": "",
     "group_filter": "movies: MultiCriterionInput",
     "movies_deprecated": "",
+    "find_groups": "",
+    "files_filter": "",
     "group_types": "",
 }
 

@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timezone
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from graphql import (
 
 from stash2plex.sandbox.schema import schema
 from stash2plex.sandbox.server import Facts, LineBreaker
+from stash2plex.sandbox.subscriptions import Subscriptions
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,6 +63,8 @@ class PretendScene:
     id: int
     files: list[tuple[str, int]]
     updated_at: datetime
+    created_at: datetime
+    files_updated_at: datetime
     title: str = ""
     code: str = ""
     details: str = ""
@@ -86,9 +89,11 @@ class PretendStash:
         self.version = "v0.30.1" if has_groups else "v0.25.1"
         self.url = ""
         self.api_key = ""  # what is configured in Stash; "": no authentication
-        self.zone: timezone = UTC
+        self.zone: tzinfo = UTC
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.scenes: dict[int, PretendScene] = {}
         self.names: dict[str, dict[int, str]] = {kind: {} for kind in _ENTITIES}
+        self.changed_at: dict[tuple[str, int], datetime] = {}  # of entities
         self.parents: dict[int, int] = {}  # of studios
         self.portraits: dict[tuple[str, int], bytes] = {}  # performers and studios
         self.plugin_settings: dict[str, dict[str, Any]] = {}
@@ -115,6 +120,7 @@ class PretendStash:
         self.picture_bytes = 0
         self.documents: set[str] = set()
 
+        self.subscriptions = Subscriptions(self.facts)
         self.schema = schema(has_groups=has_groups)
         self._read_documents: dict[
             tuple[int, str], tuple[DocumentNode, list[GraphQLError]]
@@ -124,9 +130,11 @@ class PretendStash:
         self.app = web.Application(
             middlewares=[self._guard], client_max_size=64 * 1024 * 1024
         )
+        self.app.on_shutdown.append(self.subscriptions.hang_up)
         self.app.add_routes(
             [
                 web.post(f"{base_path}/graphql", self._graphql),
+                web.get(f"{base_path}/graphql", self.subscriptions.answer),
                 web.get(f"{base_path}/scene/{{id}}/screenshot", self._screenshot),
                 web.get(
                     f"{base_path}/{{kind:performer|studio}}/{{id}}/image",
@@ -149,7 +157,10 @@ class PretendStash:
         """Add a scene without a hook; names of entities instead of ids are fine."""
         key = scene_id or (self._ids[-1] + 1 if self._ids else 1)
         files = [(one, size) for one in (path, *more) if one is not None]
-        scene = PretendScene(id=key, files=files, updated_at=self._now())
+        now = self._now()
+        scene = PretendScene(
+            id=key, files=files, updated_at=now, created_at=now, files_updated_at=now
+        )
         self.scenes[key] = scene
         self._ids.insert(bisect_right(self._ids, key), key)
         self.change(key, **fields)
@@ -174,8 +185,54 @@ class PretendStash:
             if other == name:
                 return key
         key = max(known, default=0) + 1
-        known[key] = name
+        self.rename(kind, key, name)
         return key
+
+    def rename(self, kind: str, key: int, name: str) -> None:
+        """Give a performer, studio, tag or group a name; its scenes stay untouched."""
+        self.names[kind][key] = name
+        self.changed_at[kind, key] = self._now()
+
+    def remove_entity(self, kind: str, key: int) -> None:
+        """Delete a performer, studio, tag or group; its scenes stay untouched."""
+        del self.names[kind][key]
+        self.changed_at.pop((kind, key), None)
+        for scene in self.scenes.values():
+            if kind == "studio":
+                scene.studio = None if scene.studio == key else scene.studio
+            else:
+                held = getattr(scene, f"{kind}s")
+                setattr(scene, f"{kind}s", [one for one in held if one != key])
+
+    def merge_entities(self, kind: str, source: int, destination: int) -> None:
+        """Make one tag or performer of two; their scenes stay untouched."""
+        for scene in self.scenes.values():
+            held = getattr(scene, f"{kind}s")
+            merged = [destination if one == source else one for one in held]
+            setattr(scene, f"{kind}s", list(dict.fromkeys(merged)))
+        del self.names[kind][source]
+        self.changed_at[kind, destination] = self._now()
+
+    def merge_scenes(self, source: int, destination: int) -> None:
+        """Make one scene of two: the files move, and no hook is fired."""
+        self.scenes[destination].files += self.remove(source).files
+        self.change(destination)
+
+    def move_file(self, scene_id: int, path: str) -> None:
+        """Move a scene's first file; only the file knows."""
+        scene = self.scenes[scene_id]
+        scene.files[0] = (path, scene.files[0][1])
+        scene.files_updated_at = self._now()
+
+    def rename_folder(self, before: str, after: str) -> None:
+        """Rename a folder; nothing but the paths tells."""
+        for scene in self.scenes.values():
+            scene.files = [
+                (after + path.removeprefix(before), size)
+                if path.startswith(f"{before}/")
+                else (path, size)
+                for path, size in scene.files
+            ]
 
     async def edit(self, scene_id: int, **fields: Any) -> None:
         """Edit a scene as a user does: stored, then hooks, then the answer."""
@@ -237,7 +294,7 @@ class PretendStash:
         }
 
     def _now(self) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0)
+        return self.clock().replace(microsecond=0)
 
     def _ids_for(self, name: str, value: Any) -> Any:
         if name == "studio" and isinstance(value, str):
@@ -398,9 +455,14 @@ class PretendStash:
             pattern = _like(path["value"])
             if not any(pattern.fullmatch(one) for one, _ in scene.files):
                 return False
-        # Text against text, whatever zones the two were written in.
-        since = wanted.get("updated_at")
-        return not since or self.time_text(scene.updated_at) > since["value"]
+        files = (wanted.get("files_filter") or {}).get("updated_at")
+        return self.is_after(scene.updated_at, wanted.get("updated_at")) and (
+            self.is_after(scene.files_updated_at, files)
+        )
+
+    def is_after(self, moment: datetime, criterion: Mapping[str, Any] | None) -> bool:
+        """Compare text against text, whatever zones the two were written in."""
+        return not criterion or self.time_text(moment) > criterion["value"]
 
     def _has_entities(self, scene: PretendScene, wanted: Mapping[str, Any]) -> bool:
         for name in ("performers", "tags", "groups", "movies"):
@@ -467,8 +529,50 @@ class _Root:
         chosen = filter or {}
         if chosen.get("sort") != "id":
             raise GraphQLError("the pretend Stash needs sort: id")
-        found = self._stash.find(scene_filter or {}, chosen.get("per_page", 25))
-        return {"count": 0, "scenes": [self._shown(one) for one in found]}
+        wanted = scene_filter or {}
+        found = self._stash.find(wanted, chosen.get("per_page", 25))
+
+        def count(_info: Any) -> int:
+            return len(list(self._stash.find(wanted, sys.maxsize)))
+
+        return {"count": count, "scenes": [self._shown(one) for one in found]}
+
+    def findPerformers(self, _info: Any, **given: Any) -> Any:
+        return self._entities("performer", given)
+
+    def findStudios(self, _info: Any, **given: Any) -> Any:
+        return self._entities("studio", given)
+
+    def findTags(self, _info: Any, **given: Any) -> Any:
+        return self._entities("tag", given)
+
+    def findGroups(self, _info: Any, **given: Any) -> Any:
+        return self._entities("group", given)
+
+    def findMovies(self, _info: Any, **given: Any) -> Any:
+        answer = self._entities("group", {"group_filter": given.get("movie_filter")})
+        return {"count": answer["count"], "movies": answer["groups"]}
+
+    def _entities(self, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        stash = self._stash
+        wanted = given.get(f"{kind}_filter") or {}
+        changed = stash.changed_at
+        keys = [
+            key
+            for key in sorted(stash.names[kind])
+            if stash.is_after(changed[kind, key], wanted.get("updated_at"))
+        ]
+        chosen = given.get("filter") or {}
+        size, page = chosen.get("per_page", 25), chosen.get("page", 1)
+        shown = [
+            {
+                "id": key,
+                "name": stash.names[kind][key],
+                "updated_at": stash.time_text(changed[kind, key]),
+            }
+            for key in keys[(page - 1) * size : page * size]
+        ]
+        return {"count": len(keys), f"{kind}s": shown}
 
     def _shown(self, scene: PretendScene) -> dict[str, Any]:
         names = self._stash.names
@@ -484,7 +588,7 @@ class _Root:
             "date": scene.date or None,
             "rating100": scene.rating100,
             "organized": scene.organized,
-            "created_at": moment,
+            "created_at": self._stash.time_text(scene.created_at),
             "updated_at": moment,
             "files": [
                 {
@@ -493,6 +597,7 @@ class _Root:
                     "basename": path.rpartition("/")[2],
                     "size": size,
                     "duration": scene.duration,
+                    "updated_at": self._stash.time_text(scene.files_updated_at),
                 }
                 for number, (path, size) in enumerate(scene.files)
             ],

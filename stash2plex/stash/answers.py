@@ -63,7 +63,9 @@ def scene_from(found: dict[str, Any], base: str) -> Scene:
             if one.get("name")
         ),
         tags=_names(found["tags"]),
+        tag_ids=_ids(found["tags"]),
         groups=_names(entry["group"] for entry in found["groups"]),
+        group_ids=_ids(entry["group"] for entry in found["groups"]),
         organized=bool(found["organized"]),
         stash_ids=tuple(
             StashId(endpoint=one["endpoint"], id=one["stash_id"])
@@ -81,6 +83,10 @@ def picture_of(found: dict[str, Any], base: str) -> str:
 
 def _names(found: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(one["name"] for one in found if one and one.get("name"))
+
+
+def _ids(found: Iterable[dict[str, Any]]) -> tuple[int, ...]:
+    return tuple(int(one["id"]) for one in found if one)
 
 
 def rebased(url: str, base: str) -> str:

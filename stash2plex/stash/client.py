@@ -11,9 +11,10 @@ import asyncio
 import ssl
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import aiohttp
@@ -21,6 +22,7 @@ import structlog
 from gql import Client, GraphQLRequest
 from gql.client import AsyncClientSession
 from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport
 from gql.transport.exceptions import (
     TransportError,
     TransportProtocolError,
@@ -67,6 +69,12 @@ _WRONG_URL = (
 )
 # Whole scenes of one file name that are read at once.
 _NAMESAKES = 20
+# Performers, studios, tags or groups in one page.
+_PARTS = 1000
+# A subscription's link that does not answer is dead, seconds.
+_PING = 30.0
+# How long an end may take that nobody waits for, seconds.
+_PARTING = 1.0
 # The spellings of one name that disks keep.
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # Scene filters that find what has a performer, studio, tag or group.
@@ -110,7 +118,10 @@ class StashClient:
         settings: StashSettings,
         session: AsyncClientSession,
         pictures: aiohttp.ClientSession,
+        headers: dict[str, str],
     ) -> None:
+        self._headers = headers
+        self._transport = session.transport
         self._settings = settings
         self._session = session
         self._pictures = pictures
@@ -142,7 +153,7 @@ class StashClient:
                 connector=aiohttp.TCPConnector(ssl=checked),
             ) as pictures,
         ):
-            yield cls(settings, session, pictures)
+            yield cls(settings, session, pictures, headers)
 
     async def probe(self) -> str:
         """Ask which version this is and what its schema offers; returns the version."""
@@ -153,7 +164,11 @@ class StashClient:
             fields = {field["name"] for field in answer["scene"]["fields"]}
         except (KeyError, TypeError):
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
-        self._dialect = Dialect(has_groups="groups" in fields)
+        filters = (answer.get("filter") or {}).get("inputFields") or ()
+        self._dialect = Dialect(
+            has_groups="groups" in fields,
+            has_files_filter=any(one["name"] == "files_filter" for one in filters),
+        )
         self.version = version_from(answer)
         return self.version
 
@@ -207,6 +222,87 @@ class StashClient:
             if len(page) < self._settings.page_size:
                 return
 
+    async def changed_entries(
+        self, since: str, after: int = 0
+    ) -> tuple[list[SceneEntry], int]:
+        """Return a page of the scenes that changed since, by id, and their number.
+
+        A change of a file counts where Stash can tell (v0.30 on). *since* is compared
+        by Stash as text, see `entries`.
+        """
+        dialect = await self._known_dialect()
+        later = {"modifier": "GREATER_THAN", "value": since}
+        scenes: dict[str, Any] = {"updated_at": later}
+        if dialect.has_files_filter:
+            scenes["OR"] = {"files_filter": {"updated_at": later}}
+        if after:
+            beyond = {"modifier": "GREATER_THAN", "value": after}
+            scenes = {"id": beyond, "AND": scenes}
+        answer = await self._ask(
+            queries.counted_entries(), filter=self._first_page(), scenes=scenes
+        )
+        try:
+            found = answer["findScenes"]
+            return [entry_from(one) for one in found["scenes"]], int(found["count"])
+        except (KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+
+    async def changed_parts(self, kind: str, since: str) -> dict[int, str]:
+        """Return the performers, studios, tags or groups that changed since.
+
+        By id, with when they did, as Stash writes it; "" as *since* means all.
+        """
+        dialect = await self._known_dialect()
+        query = queries.changed_parts(dialect.kind(kind))
+        parts = {"updated_at": {"modifier": "GREATER_THAN", "value": since}}
+        chosen = self._first_page() | {"per_page": _PARTS}
+        found: dict[int, str] = {}
+        while True:
+            answer = await self._ask(query, filter=chosen, parts=parts)
+            try:
+                page = {int(p["id"]): p["updated_at"] for p in answer["found"]["parts"]}
+            except (KeyError, TypeError, ValueError):
+                raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            found |= page
+            if len(page) < _PARTS:
+                return found
+            chosen = chosen | {"page": chosen["page"] + 1}
+
+    @property
+    def server_time(self) -> float | None:
+        """Return Stash's clock as of its last answer, in unix seconds."""
+        headers = getattr(self._transport, "response_headers", None) or {}
+        try:
+            return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+        except ValueError:
+            return None
+
+    async def scans(self, on_listening: Callable[[], None]) -> AsyncIterator[None]:
+        """Yield whenever a scan was completed, until the link breaks.
+
+        Raises `ServiceUnavailable` when it cannot be made, or broke.
+        """
+        transport = AIOHTTPWebsocketsTransport(
+            f"{self._settings.url}/graphql",
+            headers=self._headers,
+            ssl=None if self._settings.verify_tls else False,
+            websocket_close_timeout=_PARTING,
+            close_timeout=_PARTING,
+            connect_timeout=self._settings.timeout,
+            ack_timeout=self._settings.timeout,
+            ping_interval=_PING,
+            pong_timeout=self._settings.timeout,
+            subprotocols=[AIOHTTPWebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
+        )
+        try:
+            async with Client(transport=transport) as session:
+                on_listening()
+                async for _ in session.subscribe(queries.SCANS):
+                    yield
+        except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServiceUnavailable("Stash", _reason(error)) from None
+        raise ServiceUnavailable("Stash", "it ended the subscription")
+
     async def entries_at(self, path: str) -> list[SceneEntry]:
         """Return the scenes that have exactly this file.
 
@@ -244,7 +340,7 @@ class StashClient:
 
     async def _find_whole(self, scenes: dict[str, Any]) -> list[Scene]:
         dialect = await self._known_dialect()
-        chosen = {"per_page": _NAMESAKES, "page": 1, "sort": "id", "direction": "ASC"}
+        chosen = self._first_page() | {"per_page": _NAMESAKES}
         query = queries.whole_scenes(dialect)
         answer = await self._ask(query, filter=chosen, scenes=scenes)
         try:
@@ -365,14 +461,18 @@ class StashClient:
         except (KeyError, TypeError, ValueError):
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
 
-    async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
-        chosen = {
+    def _first_page(self) -> dict[str, Any]:
+        return {
             "per_page": self._settings.page_size,
             "page": 1,
             "sort": "id",
             "direction": "ASC",
         }
-        answer = await self._ask(queries.entries(), filter=chosen, scenes=scenes)
+
+    async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
+        answer = await self._ask(
+            queries.entries(), filter=self._first_page(), scenes=scenes
+        )
         try:
             return [entry_from(found) for found in answer["findScenes"]["scenes"]]
         except (KeyError, TypeError, ValueError):

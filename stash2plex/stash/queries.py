@@ -17,6 +17,7 @@ PROBE = gql(
     query Stash2PlexProbe {
       version { version }
       scene: __type(name: "Scene") { fields(includeDeprecated: true) { name } }
+      filter: __type(name: "SceneFilterType") { inputFields { name } }
     }
     """
 )
@@ -28,7 +29,7 @@ _SCENE = """
       files { path size duration }
       paths { screenshot }
       studio { %s }
-      tags { name }
+      tags { id name }
       performers { %s }
       stash_ids { endpoint stash_id }
       %s
@@ -66,18 +67,23 @@ class Dialect:
     """How this server's schema differs from others."""
 
     has_groups: bool = True
+    has_files_filter: bool = True
 
     @property
     def groups(self) -> str:
         """Ask for the names of a scene's groups; in cast order, first come first."""
         if self.has_groups:
-            return "groups { group { name } }"
-        return "groups: movies { group: movie { name } }"
+            return "groups { group { id name } }"
+        return "groups: movies { group: movie { id name } }"
 
     @property
     def group_filter(self) -> str:
         """The filter that finds the scenes of a group."""
         return "groups" if self.has_groups else "movies"
+
+    def kind(self, kind: str) -> str:
+        """Return what this server calls a performer, studio, tag or group."""
+        return "movie" if kind == "group" and not self.has_groups else kind
 
 
 @lru_cache(maxsize=128)
@@ -139,3 +145,35 @@ def entries() -> GraphQLRequest:
         }}
         """
     )
+
+
+@lru_cache(maxsize=8)
+def counted_entries() -> GraphQLRequest:
+    """Read one page of a listing, and how many it has in all."""
+    return gql(
+        f"""
+        query Stash2PlexChanges($filter: FindFilterType, $scenes: SceneFilterType) {{
+          findScenes(filter: $filter, scene_filter: $scenes) {{
+            count scenes {{ {_ENTRY} }}
+          }}
+        }}
+        """
+    )
+
+
+@lru_cache(maxsize=16)
+def changed_parts(kind: str) -> GraphQLRequest:
+    """Read one page of performers, studios, tags, groups or movies."""
+    name = kind.capitalize()
+    return gql(
+        f"""
+        query Stash2PlexParts($filter: FindFilterType, $parts: {name}FilterType) {{
+          found: find{name}s(filter: $filter, {kind}_filter: $parts) {{
+            parts: {kind}s {{ id updated_at }}
+          }}
+        }}
+        """
+    )
+
+
+SCANS = gql("subscription Stash2PlexScans { scanCompleteSubscribe }")

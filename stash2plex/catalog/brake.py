@@ -1,0 +1,81 @@
+"""A brake: one bad mount must never empty a catalogue or flood the gaps.
+
+When a library, or Stash, shows far fewer things than last time, that is more likely an
+unmounted share than a clean-up. Then nothing is forgotten until somebody says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from stash2plex.errors import Braked
+
+if TYPE_CHECKING:
+    from stash2plex.db.database import Database
+
+# Both the share and the number that may vanish at once.
+_SHARE, _NUMBER = 0.2, 100
+# A listing that is empty is suspect from so many on.
+_FEW = 10
+# Scenes deleted within so many seconds count as one burst.
+_BURST = 3600.0
+FACT = "brake"
+_REMEDY = "If this is right: stash2plex reconcile --force"
+
+
+class Brake:
+    """Decides whether what vanished may be forgotten; *reason* says why not."""
+
+    def __init__(
+        self, database: Database, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._deleted: deque[float] = deque()
+        self.reason: str | None = None
+
+    async def load(self) -> None:
+        """Go on where the last daemon ended."""
+        self.reason = await self._database.fact(FACT) or None
+
+    async def check(self, what: str, before: int, gone: int) -> None:
+        """Raise `Braked` if *gone* of *before* things are too many to vanish at once."""
+        left = before - gone
+        too_many = gone > _NUMBER and gone > before * _SHARE
+        if too_many or (left <= 0 and before >= _FEW):
+            await self._pull(
+                f"{what} shows {left} where there were {before}: is a share not mounted?"
+                f" Nothing was forgotten. {_REMEDY}"
+            )
+            raise Braked(self.reason)
+
+    async def allows_deletion(self, scenes: int) -> bool:
+        """Whether one more scene may be forgotten, of the *scenes* that are left."""
+        if self.reason:
+            return False
+        now = self._now()
+        while self._deleted and now - self._deleted[0] > _BURST:
+            self._deleted.popleft()
+        self._deleted.append(now)
+        count = len(self._deleted)
+        if count <= _NUMBER or count <= (scenes + count) * _SHARE:
+            return True
+        await self._pull(
+            f"{count} of {scenes + count} scenes were deleted in Stash within an hour:"
+            f" is a share not mounted? No more are forgotten. {_REMEDY}"
+        )
+        return False
+
+    async def release(self) -> None:
+        """Let go: what vanished may be forgotten."""
+        self._deleted.clear()
+        if self.reason:
+            self.reason = None
+            await self._database.set_fact(FACT, "")
+
+    async def _pull(self, reason: str) -> None:
+        self.reason = reason
+        await self._database.set_fact(FACT, reason)
