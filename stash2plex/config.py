@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -28,10 +29,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from stash2plex import cron
 from stash2plex.paths import PathMap, RuleError
 
 ENV_PREFIX = "STASH2PLEX_"
 
+# How often both libraries may be compared, and how much of them.
+INTERVALS = ("never", "hourly", "daily", "weekly")
+Scope = Literal["all", "24h", "7d"]
 _ROOT = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _PATH_PART = re.compile(r"[A-Za-z0-9._~-]*")
 _IDENTIFIER = re.compile(r"tv\.plex\.agents\.custom(?:\.[A-Za-z0-9]+)+")
@@ -97,6 +102,10 @@ class StashSettings(Section):
     )
     page_size: Annotated[int, Field(ge=10, le=5000)] = Field(
         500, description="scenes per listing page"
+    )
+    poll_interval: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        60,
+        description="seconds between looks for changes that fire no hook; 0: never",
     )
 
     @field_validator("api_key")
@@ -243,6 +252,44 @@ class OutageSettings(Section):
     ramp_seconds: Seconds = Field(300, description="length of the ramp, seconds")
 
 
+class ReconcileSettings(Section):
+    """When both libraries are compared."""
+
+    interval: str = Field(
+        "daily", description="never, hourly, daily, weekly, or a cron line"
+    )
+    scope: Scope = Field(
+        "all", description="what the schedule compares: all, 24h or 7d"
+    )
+    on_start: bool = Field(
+        True, description="compare 24h at start if the last run is over an hour old"
+    )
+    missing: bool = Field(True, description="report scenes that Plex lacks")
+    timezone: str = Field(
+        "", description="of cron lines and times of day; empty: the system's"
+    )
+
+    @field_validator("interval")
+    @classmethod
+    def _interval_is_known(cls, interval: str) -> str:
+        if interval not in INTERVALS:
+            try:
+                cron.fields(interval)
+            except ValueError as error:
+                msg = f"must be {', '.join(INTERVALS)} or a cron line: {error}"
+                raise ValueError(msg) from None
+        return interval
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_is_known(cls, name: str) -> str:
+        try:
+            _ = name and ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be a time zone such as Europe/Berlin") from None
+        return name
+
+
 class MediaRoot(Section):
     """A folder of Plex that the daemon can read itself."""
 
@@ -339,6 +386,7 @@ class Settings(BaseSettings):
     sync: SyncSettings = Field(default_factory=SyncSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
     outage: OutageSettings = Field(default_factory=OutageSettings)
+    reconcile: ReconcileSettings = Field(default_factory=ReconcileSettings)
     provider: ProviderSettings = Field(default_factory=ProviderSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,11 @@ from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.retry import RetryPolicy
 from stash2plex.queue.store import Choice, JobStore
 from stash2plex.queue.worker import Worker
+from stash2plex.reconcile.changes import Changes
+from stash2plex.reconcile.comparison import Comparison
+from stash2plex.reconcile.reconciler import Reconciler
+from stash2plex.reconcile.runs import Runs
+from stash2plex.schedule import Schedule
 from stash2plex.stash.client import StashClient
 from stash2plex.translation import Translation
 from stash2plex.web.app import Parts, create_app
@@ -76,6 +82,8 @@ _PURGE_INTERVAL = 3600.0
 _COPY_INTERVAL = 3600.0
 # How often we look whether the disk takes writes, and while it does not, seconds.
 _DISK_INTERVAL, _FULL_DISK_INTERVAL = 30.0, 5.0
+# How long ago the last comparison may be at the start, seconds.
+_OVERDUE = 3600.0
 _WRITTEN_AT = "written_at"
 
 
@@ -210,7 +218,7 @@ async def _work(
         stash=stash,
         plex=plex,
         catalog=catalog,
-        ledger=Ledger(database),
+        ledger=(ledger := Ledger(database)),
         gaps=gaps,
         pace=Pace(
             settings.plex.concurrency, settings.plex.pace, on_slow=ramp.begin_anew
@@ -228,6 +236,29 @@ async def _work(
         RetryPolicy(settings.queue),
         (stash_breaker, plex_breaker),
         ramp=ramp,
+    )
+
+    changes = Changes(
+        database,
+        stash,
+        catalog,
+        jobs,
+        interval=settings.stash.poll_interval,
+        wake=worker.wake,
+    )
+    reconciler = Reconciler(
+        runs := Runs(database),
+        Comparison(settings, catalog, ledger, plex),
+        catalog=catalog,
+        stash=stash,
+        gaps=gaps,
+        jobs=jobs,
+        scans=scans if settings.plex.scan_new_scenes else None,
+        wake=worker.wake,
+    )
+    # Time zones are files.
+    schedule = await asyncio.to_thread(
+        Schedule, settings.reconcile.interval, settings.reconcile.timezone
     )
 
     notifications = Notifications(settings.plex, identifier)
@@ -277,8 +308,12 @@ async def _work(
             stash=stash_probe,
             provider=traffic,
             outages=outages,
+            reconciler=reconciler,
+            runs=runs,
+            schedule=schedule,
         ),
         outages=outages,
+        reconciler=reconciler,
         recovery=Recovery(jobs, stash, (stash_breaker, plex_breaker)),
         retention_days=settings.queue.dead_retention_days,
         ready=lambda: not stopping.is_set() and database.is_writable,
@@ -291,7 +326,7 @@ async def _work(
         for running in (
             outages.run(),
             _copying(base.folder / DATABASE),
-            _purging(jobs, settings.queue.dead_retention_days),
+            _purging(jobs, gaps, settings.queue.dead_retention_days),
             _minding(database, base.folder, worker.wake),
             catalog.run(),
             completion.run() if completion else asyncio.sleep(0),
@@ -299,10 +334,18 @@ async def _work(
             plex_probe.run(),
             stash_probe.run(),
             listener.run() if settings.plex.notifications else asyncio.sleep(0),
+            changes.run() if settings.stash.poll_interval else asyncio.sleep(0),
+            reconciler.run(),
             _on_closing(stash_breaker, wake_held),
             _on_closing(plex_breaker, wake_held),
         ):
             stack.callback(tasks.create_task(running).cancel)
+        if settings.reconcile.on_start and await _is_overdue(runs):
+            await reconciler.request("24h", reason="start")
+        scope = settings.reconcile.scope
+        await stack.enter_async_context(
+            schedule.running(partial(reconciler.request, scope, reason="schedule"))
+        )
         await base.door.hand_to(create_app(parts))
         if former is not None:
             await former.aclose()
@@ -426,6 +469,12 @@ async def _outage_log(
     return log
 
 
+async def _is_overdue(runs: Runs) -> bool:
+    """Whether the last comparison was over an hour ago, or none ever was."""
+    last = next((one for one in await runs.listed() if not one.dry_run), None)
+    return last is None or not 0 <= time.time() - last.started_at < _OVERDUE
+
+
 async def _copying(path: Path) -> None:
     """Copy the database every day."""
     while True:
@@ -452,13 +501,14 @@ async def _minding(database: Database, folder: Path, wake: Callable[[], None]) -
                 wake()
 
 
-async def _purging(jobs: JobStore, days: float) -> None:
-    """Forget old dead letters, now and every hour."""
+async def _purging(jobs: JobStore, gaps: Gaps, days: float) -> None:
+    """Forget old dead letters and gaps, now and every hour."""
     while True:
         with suppress(StoreUnavailable):
             before = time.time() - days * 24 * 3600
             if count := await jobs.clear_dead(Choice(before=before)):
                 log.info("dead_letters_purged", count=count)
+            await gaps.prune()
         await asyncio.sleep(_PURGE_INTERVAL)
 
 

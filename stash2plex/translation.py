@@ -15,7 +15,7 @@ class Translation:
     """What push writes and what the provider serves."""
 
     def __init__(self, settings: Settings) -> None:
-        self._managed = frozenset(
+        self.managed = frozenset(
             one for one in Field if getattr(settings.sync.fields, one)
         )
         self._max_tags = settings.sync.max_tags
@@ -24,7 +24,7 @@ class Translation:
     def __call__(self, scene: Scene) -> Movie:
         return Movie.from_scene(
             scene,
-            managed=self._managed,
+            managed=self.managed,
             max_tags=self._max_tags,
             content_rating=self._content_rating,
         )

@@ -111,7 +111,9 @@ def make_settings(
             "token": "test-token",
             "data_dir": tmp_path / "data",
         },
-        "stash": {"url": stash.url},
+        # What looks for changes by itself would be in the way of the others' tests.
+        "stash": {"url": stash.url, "poll_interval": 0},
+        "reconcile": {"interval": "never", "on_start": False},
         # What the socket makes us read would be in the way of counting requests.
         "plex": {
             "url": plex.url,

@@ -79,7 +79,8 @@ async def outage(hours: float, how: str, folder: Path) -> dict[str, Any]:
                 "token": "outage-token",
                 "data_dir": folder,
             },
-            stash={"url": stash.url},
+            stash={"url": stash.url, "poll_interval": 0},
+            reconcile={"interval": "never", "on_start": False},
             plex={"url": plex.url, "token": plex.token},
             sync={"fields": {"poster": False, "background": False}},
         )

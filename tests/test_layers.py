@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
     {"errors", "scene"},
-    {"text", "paths", "body", "moments", "pause"},
+    {"text", "paths", "body", "moments", "pause", "cron"},
     {"config", "movie"},
     {
         "config_file",
@@ -20,12 +20,14 @@ LAYERS = [
         "pictures",
         "logs",
         "plugin",
+        "schedule",
         "translation",
     },
     {"db", "stash", "plex"},
     {"catalog", "health"},
     {"queue"},
     {"push", "provider"},
+    {"reconcile"},
     {"web"},
     {"daemon", "doctor"},
     {"sandbox"},
@@ -39,6 +41,7 @@ FENCES = {
     "requests": {"plex"},
     "gql": {"stash"},
     "aiosqlite": {"db"},
+    "apscheduler": {"schedule"},
     "PIL": {"pictures", "sandbox"},
     "graphql": {"sandbox"},
     "rich": {"cli", "remote", "sandbox"},

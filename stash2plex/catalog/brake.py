@@ -42,13 +42,13 @@ class Brake:
         self.reason = await self._database.fact(FACT) or None
 
     async def check(self, what: str, before: int, gone: int) -> None:
-        """Raise `Braked` if *gone* of *before* things are too many to vanish at once."""
+        """Raise `Braked` if *gone* of *before* things are too many at once."""
         left = before - gone
         too_many = gone > _NUMBER and gone > before * _SHARE
         if too_many or (left <= 0 and before >= _FEW):
             await self._pull(
-                f"{what} shows {left} where there were {before}: is a share not mounted?"
-                f" Nothing was forgotten. {_REMEDY}"
+                f"{what} shows {left} where there were {before}: is a share not"
+                f" mounted? Nothing was forgotten. {_REMEDY}"
             )
             raise Braked(self.reason)
 

@@ -229,6 +229,10 @@ class Catalog:
         incomplete = CatalogIncomplete("the libraries are still being read")
         return answers | dict.fromkeys(undecided, incomplete)
 
+    async def compared(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
+        """Find the items of *scenes* in what was listed; no server is asked."""
+        return await self._matcher.match(scenes)
+
     async def _look_further(
         self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
     ) -> dict[int, Answer]:

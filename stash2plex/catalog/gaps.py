@@ -196,12 +196,18 @@ class Gaps:
             )
 
     async def resolve_unseen(
-        self, run_id: int, *, kinds: Iterable[GapKind], scene_ids: Iterable[int] | None
+        self,
+        run_id: int,
+        *,
+        kinds: Iterable[GapKind],
+        scene_ids: Iterable[int] | None,
+        before: float,
     ) -> int:
         """Resolve what the comparison *run_id* did not see any more; returns how many.
 
         It looked for *kinds*: everywhere, or at *scene_ids* only. Gaps of files that
-        Plex only asked about are not its business.
+        Plex only asked about are not its business, nor what was seen since *before*,
+        the unix seconds of its start.
         """
         subjects = None
         if scene_ids is not None:
@@ -209,12 +215,14 @@ class Gaps:
         rows = await self._database.write(
             f"{_RESOLVE} run_id IS NOT ?2 AND subject NOT LIKE 'file:%'"
             " AND kind IN (SELECT value FROM json_each(?3))"
+            " AND last_seen <= ?5"
             " AND (?4 IS NULL OR subject IN (SELECT value FROM json_each(?4)))"
             " RETURNING 1",
             self._now(),
             run_id,
             json.dumps(list(kinds)),
             subjects,
+            before,
         )
         return len(rows)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stash2plex.catalog.gaps import close_file_gaps
@@ -17,7 +17,7 @@ from stash2plex.db.database import Database, Transaction
 from stash2plex.movie import complete_date, title_of
 from stash2plex.paths import PathMap, file_name
 from stash2plex.plex.item import ItemEntry
-from stash2plex.scene import Scene, SceneEntry, scene_of_guid
+from stash2plex.scene import Scene, SceneEntry, SceneFile, scene_of_guid
 from stash2plex.text import name_key, search_key
 
 # Rows that one transaction rewrites, so that hooks get their turn in between.
@@ -43,6 +43,18 @@ class StashFile:
     key: str | None
     size: int | None
     duration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """What a listing showed of an item; *listed* is the text of `LISTED_FIELDS`.
+
+    *updated_at* is in unix seconds of Plex's clock.
+    """
+
+    updated_at: int
+    is_bare: bool
+    listed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +382,118 @@ class CatalogStore:
         )
         return [(row["id"], row["title"], row["date"]) for row in rows]
 
+    async def entries(
+        self, *, after: int = 0, ids: Iterable[int] | None = None, limit: int
+    ) -> list[tuple[SceneEntry, str]]:
+        """Return scenes by id with their files, and what keeps each out ("" nothing).
+
+        Those beyond *after*, or of *ids*.
+        """
+        condition, value = "id > ?", str(after)
+        if ids is not None:
+            condition, value = "id IN (SELECT value FROM json_each(?))", _listed(ids)
+        rows = await self._database.fetch(
+            f"SELECT id, updated_at, kept_out FROM stash_scene WHERE {condition}"
+            " ORDER BY id LIMIT ?",
+            value,
+            limit,
+        )
+        found = await self._database.fetch(
+            "SELECT scene_id, path, size FROM stash_file"
+            " WHERE scene_id IN (SELECT value FROM json_each(?))",
+            _listed(row["id"] for row in rows),
+        )
+        files: dict[int, list[SceneFile]] = {}
+        for one in found:
+            file = SceneFile(path=one["path"], size=one["size"])
+            files.setdefault(one["scene_id"], []).append(file)
+        return [
+            (
+                SceneEntry(
+                    id=row["id"],
+                    updated_at=row["updated_at"],
+                    files=tuple(files.get(row["id"], ())),
+                ),
+                row["kept_out"],
+            )
+            for row in rows
+        ]
+
+    async def item_rows(self, rating_keys: Iterable[int]) -> dict[int, ItemRow]:
+        """Return what is known of items, by rating key."""
+        rows = await self._database.fetch(
+            "SELECT rating_key, updated_at, bare, shown FROM plex_item"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))",
+            _listed(rating_keys),
+        )
+        return {
+            row["rating_key"]: ItemRow(
+                row["updated_at"], bool(row["bare"]), tuple(row["shown"].split("\n"))
+            )
+            for row in rows
+        }
+
+    async def orphans(
+        self, *, after: int, limit: int, since: int = 0
+    ) -> tuple[list[tuple[int, str]], int | None]:
+        """Return items that no scene has by path or guid, with one of their files.
+
+        Of the next *limit* items beyond *after* those that changed *since* (unix
+        seconds), and where to go on, None at the end.
+        """
+        last = await self._database.fetch(
+            "SELECT max(rating_key) AS last FROM (SELECT rating_key FROM plex_item"
+            " WHERE rating_key > ? ORDER BY rating_key LIMIT ?)",
+            after,
+            limit,
+        )
+        if (end := last[0]["last"]) is None:
+            return [], None
+        rows = await self._database.fetch(
+            "SELECT rating_key, min(path) AS path"
+            " FROM plex_item JOIN plex_file USING (rating_key)"
+            " WHERE rating_key > ?1 AND rating_key <= ?2 AND updated_at >= ?3"
+            " AND (bound IS NULL OR bound NOT IN (SELECT id FROM stash_scene))"
+            " GROUP BY rating_key HAVING NOT max("
+            "  EXISTS (SELECT 1 FROM stash_file WHERE key = plex_file.key))",
+            after,
+            end,
+            since,
+        )
+        return [(row["rating_key"], row["path"]) for row in rows], end
+
+    async def polled(self, scene_ids: Iterable[int]) -> dict[int, str]:
+        """Return which change of known scenes a poll enqueued last, "" for none."""
+        rows = await self._database.fetch(
+            "SELECT id, polled FROM stash_scene"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            _listed(scene_ids),
+        )
+        return {row["id"]: row["polled"] for row in rows}
+
+    async def note_polled(self, changes: Mapping[int, str]) -> None:
+        """Remember that changes of scenes are enqueued."""
+        async with self._database.transaction() as transaction:
+            await transaction.run_many(
+                "UPDATE stash_scene SET polled = ?2 WHERE id = ?1",
+                list(changes.items()),
+            )
+
+    async def polled_parts(self, kind: str) -> dict[int, str]:
+        """Return the same of performers, studios, tags or groups."""
+        rows = await self._database.fetch(
+            "SELECT id, updated_at FROM polled_part WHERE kind = ?", kind
+        )
+        return {row["id"]: row["updated_at"] for row in rows}
+
+    async def note_polled_parts(self, kind: str, changes: Mapping[int, str]) -> None:
+        """Remember the same of performers, studios, tags or groups."""
+        async with self._database.transaction() as transaction:
+            await transaction.run_many(
+                "INSERT OR REPLACE INTO polled_part VALUES (?, ?, ?)",
+                [(kind, key, moment) for key, moment in changes.items()],
+            )
+
     # --- the join -----------------------------------------------------------
 
     async def claims(self, rating_keys: Iterable[int]) -> dict[int, list[int]]:
@@ -480,6 +604,10 @@ class CatalogStore:
 
 def _name_of(path: str) -> str:
     return name_key(file_name(path))
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return json.dumps(list(ids))
 
 
 async def _put_parts(transaction: Transaction, scenes: Sequence[Scene]) -> None:

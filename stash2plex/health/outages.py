@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -84,7 +85,8 @@ class OutageLog:
             for listener in breaker.listeners:
                 listener(move)
         if breaker.state is State.CLOSED:
-            await self._end(breaker.service, self._now())
+            with suppress(StoreUnavailable):  # a full disk is no reason not to start
+                await self._end(breaker.service, self._now())
         breaker.listeners.append(lambda move: self._moves.put_nowait((breaker, move)))
 
     async def run(self) -> None:

@@ -41,8 +41,8 @@ class ItemEntry:
     """What a listing tells of an item, and all that the catalogue keeps.
 
     *updated_at* is in unix seconds of Plex's clock, 0 when unknown; *guid* tells which
-    agent's what it is; *is_bare* says that it shows nothing but its file; *listed* is the
-    text of `LISTED_FIELDS`.
+    agent's what it is; *is_bare* says that it shows nothing but its file; *listed* has
+    the text of `LISTED_FIELDS`.
     """
 
     rating_key: int

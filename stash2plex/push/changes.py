@@ -85,6 +85,41 @@ def plan(movie: Movie, item: Item, entry: Entry | None, sync: SyncSettings) -> P
     return planner.plan()
 
 
+def drifted(
+    item: Item, entry: Entry, sync: SyncSettings, managed: frozenset[Field]
+) -> list[str]:
+    """Return what shows something else than we left there, by Plex's names.
+
+    What others may change (see the modes and `SyncSettings.respect_locks`) is no drift.
+    """
+    if sync.mode == "fill":
+        return []
+    found = []
+    for of, name in TEXT_NAMES.items():
+        wrote = entry.text.get(name)
+        if of in managed and wrote is not None:
+            shown = item.text.get(name, "")
+            if not _same(of, wrote, shown):
+                found.append(name)
+    for of, name in TAG_NAMES.items():
+        if of in managed and (tags := entry.tags.get(name)) is not None:
+            shown_keys = _keys(item.tags.get(name, ()))
+            shared = of is Field.COLLECTIONS or sync.mode == "merge"
+            if not (
+                _keys(tags.ours) <= shown_keys
+                if shared
+                else _keys(tags.left) == shown_keys
+            ):
+                found.append(name)
+    return [
+        name
+        for name in found
+        if not (
+            sync.respect_locks and locked_by_human(item, entry, name, as_left=False)
+        )
+    ]
+
+
 def locked_by_human(
     item: Item, entry: Entry | None, name: str, *, as_left: bool
 ) -> bool:

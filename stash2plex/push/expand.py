@@ -25,9 +25,10 @@ class Expander:
         deleted Stash knows no scenes any more.
         """
         had = await self._catalog.scenes_with_part(job.kind, job.stash_id)
-        count = await self._jobs.enqueue_many(Kind.SCENE, had, Reason.EXPANDED)
+        found = set(had)
+        await self._jobs.enqueue_many(Kind.SCENE, had, Reason.EXPANDED)
         async for scene_ids in self._stash.scenes_of(job.kind, job.stash_id):
-            count += await self._jobs.enqueue_many(
-                Kind.SCENE, scene_ids, Reason.EXPANDED
-            )
-        return count
+            more = [one for one in scene_ids if one not in found]
+            found.update(more)
+            await self._jobs.enqueue_many(Kind.SCENE, more, Reason.EXPANDED)
+        return len(found)

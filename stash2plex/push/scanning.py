@@ -52,17 +52,21 @@ class FolderScans:
     def want(self, scene: Scene) -> None:
         """Have the folders of *scene* scanned soon, as far as a library has them."""
         for file in scene.files:
-            mapped = self._paths.to_plex(file.path)
-            if not isinstance(mapped, Mapped):
-                continue
-            folder = mapped.path.rpartition("/")[0]
-            section = _section_of(folder, self._catalog.sections)
-            if section is None:
-                continue
-            key = (section.id, folder)
-            if self._now() - self._scanned.get(key, float("-inf")) >= _REST:
-                self._wanted[key] = None
-                self._any.set()
+            self.want_path(file.path)
+
+    def want_path(self, path: str) -> None:
+        """Have the folder of a file of Stash scanned soon, if a library has it."""
+        mapped = self._paths.to_plex(path)
+        if not isinstance(mapped, Mapped):
+            return
+        folder = mapped.path.rpartition("/")[0]
+        section = _section_of(folder, self._catalog.sections)
+        if section is None:
+            return
+        key = (section.id, folder)
+        if self._now() - self._scanned.get(key, float("-inf")) >= _REST:
+            self._wanted[key] = None
+            self._any.set()
 
     async def run(self) -> None:
         """Ask for scans until cancelled."""

@@ -7,11 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.store import JobStore
-from stash2plex.stash.answers import parsed_time
+from stash2plex.stash.answers import is_since, text_bound
 from stash2plex.stash.client import StashClient
-
-# Stash compares times as text in its own zone; no zone is further from UTC.
-_ZONES = timedelta(hours=26)
 
 
 class Syncer:
@@ -38,19 +35,13 @@ class Syncer:
         They go behind fresh edits, which must not wait for a whole library.
         """
         since = None if hours is None else self._now() - timedelta(hours=hours)
-        bound = (since - _ZONES).strftime("%Y-%m-%dT%H:%M:%S") if since else None
+        bound = text_bound(since) if since else None
         count = 0
         async for page in self._stash.entries(updated_since=bound):
             ids = [
                 one.id
                 for one in page
-                if since is None or _is_after(one.updated_at, since)
+                if since is None or is_since(one.updated_at, since)
             ]
             count += await self._jobs.enqueue_many(Kind.SCENE, ids, Reason.EXPANDED)
         return count
-
-
-def _is_after(text: str, since: datetime) -> bool:
-    time = parsed_time(text)
-    # A time we cannot read may be recent.
-    return time is None or time >= since

@@ -93,6 +93,7 @@ _OUTAGE_CODES = frozenset({"service_unavailable", "access_denied", "schema_misma
 # What may have been one, if there was one at the time.
 _DURING_OUTAGES = frozenset({"server_fault", "picture_failed", "stale_catalog"})
 _A_DAY = 24 * 3600.0
+_CHUNK = 1000
 # A message longer than this says nothing more to anybody.
 _ERROR_LENGTH = 500
 
@@ -178,10 +179,13 @@ class JobStore:
     async def enqueue_many(
         self, kind: Kind, stash_ids: Iterable[int], reason: Reason
     ) -> int:
-        """Add or merge a job for each of *stash_ids* in one transaction."""
+        """Add or merge a job for each of *stash_ids*; returns how many they are.
+
+        A thousand in one transaction, so that hooks get their turn in between.
+        """
         requests = [(kind, stash_id, reason) for stash_id in dict.fromkeys(stash_ids)]
-        if requests:
-            await self._insert(requests)
+        for start in range(0, len(requests), _CHUNK):
+            await self._insert(requests[start : start + _CHUNK])
         return len(requests)
 
     async def claim(self, limit: int, longest_wait: float = _A_DAY) -> list[Job]:

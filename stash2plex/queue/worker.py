@@ -99,9 +99,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`; raises what a bug in here raises."""
-        taken = await self._store.take_back_running()
-        if taken:
-            log.info("jobs_taken_back", jobs=taken)
+        await self._take_back()
         try:
             while True:
                 await self._linger()
@@ -112,6 +110,20 @@ class Worker:
                     await self._pause()
         finally:
             await self._finish_batches()
+
+    async def _take_back(self) -> None:
+        """Take back what a killed daemon left running, once that can be written."""
+        while not self._stopping.is_set():
+            try:
+                taken = await self._store.take_back_running()
+            except StoreUnavailable as error:
+                log.error("store_unavailable", error=str(error))  # noqa: TRY400 - no bug
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), self._poll)
+            else:
+                if taken:
+                    log.info("jobs_taken_back", jobs=taken)
+                return
 
     async def _start_batch(self) -> bool:
         """Claim and start a batch; False when there is nothing to do now."""

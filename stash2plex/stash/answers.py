@@ -7,11 +7,14 @@ into an error.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from stash2plex.scene import Performer, Scene, SceneEntry, SceneFile, StashId
+
+# No zone is further from UTC.
+_ZONES = timedelta(hours=26)
 
 
 def version_from(answer: dict[str, Any]) -> str:
@@ -116,3 +119,17 @@ def parsed_time(text: str) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo else None
+
+
+def is_since(text: str, since: datetime) -> bool:
+    """Whether a time of Stash is *since* or later; one that cannot be read may be."""
+    time = parsed_time(text)
+    return time is None or time >= since
+
+
+def text_bound(since: datetime) -> str:
+    """Return a text before that of all times from *since* on, in whatever zone.
+
+    Stash compares times as text, each written in the zone of its moment.
+    """
+    return (since - _ZONES).strftime("%Y-%m-%dT%H:%M:%S")

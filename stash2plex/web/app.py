@@ -22,10 +22,12 @@ from stash2plex.push.recovery import Recovery
 from stash2plex.push.sync import Syncer
 from stash2plex.queue.job import Kind
 from stash2plex.queue.store import JobStore
+from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.web import dead, hooks
 from stash2plex.web.auth import check_token
 from stash2plex.web.gaps import parse_page, shown
 from stash2plex.web.outages import outage_report
+from stash2plex.web.reconcile import parse_reconcile
 from stash2plex.web.status import Status
 from stash2plex.web.sync import parse_sync
 
@@ -33,6 +35,7 @@ log = structlog.get_logger()
 
 MAX_BODY = 1024 * 1024
 _API = "/api/"
+_DIGITS = 18  # of the largest number that SQLite holds, less one
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,6 +53,7 @@ class Parts:
     gaps: Gaps
     outages: OutageLog
     recovery: Recovery
+    reconciler: Reconciler
     retention_days: float
     status: Status
     ready: Callable[[], bool]
@@ -79,6 +83,8 @@ def create_app(parts: Parts) -> web.Application:
             web.post("/api/v1/dead/clear", clear_dead),
             web.post("/api/v1/dead/purge", purge_dead),
             web.post("/api/v1/recover", recover),
+            web.post("/api/v1/reconcile", reconcile),
+            web.get("/api/v1/reconcile/{run}", show_run),
             web.get("/api/v1/queue", list_queue),
             web.post("/api/v1/queue/process", process_queue),
             web.post("/api/v1/queue/clear", clear_queue),
@@ -142,7 +148,7 @@ async def list_gaps(request: web.Request) -> web.Response:
     """List what is not in step, the newest first."""
     wanted = parse_page(request.query)
     found, total = await request.app[PARTS].gaps.listed(
-        wanted.kind, wanted.limit, wanted.offset
+        wanted.kind, wanted.limit, wanted.offset, resolved=wanted.resolved
     )
     return web.json_response({"total": total, "gaps": [shown(one) for one in found]})
 
@@ -194,6 +200,28 @@ async def recover(request: web.Request) -> web.Response:
     done = await parts.recovery.run(wanted.codes or ())
     parts.wake()
     return web.json_response({"requeued": done.requeued, "gone": done.gone})
+
+
+async def reconcile(request: web.Request) -> web.Response:
+    """Have both libraries compared."""
+    wanted = parse_reconcile(await json_body(request, optional=True))
+    run = await request.app[PARTS].reconciler.request(
+        wanted.scope,
+        dry_run=wanted.dry_run,
+        force=wanted.force,
+        only_empty=wanted.only_empty,
+    )
+    return _accepted({"run": run.id})
+
+
+async def show_run(request: web.Request) -> web.Response:
+    """Tell how a comparison goes, or went."""
+    number = request.match_info["run"]
+    known = number.isascii() and number.isdecimal() and len(number) < _DIGITS
+    run = await request.app[PARTS].reconciler.find(int(number)) if known else None
+    if run is None:
+        return _error("not_found", f"there is no run {number!r}", 404)
+    return web.json_response(run.as_json())
 
 
 async def list_queue(request: web.Request) -> web.Response:

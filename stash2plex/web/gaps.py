@@ -16,6 +16,7 @@ class GapPage(Page):
     """Which gaps: of one kind or all, a page of them."""
 
     kind: GapKind | None = None
+    resolved: bool = False
 
 
 def parse_page(query: Mapping[str, str]) -> GapPage:
@@ -37,4 +38,5 @@ def shown(gap: Gap) -> dict[str, Any]:
         "detail": gap.detail,
         "first_seen": iso(gap.first_seen),
         "last_seen": iso(gap.last_seen),
+        "resolved_at": None if gap.resolved_at is None else iso(gap.resolved_at),
     }

@@ -18,6 +18,9 @@ from stash2plex.provider.traffic import Traffic
 from stash2plex.queue.outcome import Result
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import Worker
+from stash2plex.reconcile.reconciler import Reconciler
+from stash2plex.reconcile.runs import Runs
+from stash2plex.schedule import Schedule
 from stash2plex.web.outages import outage_summary
 
 
@@ -36,6 +39,9 @@ class Status:
     stash: Probe
     provider: Traffic
     outages: OutageLog
+    reconciler: Reconciler
+    runs: Runs
+    schedule: Schedule
 
     async def read(self) -> dict[str, Any]:
         """Return the document; see the HTTP API for its shape."""
@@ -74,10 +80,22 @@ class Status:
                 "items": items,
                 "refreshed_at": self.catalog.refreshed_at,
             },
-            "reconcile": {"running": False, "last": None, "next_at": None},
+            "reconcile": await self._reconcile(),
             "gaps": await self.gaps.counts(),
             "outages": await outage_summary(self.outages),
             "provider": self.provider.as_json(),
+        }
+
+    async def _reconcile(self) -> dict[str, Any]:
+        current, next_at = self.reconciler.current, self.schedule.next_at
+        ended = [run for run in await self.runs.listed() if run.finished_at is not None]
+        history = [run.as_json() for run in ended]
+        return {
+            "running": current is not None,
+            "current": current.as_json() if current else None,
+            "last": history[0] if history else None,
+            "next_at": iso(next_at) if next_at else None,
+            "history": history,
         }
 
 

@@ -119,14 +119,20 @@ async def servers(scenes: int, *options: str) -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def daemon(
-    urls: dict[str, str], folder: Path, *, pictures: bool = False, more: str = ""
+    urls: dict[str, str],
+    folder: Path,
+    *,
+    pictures: bool = False,
+    more: str = "",
+    poll: float = 0,
 ) -> AsyncIterator[Bench]:
     port = free_port()
     config = folder / "config.toml"
     switch = str(pictures).lower()
     config.write_text(
         f'[server]\nhost = "127.0.0.1"\nport = {port}\ntoken = "{TOKEN}"\n'
-        f'[stash]\nurl = "{urls["stash"]}"\n'
+        f'[stash]\nurl = "{urls["stash"]}"\npoll_interval = {poll}\n'
+        '[reconcile]\non_start = false\ninterval = "never"\n'
         f'[plex]\nurl = "{urls["plex"]}"\ntoken = "{urls["token"]}"\n'
         f"[sync.fields]\nposter = {switch}\nbackground = {switch}\n"
         f'[log]\nlevel = "error"\n{more}'

@@ -443,3 +443,20 @@ async def test_a_disk_that_cannot_be_read_does_not_end_it(
         await done.wait()
 
     assert any(line["event"] == "store_unavailable" for line in log_lines)
+
+
+async def test_what_ran_is_taken_back_once_the_disk_takes_it(database, jobs, breaker):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    await jobs.claim(1)
+    await database._writer.execute("PRAGMA query_only = ON")
+    done = asyncio.Event()
+
+    async def deliver(batch, settle):
+        await settle(batch[0], DONE)
+        done.set()
+
+    async with working(database, jobs, breaker, deliver):
+        await asyncio.sleep(0)
+        assert not done.is_set()
+        await database._writer.execute("PRAGMA query_only = OFF")
+        await asyncio.wait_for(done.wait(), 10)

@@ -1,0 +1,257 @@
+"""Changes that fire no hook: a look at Stash every now and then.
+
+Stash compares times as text, each in the zone of its moment, and in whole seconds. So
+it is asked for more than is needed, and what is new is found here: a time that was not
+enqueued yet, or files other than the catalogue's. The cursor is Stash's own clock, and
+moves only when all that it covers is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex.errors import Stash2PlexError
+from stash2plex.queue.job import Kind, Reason
+from stash2plex.stash.answers import parsed_time, text_bound
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.db.database import Database
+    from stash2plex.queue.store import JobStore
+    from stash2plex.scene import SceneEntry
+    from stash2plex.stash.client import StashClient
+
+log = structlog.get_logger()
+
+_CURSOR, _OFFSET = "poll_cursor", "stash_offset"
+_PARTS = (Kind.PERFORMER, Kind.STUDIO, Kind.TAG, Kind.GROUP)
+# A change is dated before it can be read: by so much at most, seconds.
+_COMMIT = 300.0
+# Clocks are set back by an hour in autumn; some more for what is unusual, seconds.
+_DAYLIGHT = 2 * 3600.0
+# How often everything is asked for that any zone might hide, and, after many changes,
+# what the last hours might, seconds.
+_ALL_ZONES, _LAST_HOURS = 6 * 3600.0, 15 * 60.0
+# A time so young may stand for a later change too, seconds.
+_SETTLING = 3.0
+# Covers are made some time after the scan that found the scene, seconds.
+_SECOND_LOOK = 45.0
+_FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
+
+
+class Changes:
+    """Looks for changes every *interval* seconds, and when a scan was completed."""
+
+    def __init__(
+        self,
+        database: Database,
+        stash: StashClient,
+        catalog: Catalog,
+        jobs: JobStore,
+        *,
+        interval: float,
+        wake: Callable[[], None],
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._stash = stash
+        self._catalog = catalog
+        self._jobs = jobs
+        self._interval = interval
+        self._wake = wake
+        self._now = now
+        self._monotonic = monotonic
+        self._triggered = asyncio.Event()
+        self._asked_all_zones = self._asked_last_hours = float("-inf")
+        self.listening = False
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll())
+            tasks.create_task(self._listen())
+
+    async def poll(self) -> int:
+        """Look once; returns how many things were enqueued.
+
+        Raises the errors of Stash and of the store; the next look makes it good.
+        """
+        cursor = float(await self._database.fact(_CURSOR) or 0)
+        if not cursor:
+            # All that was before is the business of the comparison.
+            await self._stash.ping()
+            await self._database.set_fact(_CURSOR, str(self._server_now()))
+            return 0
+        offset = await self._database.fact(_OFFSET)
+        wide = self._monotonic() - self._asked_all_zones > _ALL_ZONES
+        zone = None if wide or offset is None else _zone(offset)
+        scenes, now = await self._changed_scenes(cursor, zone)
+        count = await self._enqueue_scenes(scenes, cursor, now)
+        bound = _bound(cursor, zone, _DAYLIGHT)
+        for kind in _PARTS:
+            parts = await self._stash.changed_parts(kind, bound)
+            count += await self._enqueue_parts(kind, parts, cursor, now)
+        if zone is None:
+            self._asked_all_zones = self._monotonic()
+        await self._database.set_fact(_CURSOR, str(now))
+        if count:
+            log.info("changes_found", count=count)
+            self._wake()
+        return count
+
+    async def _poll(self) -> None:
+        while True:
+            self._triggered.clear()
+            try:
+                await self.poll()
+            except Stash2PlexError as error:
+                log.debug("poll_failed", error=str(error))
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._triggered.wait()
+            except TimeoutError:
+                continue
+
+    async def _listen(self) -> None:
+        """Follow Stash's scans; without that the next poll finds the same, later."""
+        wait = _FIRST_WAIT
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                async for _ in self._stash.scans(self._connected):
+                    self._triggered.set()
+                    loop.call_later(_SECOND_LOOK, self._triggered.set)
+            except Stash2PlexError as error:
+                log.debug("scans_not_followed", error=str(error))
+            if self.listening:
+                wait = _FIRST_WAIT
+            self.listening = False
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    def _connected(self) -> None:
+        self.listening = True
+
+    # --- asking -----------------------------------------------------------------
+
+    async def _changed_scenes(
+        self, cursor: float, zone: timezone | None
+    ) -> tuple[list[SceneEntry], float]:
+        """Return what may have changed since, and Stash's time when it was asked."""
+        bound = _bound(cursor, zone, _DAYLIGHT)
+        found, count = await self._stash.changed_entries(bound)
+        now = self._server_now()
+        moment = self._monotonic()
+        if count > len(found) and moment - self._asked_last_hours < _LAST_HOURS:
+            # So many changed in the last hours that they are not all asked for again.
+            bound = _bound(cursor, zone, _COMMIT)
+            found, count = await self._stash.changed_entries(bound)
+        else:
+            self._asked_last_hours = moment
+        while found and count > len(found):
+            more, _ = await self._stash.changed_entries(bound, after=found[-1].id)
+            if not more:
+                break
+            found += more
+        await self._learn_offset(found)
+        return found, now
+
+    async def _learn_offset(self, entries: Sequence[SceneEntry]) -> None:
+        """Remember the zone that Stash wrote its newest time in."""
+        times = [t for one in entries if (t := parsed_time(one.updated_at))]
+        if times and (offset := max(times).utcoffset()) is not None:
+            text = str(int(offset.total_seconds()))
+            if text != await self._database.fact(_OFFSET):
+                await self._database.set_fact(_OFFSET, text)
+
+    def _server_now(self) -> float:
+        """Return Stash's clock; ours, with room for error, if it does not tell."""
+        told = self._stash.server_time
+        return self._now() - _COMMIT if told is None else told
+
+    # --- enqueuing ----------------------------------------------------------------
+
+    async def _enqueue_scenes(
+        self, entries: Sequence[SceneEntry], cursor: float, now: float
+    ) -> int:
+        store = self._catalog.store
+        ids = [one.id for one in entries]
+        polled = await store.polled(ids)
+        known = {one.id: one for one, _ in await store.entries(ids=ids, limit=len(ids))}
+        times = {one.id: one.updated_at for one in entries}
+        changed = [
+            one
+            for one in entries
+            if _is_new(times[one.id], polled.get(one.id, ""), cursor)
+            or _files(one) != _files(known.get(one.id))
+        ]
+        if not changed:
+            return 0
+        await self._catalog.note_scenes(changed)
+        count = await self._jobs.enqueue_many(
+            Kind.SCENE, [one.id for one in changed], Reason.EXPANDED
+        )
+        settled = {one.id: times[one.id] for one in changed}
+        await store.note_polled(_settled(settled, now))
+        return count
+
+    async def _enqueue_parts(
+        self, kind: Kind, parts: Mapping[int, str], cursor: float, now: float
+    ) -> int:
+        if not parts:
+            return 0
+        store = self._catalog.store
+        polled = await store.polled_parts(kind)
+        changed = {
+            key: text
+            for key, text in parts.items()
+            if _is_new(text, polled.get(key, ""), cursor)
+        }
+        if not changed:
+            return 0
+        count = await self._jobs.enqueue_many(kind, changed, Reason.EXPANDED)
+        await store.note_polled_parts(kind, _settled(changed, now))
+        return count
+
+
+def _zone(offset: str) -> timezone:
+    return timezone(timedelta(seconds=int(offset)))
+
+
+def _bound(cursor: float, zone: timezone | None, overlap: float) -> str:
+    """Return a text that all changes from *overlap* seconds before *cursor* are after.
+
+    In the *zone* that Stash writes its times in, or whichever that is.
+    """
+    since = datetime.fromtimestamp(cursor, UTC) - timedelta(seconds=overlap)
+    if zone is None:
+        return text_bound(since)
+    return since.astimezone(zone).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _is_new(text: str, polled: str, cursor: float) -> bool:
+    """Whether a time tells of a change that was not enqueued yet."""
+    moment = parsed_time(text)
+    if text == polled:
+        return False
+    return moment is None or moment.timestamp() >= cursor - _COMMIT
+
+
+def _settled(changes: Mapping[int, str], now: float) -> dict[int, str]:
+    """Leave out the times that may stand for a later change too."""
+    return {
+        key: text
+        for key, text in changes.items()
+        if (moment := parsed_time(text)) and now - moment.timestamp() > _SETTLING
+    }
+
+
+def _files(entry: SceneEntry | None) -> set[tuple[str, int | None]]:
+    return {(file.path, file.size) for file in entry.files} if entry else set()

@@ -1,0 +1,206 @@
+"""Both libraries compared: every gap, from the catalogue and the ledger.
+
+The catalogue is walked in small steps, so that nothing waits for it and little of it is
+in memory. Plex is asked only about items that seem to have changed since we wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from stash2plex.catalog.gaps import FoundGap, GapKind
+from stash2plex.catalog.matching import Match
+from stash2plex.errors import (
+    AmbiguousMatch,
+    ItemNotFound,
+    Stash2PlexError,
+    UnmappedPath,
+)
+from stash2plex.gates import gates_digest
+from stash2plex.paths import Mapped, PathMap
+from stash2plex.push.ledger import Entry, Ledger, entry_for
+from stash2plex.reconcile.drift import Drift, gap_of
+from stash2plex.translation import Translation
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.catalog.store import ItemRow
+    from stash2plex.config import Settings
+    from stash2plex.plex.library import PlexLibrary
+    from stash2plex.scene import SceneEntry
+
+# What a push can mend.
+REPAIRABLE = (GapKind.EMPTY, GapKind.STALE, GapKind.DRIFT)
+# Scenes, and items, looked at in one step.
+_SCENES, _ITEMS = 200, 2000
+
+
+class Comparison:
+    """Finds gaps."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, ledger: Ledger, plex: PlexLibrary
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._ledger = ledger
+        self._plex = plex
+        self._paths = PathMap(settings.path_rules)
+        self._managed = Translation(settings).managed
+
+    async def gaps(
+        self, scene_ids: Sequence[int] | None = None, since: int = 0
+    ) -> AsyncIterator[tuple[list[FoundGap], int]]:
+        """Yield gaps, and how many scenes were looked at, step by step.
+
+        Of *scene_ids*, and of items that changed *since* (unix seconds, Plex's clock).
+        Without, of everything, and what others changed in Plex too.
+        """
+        machine = await self._catalog.ensure_machine()
+        drift = None if scene_ids is not None else self._drift(machine)
+        owned: set[int] = set()
+        async for entries in self._steps(scene_ids):
+            found = await self._of_scenes(entries, machine, drift, owned)
+            if drift:
+                found += await drift.gaps()
+            yield found, len(entries)
+        if drift:
+            yield await drift.gaps(last=True), 0
+        after: int | None = 0
+        while after is not None:
+            orphans, after = await self._catalog.store.orphans(
+                after=after, limit=_ITEMS, since=since
+            )
+            yield [self._orphan(*one) for one in orphans if one[0] not in owned], 0
+
+    def _drift(self, machine: str) -> Drift:
+        return Drift(
+            self._plex,
+            self._ledger,
+            machine,
+            sync=self._settings.sync,
+            managed=self._managed,
+        )
+
+    async def _steps(
+        self, scene_ids: Sequence[int] | None
+    ) -> AsyncIterator[list[SceneEntry]]:
+        """Walk the scenes that take part, as far as that is known."""
+        by = gates_digest(self._settings.sync)
+        store = self._catalog.store
+        after, start = 0, 0
+        while True:
+            if scene_ids is None:
+                rows = await store.entries(after=after, limit=_SCENES)
+            else:
+                chosen = scene_ids[start : start + _SCENES]
+                rows = await store.entries(ids=chosen, limit=_SCENES)
+                start += _SCENES
+            if rows:
+                after = rows[-1][0].id
+            yield [
+                scene
+                for scene, kept_out in rows
+                if scene.files and kept_out != f"{scene.updated_at} {by}"
+            ]
+            done = not rows if scene_ids is None else start >= len(scene_ids)
+            if done:
+                return
+
+    async def _of_scenes(
+        self,
+        scenes: Sequence[SceneEntry],
+        machine: str,
+        drift: Drift | None,
+        owned: set[int],
+    ) -> list[FoundGap]:
+        if not scenes:
+            return []
+        answers = await self._catalog.compared(scenes)
+        matched = {
+            scene.id: answer
+            for scene in scenes
+            if not isinstance(answer := answers[scene.id], Stash2PlexError)
+        }
+        keys = {match.rating_key for matches in matched.values() for match in matches}
+        owned |= {
+            match.rating_key
+            for matches in matched.values()
+            for match in matches
+            if match.how != "path"
+        }
+        rows = await self._catalog.store.item_rows(keys)
+        written = await self._ledger.entries(machine, keys)
+        found = []
+        for scene in scenes:
+            answer = answers[scene.id]
+            gap = (
+                self._unmatched(scene, answer)
+                if isinstance(answer, Stash2PlexError)
+                else self._outdated(scene, answer, rows, written, drift)
+            )
+            if gap:
+                found.append(gap)
+        return found
+
+    def _unmatched(self, scene: SceneEntry, error: Stash2PlexError) -> FoundGap | None:
+        match error:
+            case AmbiguousMatch():
+                kind = GapKind.AMBIGUOUS
+            case UnmappedPath():
+                kind = GapKind.UNMAPPED
+            case ItemNotFound():
+                kind = GapKind.MISSING_IN_PLEX
+                if not self._settings.reconcile.missing:
+                    return None
+            case _:
+                return None
+        if self._settings.match.not_found == "skip" and kind != GapKind.AMBIGUOUS:
+            return None
+        return gap_of(kind, scene, str(error))
+
+    def _outdated(
+        self,
+        scene: SceneEntry,
+        matches: Iterable[Match],
+        rows: dict[int, ItemRow],
+        written: dict[int, list[Entry]],
+        drift: Drift | None,
+    ) -> FoundGap | None:
+        """Return what is wrong with the items of a scene, the worst if several."""
+        stale = None
+        for match in matches:
+            row = rows.get(match.rating_key)
+            if row is None:
+                continue  # gone this moment
+            entry = entry_for(written.get(match.rating_key, ()), match.file, scene.id)
+            item = f"item {match.rating_key}"
+            if entry is None or entry.scene_id != scene.id:
+                if row.is_bare:
+                    return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing yet")
+                stale = f"{item} was never written"
+            elif row.is_bare and _tells(entry):
+                return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing any more")
+            elif entry.scene_updated_at != scene.updated_at:
+                stale = f"{item} was written for {entry.scene_updated_at}"
+            elif drift:
+                drift.consider(scene, row, entry)
+        return gap_of(GapKind.STALE, scene, stale) if stale else None
+
+    def _orphan(self, rating_key: int, path: str) -> FoundGap:
+        kind, detail = GapKind.MISSING_IN_STASH, "no scene has this file"
+        if self._paths.has_rules:
+            twin = self._paths.to_stash(path)
+            if not isinstance(twin, Mapped):
+                kind, detail = GapKind.UNMAPPED, f"no path rule maps it: {twin.reason}"
+        return FoundGap(kind, f"item:{rating_key}", path, detail)
+
+
+def _tells(entry: Entry) -> bool:
+    """Whether we wrote anything that a listing would show."""
+    names = ("studio", "originallyAvailableAt")
+    tags = (entry.tags.get(name) for name in ("genre", "actor"))
+    return any(entry.text.get(name) for name in names) or any(
+        one is not None and one.left for one in tags
+    )

@@ -1,0 +1,96 @@
+"""What others changed in Plex after we wrote it.
+
+A listing gives reason to look closer: other text than ours, or a change later than our
+own. Only then is the item read, many in one request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stash2plex.catalog.gaps import FoundGap, GapKind
+from stash2plex.plex.item import LISTED_FIELDS
+from stash2plex.push.changes import TEXT_NAMES, drifted
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.store import ItemRow
+    from stash2plex.config import SyncSettings
+    from stash2plex.movie import Field
+    from stash2plex.plex.library import PlexLibrary
+    from stash2plex.push.ledger import Entry, Ledger
+    from stash2plex.scene import SceneEntry
+
+# Items read in one request.
+_READ = 100
+# Plex's clock against ours, seconds: an item that changed no later than that after we
+# wrote it was changed by us.
+_CLOCKS = 5
+
+
+class Drift:
+    """Collects items that seem to have changed, and finds those that did."""
+
+    def __init__(
+        self,
+        plex: PlexLibrary,
+        ledger: Ledger,
+        machine: str,
+        *,
+        sync: SyncSettings,
+        managed: frozenset[Field],
+    ) -> None:
+        self._plex = plex
+        self._ledger = ledger
+        self._machine = machine
+        self._sync = sync
+        self._managed = managed
+        ours = {name for of, name in TEXT_NAMES.items() if of in managed}
+        self._listed = [name for name in LISTED_FIELDS if name in ours]
+        self._candidates: list[tuple[SceneEntry, Entry, int]] = []
+        self._as_left: dict[int, int] = {}
+
+    def consider(self, scene: SceneEntry, row: ItemRow, entry: Entry) -> None:
+        """Look closer at an item, if what the listing showed of it gives reason to."""
+        shown = dict(zip(LISTED_FIELDS, row.listed, strict=False))
+        differs = any(
+            name in entry.text and entry.text[name] != shown.get(name, "")
+            for name in self._listed
+        )
+        by_us = row.updated_at <= entry.delivered_at + _CLOCKS
+        if differs or not (by_us or row.updated_at == entry.checked):
+            self._candidates.append((scene, entry, row.updated_at))
+        elif row.updated_at != entry.checked:
+            self._as_left[entry.rating_key] = row.updated_at
+
+    async def gaps(self, *, last: bool = False) -> list[FoundGap]:
+        """Read candidates once there are many, or all when these are the *last*."""
+        found: list[FoundGap] = []
+        while len(self._candidates) >= (1 if last else _READ):
+            batch = self._candidates[:_READ]
+            del self._candidates[:_READ]
+            found += await self._look_at(batch)
+        if self._as_left:
+            await self._ledger.note_checked(self._machine, self._as_left)
+            self._as_left = {}
+        return found
+
+    async def _look_at(
+        self, batch: list[tuple[SceneEntry, Entry, int]]
+    ) -> list[FoundGap]:
+        found = []
+        items = await self._plex.items(entry.rating_key for _, entry, _ in batch)
+        for scene, entry, updated_at in batch:
+            item = items.get(entry.rating_key)
+            if item is None:
+                continue  # gone this moment
+            if names := drifted(item, entry, self._sync, self._managed):
+                detail = f"item {entry.rating_key}: others changed {', '.join(names)}"
+                found.append(gap_of(GapKind.DRIFT, scene, detail))
+            else:
+                self._as_left[entry.rating_key] = updated_at
+        return found
+
+
+def gap_of(kind: GapKind, scene: SceneEntry, detail: str) -> FoundGap:
+    """Return a gap of *scene*."""
+    return FoundGap(kind, f"scene:{scene.id}", scene.files[0].path, detail)

@@ -1,0 +1,219 @@
+"""Comparing both libraries: list them, find the gaps, enqueue what a push can mend.
+
+One run at a time. Whatever fails leaves catalogue and gaps as they were, and the
+run says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex.catalog.gaps import FoundGap, GapKind, Gaps
+from stash2plex.errors import Braked, Stash2PlexError, StoreUnavailable
+from stash2plex.queue.job import Kind, Reason
+from stash2plex.reconcile.comparison import REPAIRABLE, Comparison
+from stash2plex.reconcile.runs import Run, Runs, RunState
+from stash2plex.stash.answers import is_since, text_bound
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.config import Scope
+    from stash2plex.push.scanning import FolderScans
+    from stash2plex.queue.store import JobStore
+    from stash2plex.stash.client import StashClient
+
+log = structlog.get_logger()
+
+_HOURS: dict[Scope, int] = {"24h": 24, "7d": 7 * 24}
+# How far Plex's clock may be from ours when we ask what changed lately, seconds.
+_CLOCKS = 3600
+_PARTS = (Kind.PERFORMER, Kind.STUDIO, Kind.TAG, Kind.GROUP)
+
+
+class Reconciler:
+    """Runs one comparison after another."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        comparison: Comparison,
+        *,
+        catalog: Catalog,
+        stash: StashClient,
+        gaps: Gaps,
+        jobs: JobStore,
+        scans: FolderScans | None,
+        wake: Callable[[], None],
+    ) -> None:
+        self._runs = runs
+        self._comparison = comparison
+        self._catalog = catalog
+        self._stash = stash
+        self._gaps = gaps
+        self._jobs = jobs
+        self._scans = scans
+        self._wake = wake
+        self._waiting: list[Run] = []
+        self._any = asyncio.Event()
+        self.current: Run | None = None
+
+    async def request(
+        self,
+        scope: Scope,
+        *,
+        reason: str = "manual",
+        dry_run: bool = False,
+        force: bool = False,
+        only_empty: bool = False,
+    ) -> Run:
+        """Ask for a run; returns it, or one that is going or waiting and covers it."""
+        wanted = Run(
+            id=0, scope=scope, dry_run=dry_run, force=force, only_empty=only_empty
+        )
+        going = [self.current] if self.current else []
+        for run in (*going, *self._waiting):
+            if run.covers(wanted):
+                return run
+        run = await self._runs.begin(
+            scope, reason=reason, dry_run=dry_run, force=force, only_empty=only_empty
+        )
+        self._waiting.append(run)
+        self._any.set()
+        return run
+
+    async def find(self, run_id: int) -> Run | None:
+        """Return a run by its number, as it is at this moment."""
+        going = [self.current] if self.current else []
+        for run in (*going, *self._waiting):
+            if run.id == run_id:
+                return run
+        return await self._runs.one(run_id)
+
+    async def run(self) -> None:
+        """Do what is asked for until cancelled."""
+        with suppress(StoreUnavailable):
+            await self._runs.end_abandoned()
+        while True:
+            await self._any.wait()
+            if not self._waiting:
+                self._any.clear()
+                continue
+            self.current = run = self._waiting.pop(0)
+            try:
+                await self._carry_out(run)
+            finally:
+                self.current = None
+
+    async def _carry_out(self, run: Run) -> None:
+        run.started_at = self._runs.now()
+        log.info("reconcile_started", run=run.id, scope=run.scope, reason=run.reason)
+        try:
+            await self._compare(run)
+            run.state = RunState.DONE
+        except Braked as error:
+            run.state, run.error = RunState.STOPPED, str(error)
+        except Stash2PlexError as error:
+            run.state, run.error = RunState.FAILED, str(error)
+        except asyncio.CancelledError:
+            run.state, run.error = RunState.FAILED, "the daemon was stopped"
+            raise
+        except Exception:
+            run.state, run.error = RunState.FAILED, "a bug; the log tells more"
+            log.exception("reconcile_crashed", run=run.id)
+        finally:
+            run.finished_at = self._runs.now()
+            with suppress(StoreUnavailable):
+                await asyncio.shield(self._runs.save(run))
+        say = log.info if run.state is RunState.DONE else log.error
+        say(
+            "reconcile_ended",
+            run=run.id,
+            state=run.state.value,
+            scenes=run.scenes,
+            items=run.items,
+            enqueued=run.enqueued,
+            gaps=run.gaps,
+            seconds=round(run.finished_at - run.started_at, 1),
+            error=run.error,
+        )
+
+    async def _compare(self, run: Run) -> None:
+        scene_ids, since = await self._list(run)
+        counts: Counter[GapKind] = Counter()
+        async for found, scenes in self._comparison.gaps(scene_ids, since):
+            run.scenes += scenes
+            counts.update(gap.kind for gap in found)
+            run.gaps = {kind.value: counts[kind] for kind in GapKind}
+            if found and not run.dry_run:
+                await self._gaps.record_found(found, run.id)
+            await self._mend(run, found)
+        _, run.items = await self._catalog.store.counts()
+        run.gaps = {kind.value: counts[kind] for kind in GapKind}
+        if not run.dry_run:
+            await self._gaps.resolve_unseen(
+                run.id,
+                kinds=[one for one in GapKind if run.scope == "all" or one != "drift"],
+                scene_ids=scene_ids,
+                before=run.started_at,
+            )
+
+    async def _list(self, run: Run) -> tuple[list[int] | None, int]:
+        """Bring the catalogue up to date; returns which scenes and items are meant.
+
+        The scenes are None for all, and the items those that changed since a time.
+        """
+        catalog = self._catalog
+        complete = catalog.plex_complete and catalog.stash_complete
+        hours = _HOURS.get(run.scope)
+        if hours is None or not complete:
+            await catalog.refresh(force=run.force)
+        if hours is None:
+            if not run.dry_run:
+                await self._look_for_lost_parts(run)
+            return None, 0
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        scene_ids: list[int] = []
+        async for page in self._stash.entries(updated_since=text_bound(since)):
+            recent = [one for one in page if is_since(one.updated_at, since)]
+            await catalog.note_scenes(recent)
+            scene_ids += [one.id for one in recent]
+        await catalog.take_news()
+        return scene_ids, int(since.timestamp()) - _CLOCKS
+
+    async def _look_for_lost_parts(self, run: Run) -> None:
+        """Look at the scenes of performers, studios, tags and groups that are gone.
+
+        When one is deleted or merged into another, nothing about its scenes tells.
+        """
+        for kind in _PARTS:
+            there = await self._stash.changed_parts(kind, "")
+            known = await self._catalog.store.parts(kind)
+            gone = sorted(known - there.keys())
+            run.enqueued += await self._jobs.enqueue_many(kind, gone, Reason.RECONCILE)
+            if gone:
+                log.info("parts_gone", kind=kind.value, count=len(gone))
+                self._wake()
+
+    async def _mend(self, run: Run, found: Sequence[FoundGap]) -> None:
+        """Enqueue what a push can mend, behind everything else."""
+        kinds = (GapKind.EMPTY,) if run.only_empty else REPAIRABLE
+        scene_ids = [
+            int(gap.subject.partition(":")[2]) for gap in found if gap.kind in kinds
+        ]
+        run.enqueued += len(scene_ids)
+        if run.dry_run:
+            return
+        if scene_ids:
+            await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.RECONCILE)
+            self._wake()
+        if self._scans:
+            for gap in found:
+                if gap.kind is GapKind.MISSING_IN_PLEX:
+                    self._scans.want_path(gap.path)

@@ -1,0 +1,173 @@
+"""The history of comparisons: what was asked for, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from sqlite3 import Row
+from typing import TYPE_CHECKING, Any
+
+from stash2plex.moments import iso
+
+if TYPE_CHECKING:
+    from stash2plex.config import Scope
+    from stash2plex.db.database import Database
+
+# So many are kept.
+KEPT = 30
+
+
+class RunState(StrEnum):
+    """How a comparison is; *stopped* by the brake."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One comparison; times in unix seconds.
+
+    *force* overrides the brake, and *only_empty* enqueues nothing but the gaps of items
+    that show nothing.
+    """
+
+    id: int
+    scope: Scope
+    dry_run: bool = False
+    force: bool = False
+    only_empty: bool = False
+    reason: str = "manual"
+    state: RunState = RunState.RUNNING
+    started_at: float = 0.0
+    finished_at: float | None = None
+    scenes: int = 0
+    items: int = 0
+    enqueued: int = 0
+    gaps: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+    def covers(self, other: Run) -> bool:
+        """Whether *other* need not run as well while this one goes on."""
+        asked = (other.dry_run, other.force, other.only_empty)
+        scopes: list[Scope] = ["24h", "7d", "all"]
+        return (
+            not self.dry_run
+            and asked == (self.dry_run, self.force, self.only_empty)
+            and scopes.index(other.scope) <= scopes.index(self.scope)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the run as people read it; see the HTTP API."""
+        return {
+            "run": self.id,
+            "scope": self.scope,
+            "dry_run": self.dry_run,
+            "reason": self.reason,
+            "state": self.state.value,
+            "started_at": iso(self.started_at),
+            "finished_at": None if self.finished_at is None else iso(self.finished_at),
+            "scenes": self.scenes,
+            "items": self.items,
+            "enqueued": self.enqueued,
+            "gaps": self.gaps,
+            "error": self.error,
+        }
+
+
+class Runs:
+    """Reads and writes runs."""
+
+    def __init__(
+        self, database: Database, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self.now = now
+
+    async def begin(
+        self,
+        scope: Scope,
+        *,
+        reason: str,
+        dry_run: bool = False,
+        force: bool = False,
+        only_empty: bool = False,
+    ) -> Run:
+        """Add a run."""
+        now = self.now()
+        (row,) = await self._database.write(
+            "INSERT INTO run (scope, dry_run, reason, state, started_at)"
+            " VALUES (?, ?, ?, 'running', ?) RETURNING id",
+            scope,
+            dry_run,
+            reason,
+            now,
+        )
+        await self._database.write(
+            "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?", KEPT
+        )
+        return Run(
+            id=row["id"],
+            scope=scope,
+            reason=reason,
+            dry_run=dry_run,
+            force=force,
+            only_empty=only_empty,
+            started_at=now,
+        )
+
+    async def save(self, run: Run) -> None:
+        """Write down how a run ended."""
+        await self._database.write(
+            "UPDATE run SET state = ?, started_at = ?, finished_at = ?, scenes = ?,"
+            " items = ?, enqueued = ?, gaps = ?, error = ? WHERE id = ?",
+            run.state,
+            run.started_at,
+            run.finished_at,
+            run.scenes,
+            run.items,
+            run.enqueued,
+            json.dumps(run.gaps),
+            run.error,
+            run.id,
+        )
+
+    async def end_abandoned(self) -> None:
+        """Say of runs that a daemon before us left that they came to nothing."""
+        await self._database.write(
+            "UPDATE run SET state = 'failed', finished_at = ?,"
+            " error = 'the daemon ended meanwhile' WHERE state = 'running'",
+            self.now(),
+        )
+
+    async def listed(self) -> list[Run]:
+        """Return the runs that are kept, the newest first."""
+        rows = await self._database.fetch("SELECT * FROM run ORDER BY id DESC")
+        return [_run(row) for row in rows]
+
+    async def one(self, run_id: int) -> Run | None:
+        """Return a run by its number."""
+        rows = await self._database.fetch("SELECT * FROM run WHERE id = ?", run_id)
+        return _run(rows[0]) if rows else None
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        id=row["id"],
+        scope=row["scope"],
+        dry_run=bool(row["dry_run"]),
+        reason=row["reason"],
+        state=RunState(row["state"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        scenes=row["scenes"],
+        items=row["items"],
+        enqueued=row["enqueued"],
+        gaps=json.loads(row["gaps"]),
+        error=row["error"],
+    )

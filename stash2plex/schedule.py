@@ -1,0 +1,66 @@
+"""When both libraries are compared by themselves.
+
+The scheduler only asks; it never does the work. A time that passed while the machine
+slept counts once, as soon as it wakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from stash2plex import cron
+
+# Plex keeps house from two to five at night.
+_LINES = {"hourly": "17 * * * *", "daily": "30 5 * * *", "weekly": "30 5 * * sun"}
+_JOB = "reconcile"
+
+
+class Schedule:
+    """Asks for a comparison at the times of *interval*."""
+
+    def __init__(self, interval: str, zone: str) -> None:
+        """Take ``never``, ``hourly``, ``daily``, ``weekly`` or a cron line.
+
+        *zone* is the name of a time zone, "" for the system's.
+        """
+        self._scheduler = (
+            AsyncIOScheduler(timezone=zone) if zone else AsyncIOScheduler()
+        )
+        self._trigger: CronTrigger | None = None
+        if interval == "never":
+            return
+        self._trigger = CronTrigger(
+            **cron.fields(_LINES.get(interval, interval)),
+            timezone=self._scheduler.timezone,
+        )
+
+    @asynccontextmanager
+    async def running(
+        self, ask: Callable[[], Awaitable[object]]
+    ) -> AsyncIterator[None]:
+        """Call *ask* at the times, for the length of the block."""
+        if self._trigger is not None:
+            self._scheduler.add_job(
+                ask,
+                self._trigger,
+                id=_JOB,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+            )
+        self._scheduler.start()
+        try:
+            yield
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """Return when it asks next; None for never."""
+        job = self._scheduler.get_job(_JOB)
+        return job.next_run_time if job else None

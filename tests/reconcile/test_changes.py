@@ -1,0 +1,290 @@
+"""Changes that fire no hook arrive with the next poll: stash-api 2.4, row by row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from stash2plex.catalog.catalog import Catalog
+from stash2plex.config import MatchSettings
+from stash2plex.queue.store import JobStore
+from stash2plex.reconcile.changes import Changes
+from stash2plex.sandbox.server import serving
+from stash2plex.sandbox.stash import PretendStash
+from stash2plex.stash.client import StashClient
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.running import running
+
+ZONES = [
+    UTC,
+    ZoneInfo("America/Los_Angeles"),
+    ZoneInfo("Pacific/Kiritimati"),
+    ZoneInfo("Asia/Kathmandu"),
+]
+
+
+async def nothing() -> None: ...
+
+
+class Clock:
+    """Both Stash's clock and ours."""
+
+    def __init__(self, start: datetime) -> None:
+        self.now = start
+
+    def forward(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+class Poll:
+    """Polls, with what was asked for."""
+
+    def __init__(self, stash, client, database, clock):
+        self.stash, self.client, self.database = stash, client, database
+        self.clock = clock
+        self.store = JobStore(database)
+        catalog = Catalog(
+            database,
+            client,
+            None,
+            match=MatchSettings(),
+            rules=(),
+            identifier="tv.plex.agents.custom.stash2plex",
+            on_complete=nothing,
+        )
+        self.catalog = catalog
+        self.again()
+
+    def again(self):
+        """Start anew, as after a restart."""
+        # The pretend Stash's clock is its own; the header tells the real one.
+        type(self.client).server_time = property(lambda _: self.clock.now.timestamp())
+        self.changes = Changes(
+            self.database,
+            self.client,
+            self.catalog,
+            self.store,
+            interval=60,
+            wake=lambda: None,
+            monotonic=lambda: self.clock.now.timestamp(),
+        )
+
+    async def __call__(self):
+        """Poll once; returns what was enqueued, and forgets it."""
+        await self.changes.poll()
+        jobs, _ = await self.store.waiting(10_000, 0)
+        await self.store.clear_waiting()
+        return sorted((job.kind, job.stash_id) for job in jobs)
+
+
+@pytest.fixture
+async def poll(stash, database, settings, monkeypatch):
+    clock = Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    stash.clock = lambda: clock.now
+    for number in range(1, 6):
+        stash.add(f"/media/{number}.mp4", title=f"Title {number}", details="x")
+    clock.forward(days=3)
+    monkeypatch.setattr(StashClient, "server_time", None)
+    async with StashClient.connect(settings.stash) as client:
+        polling = Poll(stash, client, database, clock)
+        assert await polling() == []  # the cursor is set
+        yield polling
+
+
+@pytest.mark.parametrize("zone", ZONES, ids=str)
+async def test_a_change_is_found_once_in_every_zone(poll, zone):
+    poll.stash.zone = zone
+    for _ in range(4):
+        poll.clock.forward(minutes=1)
+        poll.stash.change(3, title="New")
+        poll.clock.forward(minutes=1)
+        assert await poll() == [("scene", 3)]
+        poll.clock.forward(minutes=1)
+        assert await poll() == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 28, 23, tzinfo=UTC)),  # an hour is skipped
+        ("Europe/Berlin", datetime(2026, 10, 24, 23, tzinfo=UTC)),  # one comes twice
+        ("America/New_York", datetime(2026, 11, 1, 4, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 13, tzinfo=UTC)),  # half of one
+    ],
+)
+async def test_no_change_is_lost_when_the_clocks_are_changed(poll, zone, start):
+    poll.stash.zone = ZoneInfo(zone)
+    poll.clock.now = start
+    await poll()
+    for number in range(60):
+        poll.clock.forward(minutes=4)
+        scene = number % 5 + 1
+        poll.stash.change(scene, title=f"Title {number}")
+        poll.clock.forward(minutes=1)
+        assert await poll() == [("scene", scene)], f"{number}"
+
+
+async def test_two_changes_in_one_second_are_two(poll):
+    poll.stash.change(1, title="First")
+    assert await poll() == [("scene", 1)]
+    poll.stash.change(1, title="Second")  # the clock stands still
+    assert await poll() == [("scene", 1)]
+    poll.clock.forward(seconds=10)
+    assert await poll() == [("scene", 1)]  # better once too often
+    poll.clock.forward(seconds=10)
+    assert await poll() == []
+
+
+async def test_a_long_transaction_is_dated_before_it_can_be_read(poll):
+    poll.clock.forward(minutes=10)
+    started = poll.clock.now
+    await poll()
+    poll.clock.forward(minutes=3)
+    await poll()
+    poll.stash.change(2, title="Late")
+    poll.stash.scenes[2].updated_at = started
+
+    assert await poll() == [("scene", 2)]
+
+
+async def test_what_happened_while_we_were_away_is_found(poll):
+    poll.stash.change(4, title="Away")
+    poll.clock.forward(days=9)
+    poll.again()
+
+    assert await poll() == [("scene", 4)]
+    assert await poll() == []
+
+
+@pytest.mark.parametrize("kind", ["performer", "studio", "tag", "group"])
+async def test_a_renamed_part_is_found_once(poll, kind):
+    key = poll.stash.entity(kind, "Old")
+    poll.clock.forward(minutes=1)
+    await poll()
+    poll.stash.rename(kind, key, "New")
+    poll.clock.forward(minutes=1)
+
+    assert await poll() == [(kind, key)]
+    assert await poll() == []
+
+
+async def test_a_moved_file_is_found_where_stash_can_tell(poll):
+    await poll.catalog.note_scenes([page async for page in poll.client.entries()][0])
+    poll.clock.forward(minutes=1)
+    poll.stash.move_file(3, "/media/moved/3.mp4")
+    poll.clock.forward(minutes=1)
+    assert await poll() == [("scene", 3)]
+    poll.stash.scenes[4].files_updated_at = poll.clock.now  # read again, unchanged
+
+    assert await poll() == []
+
+
+async def test_an_old_stash_is_asked_in_its_own_words(
+    database, plex, tmp_path, monkeypatch
+):
+    stash = PretendStash(has_groups=False)
+    clock = Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    stash.clock = lambda: clock.now
+    monkeypatch.setattr(StashClient, "server_time", None)
+    async with serving(stash.app) as stash.url:
+        settings = make_settings(stash, plex, tmp_path)
+        async with StashClient.connect(settings.stash) as client:
+            poll = Poll(stash, client, database, clock)
+            assert await poll() == []
+            movie = stash.entity("group", "Movie")
+            stash.add("/media/1.mp4", title="New")
+            clock.forward(minutes=1)
+            assert await poll() == [("group", movie), ("scene", 1)]
+
+
+async def test_a_poll_with_nothing_new_is_five_requests(poll):
+    await poll()
+    poll.stash.operations.clear()
+    await poll()
+
+    assert sum(poll.stash.operations.values()) == 5
+
+
+async def test_many_changes_are_not_asked_for_again_and_again(poll):
+    """More than a page: what is settled is listed again every quarter of an hour."""
+    small = poll.client._settings.model_copy(update={"page_size": 10})
+    poll.client._settings = small
+    for number in range(6, 60):
+        poll.stash.add(f"/media/{number}.mp4", title="x", details="y")
+    poll.clock.forward(minutes=20)
+    found = await poll()
+    assert len(found) == 54
+    poll.clock.forward(minutes=1)
+    poll.stash.operations.clear()
+    poll.stash.change(7, title="Again")
+    poll.clock.forward(seconds=10)
+
+    assert await poll() == [("scene", 7)]
+    assert poll.stash.operations["Stash2PlexChanges"] <= 2
+
+
+async def test_a_stash_that_fails_moves_no_cursor(poll):
+    poll.stash.change(2, title="New")
+    poll.clock.forward(minutes=1)
+    poll.stash.status = 503
+    with pytest.raises(Exception, match="unavailable"):
+        await poll()
+    poll.stash.status = None
+
+    assert await poll() == [("scene", 2)]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-03-04 12:00:00"])
+async def test_a_time_that_cannot_be_read_counts_as_new(poll, text):
+    poll.stash.change(2, title="New")
+    poll.stash.time_text = lambda _: text or "9999"
+
+    assert ("scene", 2) in await poll()
+
+
+# --- through the daemon -----------------------------------------------------------
+
+
+QUICK = {"stash": {"poll_interval": 0.1}}
+
+
+async def test_a_change_without_a_hook_reaches_plex(stash, plex, tmp_path):
+    sample(stash, plex, 1)
+    settings = make_settings(stash, plex, tmp_path, **QUICK)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await stash.facts.until(lambda: stash.operations["Stash2PlexParts"] > 8)
+        stash.change(1, title="By auto-tag", tags=["found"])
+        await plex.facts.until(lambda: plex.items[1].text["title"] == "By auto-tag")
+
+    assert plex.items[1].tags["genre"] == ["found"]
+
+
+async def test_a_scan_that_ends_is_looked_at_at_once(stash, plex, tmp_path):
+    sample(stash, plex, 1)
+    settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 3600})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await stash.facts.until(
+            lambda: (
+                any(stash.subscriptions.open.values())
+                and stash.operations["Stash2PlexVersion"] + stash.operations["Stash2PlexProbe"] > 1
+            )
+        )
+        stash.change(1, title="Scanned")
+        stash.subscriptions.tell_scan_completed()
+        await plex.facts.until(lambda: plex.items[1].text["title"] == "Scanned")
+
+
+async def test_without_subscriptions_it_polls(stash, plex, tmp_path):
+    sample(stash, plex, 1)
+    stash.subscriptions.refused = True
+    settings = make_settings(stash, plex, tmp_path, **QUICK)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await stash.facts.until(lambda: stash.operations["Stash2PlexParts"] > 8)
+        stash.change(1, title="Polled")
+        await plex.facts.until(lambda: plex.items[1].text["title"] == "Polled")
