@@ -119,6 +119,7 @@ class PretendPlex:
         self.garbles: bytes | None = None
         self.latency = 0.0  # seconds, before each answer
         self.longest_target = 16 * 1024
+        self.total_offset = 0  # its totals are wrong by so much
         self.ignores_file_filter = False  # finds nothing by it
         # How a file is named when a provider is asked: both are documented.
         self.filename_starts_with_slash = False
@@ -319,7 +320,7 @@ class PretendPlex:
         page = found[start : start + size]
         return _container(
             *(_video(one, whole=False) for one in page),
-            totalSize=str(len(found)),
+            totalSize=str(len(found) + self.total_offset),
             offset=str(start),
             librarySectionID=str(section),
         )

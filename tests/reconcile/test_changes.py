@@ -271,7 +271,9 @@ async def test_a_scan_that_ends_is_looked_at_at_once(stash, plex, tmp_path):
         await stash.facts.until(
             lambda: (
                 any(stash.subscriptions.open.values())
-                and stash.operations["Stash2PlexVersion"] + stash.operations["Stash2PlexProbe"] > 1
+                and stash.operations["Stash2PlexVersion"]
+                + stash.operations["Stash2PlexProbe"]
+                > 1
             )
         )
         stash.change(1, title="Scanned")
