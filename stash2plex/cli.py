@@ -15,12 +15,11 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import quote
 
 from rich.console import Console
 from rich.markup import escape
 
-from stash2plex import __version__, plugin, reload
+from stash2plex import __version__, following, plugin, reload
 from stash2plex.catalog.gaps import GapKind
 from stash2plex.config import Settings
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, load
@@ -192,10 +191,32 @@ def recover(options: argparse.Namespace) -> int:
 
 def gaps(options: argparse.Namespace) -> int:
     """Show what is not in step, and why."""
-    kind = f"&kind={quote(options.kind)}" if options.kind else ""
-    route = f"/api/v1/gaps?limit=1000{kind}"
-    show(_settings(options), options, route, gap_lines)
+    settings = _settings(options)
+    if options.csv:
+        following.gaps(settings, options)
+    else:
+        route = following.gap_route(options, limit=options.limit, offset=options.offset)
+        show(settings, options, route, gap_lines)
     return _WELL
+
+
+def sync(options: argparse.Namespace) -> int:
+    """Have scenes delivered, or show what that would change."""
+    body: dict[str, Any] = {"scope": options.since or "all"}
+    if options.scene:
+        body = {"scene_ids": options.scene}
+    lines = count_line("{enqueued} scenes enqueued.")
+    if options.dry_run:
+        body["dry_run"] = True
+        lines = following.difference_lines
+    route = "/api/v1/sync"
+    show(_settings(options), options, route, lines, body=body, method="POST")
+    return _WELL
+
+
+def reconcile(options: argparse.Namespace) -> int:
+    """Compare both libraries, and have mended what can be."""
+    return _WELL if following.reconcile(_settings(options), options) else _FAILED
 
 
 def outages(options: argparse.Namespace) -> int:
@@ -319,6 +340,29 @@ def _parser() -> argparse.ArgumentParser:
     _with_codes(_with_json(_command(commands, "recover", recover)))
     missing = _with_json(_command(commands, "gaps", gaps))
     missing.add_argument("--kind", choices=[kind.value for kind in GapKind])
+    missing.add_argument("--resolved", action="store_true", help="those closed lately")
+    missing.add_argument("--csv", action="store_true", help="print all as CSV")
+    missing.add_argument("--limit", type=_up_to(1000), default=1000, metavar="N")
+    missing.add_argument("--offset", type=_up_to(2**31), default=0, metavar="N")
+    syncing = _with_json(_command(commands, "sync", sync))
+    which = syncing.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="every scene")
+    which.add_argument("--since", choices=["24h", "7d"], help="updated lately")
+    which.add_argument(
+        "--scene", type=_at_least_one, action="append", metavar="ID", help="only this"
+    )
+    syncing.add_argument("--dry-run", action="store_true", help="only show it")
+    comparing = _with_json(_command(commands, "reconcile", reconcile))
+    comparing.add_argument("--scope", choices=["all", "24h", "7d"], default="all")
+    comparing.add_argument("--dry-run", action="store_true", help="only show it")
+    comparing.add_argument(
+        "--force", action="store_true", help="even if far fewer things are left"
+    )
+    comparing.add_argument(
+        "--only-empty",
+        action="store_true",
+        help="enqueue only what shows nothing in Plex",
+    )
     _with_json(_command(commands, "outages", outages))
 
     paths = commands.add_parser("paths", help="Try the path rules.")
@@ -353,6 +397,16 @@ def _with_codes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--code", action="append", metavar="CODE", help="only errors with this code"
     )
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        found = int(text)
+        if not 0 <= found <= most:
+            raise argparse.ArgumentTypeError(f"must be 0 to {most}")
+        return found
+
+    return number
 
 
 def _at_least_one(text: str) -> int:

@@ -49,6 +49,7 @@ from stash2plex.provider.traffic import Traffic
 from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
 from stash2plex.push.ledger import Ledger
+from stash2plex.push.preview import Preview
 from stash2plex.push.recovery import Recovery
 from stash2plex.push.scanning import FolderScans
 from stash2plex.push.sync import Syncer
@@ -294,6 +295,9 @@ async def _work(
         jobs=jobs,
         wake=worker.wake,
         syncer=Syncer(stash, jobs),
+        preview=Preview(
+            settings, stash=stash, plex=plex, catalog=catalog, ledger=ledger
+        ),
         gaps=gaps,
         provider=provider,
         status=Status(

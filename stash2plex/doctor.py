@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from stash2plex.catalog import brake
 from stash2plex.config import Settings
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.errors import (
@@ -55,6 +56,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything; yields findings as they come."""
     yield Finding("config", "ok", "the configuration is valid")
     yield await asyncio.to_thread(_data_dir, settings.server.data_dir)
+    if braked := await asyncio.to_thread(_brake, settings):
+        yield braked
     scene_paths: list[str] | None = None
     async with StashClient.connect(settings.stash) as stash:
         finding = await _stash(stash, settings)
@@ -88,6 +91,14 @@ def _data_dir(folder: Path) -> Finding:
         return Finding(code, "fail", f"{parent} cannot be written", fix)
     state = "is writable" if parent == folder else "can be made"
     return Finding(code, "ok", f"{folder} {state}")
+
+
+def _brake(settings: Settings) -> Finding | None:
+    """Say that a comparison was stopped, if one was."""
+    file = settings.server.data_dir / DATABASE
+    reason = read_fact(file, brake.FACT) if file.exists() else None
+    fix = "mount the share, then: stash2plex reconcile"
+    return Finding("brake", "fail", reason, fix) if reason else None
 
 
 async def _stash(stash: StashClient, settings: Settings) -> Finding:

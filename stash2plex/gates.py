@@ -23,6 +23,18 @@ def excluded_by(scene: Scene, sync: SyncSettings) -> str | None:
     return None
 
 
+def refusal(scene: Scene, sync: SyncSettings) -> str | None:
+    """Return why *scene* is not delivered, or None."""
+    if not sync.enabled:
+        return "sync.enabled is false"
+    if not scene.files:
+        return "no files"
+    excluded = excluded_by(scene, sync)
+    if excluded is None and says_nothing(scene):
+        return "no metadata yet"
+    return excluded
+
+
 def says_nothing(scene: Scene) -> bool:
     """Whether *scene* has no studio, performers, tags, details or date.
 

@@ -33,7 +33,7 @@ def show(
     method: str = "GET",
 ) -> None:
     """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
-    document = _ask_daemon(settings.server, method, route, body)
+    document = ask(settings.server, method, route, body)
     if options.json:
         print(json.dumps(document, ensure_ascii=False))
         return
@@ -155,8 +155,11 @@ def _time(seconds: float | None) -> str:
 # --- asking ---------------------------------------------------------------------
 
 
-def _ask_daemon(
-    settings: ServerSettings, method: str, path: str, body: dict[str, Any] | None
+def ask(
+    settings: ServerSettings,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
 ) -> Any:
     """Ask the running daemon; raises `DaemonUnreachable` with a remedy."""
     host = _NO_HOSTS.get(settings.host, settings.host)

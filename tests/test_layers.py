@@ -32,6 +32,7 @@ LAYERS = [
     {"daemon", "doctor"},
     {"sandbox"},
     {"remote", "reload"},
+    {"following"},
     {"cli"},
     {"__main__"},
 ]
@@ -44,7 +45,7 @@ FENCES = {
     "apscheduler": {"schedule"},
     "PIL": {"pictures", "sandbox"},
     "graphql": {"sandbox"},
-    "rich": {"cli", "remote", "sandbox"},
+    "rich": {"cli", "remote", "following", "sandbox"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

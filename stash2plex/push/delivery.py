@@ -32,7 +32,7 @@ from stash2plex.errors import (
     StoreUnavailable,
     UnmappedPath,
 )
-from stash2plex.gates import excluded_by, gates_digest, says_nothing
+from stash2plex.gates import gates_digest, refusal
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.pace import Pace
 from stash2plex.movie import Movie
@@ -157,7 +157,7 @@ class Delivery:
             self._stash_breaker.succeed()
             if scene is None:
                 ends.append(partial(self._gone, job, settle))
-            elif reason := self._refusal(scene):
+            elif reason := refusal(scene, self._settings.sync):
                 kept_out.append(scene)
                 ends.append(partial(self._skip, job, settle, reason))
             else:
@@ -169,16 +169,6 @@ class Delivery:
                 await self._catalog.store.note_kept_out(kept_out, by)
         await _together(end() for end in ends)
         return taking_part
-
-    def _refusal(self, scene: Scene) -> str | None:
-        if not self._settings.sync.enabled:
-            return "sync.enabled is false"
-        if not scene.files:
-            return "no files"
-        excluded = excluded_by(scene, self._settings.sync)
-        if excluded is None and says_nothing(scene):
-            return "no metadata yet"
-        return excluded
 
     async def _gone(self, job: Job, settle: Settle) -> None:
         """Take a scene out of the catalogue; Plex is never changed over that."""

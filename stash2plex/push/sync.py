@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from stash2plex.queue.job import Kind, Reason
@@ -34,14 +34,18 @@ class Syncer:
 
         They go behind fresh edits, which must not wait for a whole library.
         """
+        count = 0
+        async for ids in self.ids(hours):
+            count += await self._jobs.enqueue_many(Kind.SCENE, ids, Reason.EXPANDED)
+        return count
+
+    async def ids(self, hours: int | None = None) -> AsyncIterator[list[int]]:
+        """Walk the ids of every scene, or of those updated within *hours*."""
         since = None if hours is None else self._now() - timedelta(hours=hours)
         bound = text_bound(since) if since else None
-        count = 0
         async for page in self._stash.entries(updated_since=bound):
-            ids = [
+            yield [
                 one.id
                 for one in page
                 if since is None or is_since(one.updated_at, since)
             ]
-            count += await self._jobs.enqueue_many(Kind.SCENE, ids, Reason.EXPANDED)
-        return count

@@ -18,6 +18,7 @@ from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
 from stash2plex.provider.routes import ProviderRoutes
 from stash2plex.provider.service import Provider
+from stash2plex.push.preview import Preview
 from stash2plex.push.recovery import Recovery
 from stash2plex.push.sync import Syncer
 from stash2plex.queue.job import Kind
@@ -29,7 +30,7 @@ from stash2plex.web.gaps import parse_page, shown
 from stash2plex.web.outages import outage_report
 from stash2plex.web.reconcile import parse_reconcile
 from stash2plex.web.status import Status
-from stash2plex.web.sync import parse_sync
+from stash2plex.web.sync import differences, parse_sync
 
 log = structlog.get_logger()
 
@@ -50,6 +51,7 @@ class Parts:
     jobs: JobStore
     wake: Callable[[], None]
     syncer: Syncer
+    preview: Preview
     gaps: Gaps
     outages: OutageLog
     recovery: Recovery
@@ -129,6 +131,8 @@ async def sync(request: web.Request) -> web.Response:
     """Enqueue the scenes asked for; answers when all of them are durable."""
     parts = request.app[PARTS]
     wanted = parse_sync(await json_body(request))
+    if wanted.dry_run:
+        return web.json_response(await differences(wanted, parts.syncer, parts.preview))
     if wanted.scene_ids is not None:
         enqueued = await parts.syncer.scenes(wanted.scene_ids)
     else:

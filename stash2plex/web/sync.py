@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stash2plex.push.preview import Difference, Preview
+from stash2plex.push.sync import Syncer
 from stash2plex.web.validation import StashNumber, invalid_request
 
+# Items whose differences one answer shows.
+SHOWN = 1000
 _HOURS = {"all": None, "24h": 24, "7d": 7 * 24}
 
 
 class SyncRequest(BaseModel):
-    """Which scenes to look at: a scope, or ids."""
+    """Which scenes to look at: a scope, or ids; and whether only to look."""
 
     model_config = ConfigDict(extra="forbid")
 
     scope: Literal["all", "24h", "7d"] | None = None
     scene_ids: list[StashNumber] | None = None
+    dry_run: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _one_of_them(self) -> SyncRequest:
@@ -37,3 +43,46 @@ def parse_sync(body: Any) -> SyncRequest:
         return SyncRequest.model_validate(body)
     except ValidationError as error:
         raise invalid_request(error) from None
+
+
+async def differences(
+    wanted: SyncRequest, syncer: Syncer, preview: Preview
+) -> dict[str, Any]:
+    """Return what a sync would change, the first `SHOWN` items of it.
+
+    All is counted that was looked at; nothing more is, once there is enough to show.
+    """
+    found: list[Difference] = []
+    scenes = 0
+    pages = syncer.ids(wanted.hours)
+    if wanted.scene_ids is not None:
+        pages = _once(list(dict.fromkeys(wanted.scene_ids)))
+    complete = True
+    async for ids in pages:
+        if len(found) > SHOWN:
+            complete = False
+            break
+        scenes += len(ids)
+        found += await preview.of(ids)
+    return {
+        "scenes": scenes,
+        "complete": complete and len(found) <= SHOWN,
+        "differences": [_shown(one) for one in found[:SHOWN]],
+    }
+
+
+async def _once(ids: list[int]) -> AsyncIterator[list[int]]:
+    yield ids
+
+
+def _shown(difference: Difference) -> dict[str, Any]:
+    return {
+        "scene": difference.scene_id,
+        "item": difference.rating_key,
+        "reason": difference.reason,
+        "respected": list(difference.respected),
+        "changes": [
+            {"field": one.field, "before": one.before, "after": one.after}
+            for one in difference.changes
+        ],
+    }

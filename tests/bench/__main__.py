@@ -26,6 +26,7 @@ from stash2plex.plugin import plugin_folder
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
 from stash2plex.sandbox.stash import PretendStash
+from tests.bench.library import seed
 from tests.conftest import free_port
 
 TOKEN = "bench-token"
@@ -125,6 +126,7 @@ async def daemon(
     pictures: bool = False,
     more: str = "",
     poll: float = 0,
+    watch: Path | None = None,
 ) -> AsyncIterator[Bench]:
     port = free_port()
     config = folder / "config.toml"
@@ -139,8 +141,15 @@ async def daemon(
         "[[path_rules]]\nname = 'videos'\n"
         "stash = '^/data/(?P<rest>.+)$'\nplex = '^/media/videos/(?P<rest>.+)$'\n"
     )
+    program = "tests.bench.daemon" if watch else "stash2plex"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "stash2plex", "--config", str(config), "run"
+        sys.executable,
+        "-m",
+        program,
+        "--config",
+        str(config),
+        "run",
+        env=os.environ | {"BENCH_WATCH": str(watch or "")},
     )
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         bench = Bench(session, f"http://127.0.0.1:{port}", urls["door"], process.pid)
@@ -312,6 +321,89 @@ async def outage_hooks(rows: Rows) -> None:
             writes = (await bench.counts())["writes"] / count
             rows.append(row("10,000 hooks, Plex down, MB more memory", more, 20))
             rows.append(row("writes for each of them afterwards", writes, 1))
+
+
+async def reconcile(rows: Rows) -> None:
+    """Compare 100,000 scenes with as many items, 98 % of them in step."""
+    count = 100_000
+    pages = count // 500 + count // 1000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with servers(count, "--quick", "--synced", "0.98") as urls:
+            await seed(folder / "data", count, 0.98)
+            watch = folder / "watch.json"
+            async with daemon(urls, folder, watch=watch) as bench:
+                for which in ("cold", "again"):
+                    await bench.until(lambda status: status["catalog"]["refreshed_at"])
+                    await bench.reset()
+                    started = time.monotonic()
+                    run = await compared(bench)
+                    seconds = time.monotonic() - started
+                    counts = await bench.counts()
+                    asked = counts["plex"] + counts["stash"]
+                    assert run["state"] == "done", run
+                    assert run["gaps"]["empty"] == run["enqueued"] == count // 50, run
+                    rows.append(
+                        row(f"100,000 x 100,000 compared, {which}, s", seconds, 120)
+                    )
+                    rows.append(
+                        row(f"requests beyond pages, {which}", asked - pages, 20)
+                    )
+                rows.append(row("memory at its peak, MB", peak(bench.pid), 200))
+            watched = json.loads(watch.read_text())
+            blocks = [
+                (seconds, what)
+                for at, seconds, what in watched["blocked"]
+                if at > started - 300
+            ]
+            longest, what = max(blocks, default=(0.0, ""))
+            rows.append(row("event loop blocked, longest ms", longest * 1000, 50))
+            if longest > 0.05:
+                print(what)
+
+
+async def polls(rows: Rows) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        watch = folder / "watch.json"
+        async with servers(1000, "--synced", "0.98") as urls:
+            async with daemon(urls, folder, poll=0.5, watch=watch) as bench:
+                await bench.until(lambda status: status["catalog"]["refreshed_at"])
+                await asyncio.sleep(3)
+                await bench.reset()
+                await asyncio.sleep(3)
+                asked = (await bench.counts())["stash"]
+                started = time.monotonic()
+                await bench.tell("touch", {"count": 100})
+                await bench.until(lambda status: status["deliveries"]["written"] >= 100)
+            found = json.loads(watch.read_text())["polls"]
+        quiet = [seconds for at, seconds, _ in found if started - 3 < at < started]
+        seconds = next(at + took - started for at, took, n in found if n == 100)
+        rows.append(
+            row("poll with nothing new, ms", statistics.median(quiet) * 1000, 50)
+        )
+        rows.append(row("requests of it", asked / len(quiet), 5.5))
+        rows.append(row("100 changes to their jobs, poll every 0.5 s, s", seconds, 1.5))
+
+
+async def compared(bench: Bench) -> dict[str, Any]:
+    """Have a full comparison made; returns the run."""
+    url = f"{bench.url}/api/v1/reconcile"
+    async with bench.session.post(url, json={}) as answer:
+        number = (await answer.json())["run"]
+    while True:
+        async with bench.session.get(f"{url}/{number}") as answer:
+            run = await answer.json()
+        if run["state"] != "running":
+            return run
+        await asyncio.sleep(0.2)
+
+
+def peak(pid: int) -> float:
+    """Return the most memory that a process ever had in hand, MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = next(one for one in status.splitlines() if one.startswith("VmHWM"))
+    return int(kilobytes.split()[1]) / 1000
 
 
 def resident(pid: int) -> float:
@@ -538,6 +630,8 @@ async def main() -> int:
         recovery,
         added,
         outage_hooks,
+        polls,
+        reconcile,
         start,
         provider_match,
         provider_metadata,

@@ -2,7 +2,8 @@
 
 Prints one JSON line with the URLs; ``GET /counts`` on the door tells what was asked of
 Plex and how many items were written, ``POST /reset`` forgets it, ``POST /status`` lets
-Plex answer a status (or null: well), and ``POST /add`` puts a file into it.
+Plex answer a status (or null: well), ``POST /add`` puts a file into it, and ``POST /touch``
+changes scenes without a hook.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import argparse
 import asyncio
 import gc
 import json
+from typing import Any
 
 from aiohttp import web
 
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
 from stash2plex.sandbox.server import serving
-from stash2plex.sandbox.stash import PretendStash, _Root
+from stash2plex.sandbox.stash import PretendScene, PretendStash, _Root
+from tests.bench.library import fill
 
 
 class QuickStash(PretendStash):
@@ -28,20 +31,39 @@ class QuickStash(PretendStash):
 
     async def _graphql(self, request: web.Request) -> web.Response:
         body = await request.json()
-        if "query Stash2PlexScenes" not in body["query"]:
+        root, variables = _Root(self, request), body["variables"]
+        if "query Stash2PlexScenes" in body["query"]:
+            self.operations["Stash2PlexScenes"] += 1
+            found = {
+                f"s{name[1:]}": root.findScene(None, id=key)
+                for name, key in variables.items()
+            }
+        elif "query Stash2PlexEntries" in body["query"]:
+            self.operations["Stash2PlexEntries"] += 1
+            chosen, wanted = variables["filter"], variables["scenes"]
+            scenes = self.find(wanted, chosen["per_page"])
+            found = {"findScenes": {"scenes": [self._entry(one) for one in scenes]}}
+        else:
             return await super()._graphql(request)
-        self.operations["Stash2PlexScenes"] += 1
-        root = _Root(self, request)
-        found = {
-            f"s{name[1:]}": root.findScene(None, id=key)
-            for name, key in body["variables"].items()
-        }
         return web.json_response({"data": found})
+
+    def _entry(self, scene: PretendScene) -> dict[str, Any]:
+        return {
+            "id": str(scene.id),
+            "updated_at": self.time_text(scene.updated_at),
+            "title": scene.title,
+            "date": scene.date,
+            "files": [
+                {"path": path, "size": size, "duration": scene.duration}
+                for path, size in scene.files
+            ],
+        }
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--scenes", type=int, required=True)
+    parser.add_argument("--synced", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--covers", action="store_true")
     parser.add_argument("--without-items", action="store_true")
@@ -49,8 +71,11 @@ async def main() -> None:
     parser.add_argument("--stash-latency", type=float, default=0.0)
     options = parser.parse_args()
     stash, plex = QuickStash() if options.quick else PretendStash(), PretendPlex()
-    shown = None if options.without_items else plex
-    populate(stash, shown, options.scenes, covers=options.covers)
+    if options.synced:
+        fill(stash, plex, options.scenes, options.synced)
+    else:
+        shown = None if options.without_items else plex
+        populate(stash, shown, options.scenes, covers=options.covers)
     plex.latency = options.latency
     stash.latency = options.stash_latency
     plex.locations[1] = ["/media/videos"]
@@ -79,6 +104,11 @@ async def main() -> None:
         plex.status = (await request.json())["status"]
         return web.json_response({})
 
+    async def touch(request: web.Request) -> web.Response:
+        for number in range(1, (await request.json())["count"] + 1):
+            stash.change(number, title=f"Touched {number}")
+        return web.json_response({})
+
     async def add(request: web.Request) -> web.Response:
         plex.add((await request.json())["path"])
         return web.json_response({})
@@ -90,6 +120,7 @@ async def main() -> None:
             web.post("/reset", reset),
             web.post("/status", status),
             web.post("/add", add),
+            web.post("/touch", touch),
         ]
     )
     async with (

@@ -35,6 +35,9 @@ class Clock:
     def __init__(self, start: datetime) -> None:
         self.now = start
 
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
     def forward(self, **time: float) -> None:
         self.now += timedelta(**time)
 
@@ -61,7 +64,7 @@ class Poll:
     def again(self):
         """Start anew, as after a restart."""
         # The pretend Stash's clock is its own; the header tells the real one.
-        type(self.client).server_time = property(lambda _: self.clock.now.timestamp())
+        type(self.client).server_time = property(lambda _: self.clock.seconds())
         self.changes = Changes(
             self.database,
             self.client,
@@ -69,7 +72,7 @@ class Poll:
             self.store,
             interval=60,
             wake=lambda: None,
-            monotonic=lambda: self.clock.now.timestamp(),
+            monotonic=self.clock.seconds,
         )
 
     async def __call__(self):
@@ -172,7 +175,8 @@ async def test_a_renamed_part_is_found_once(poll, kind):
 
 
 async def test_a_moved_file_is_found_where_stash_can_tell(poll):
-    await poll.catalog.note_scenes([page async for page in poll.client.entries()][0])
+    async for page in poll.client.entries():
+        await poll.catalog.note_scenes(page)
     poll.clock.forward(minutes=1)
     poll.stash.move_file(3, "/media/moved/3.mp4")
     poll.clock.forward(minutes=1)

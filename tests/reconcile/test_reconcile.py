@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stash2plex.db.database import DATABASE, Database
+from stash2plex.doctor import examine
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.running import running
@@ -361,6 +362,23 @@ async def test_an_unmounted_share_wipes_nothing(large, stash, plex, side, left):
     assert len(missing) == 300 - left
 
 
+async def test_check_tells_of_the_brake_until_it_is_released(large, stash, plex):
+    items = dict(plex.items)
+    plex.items.clear()
+    await reconciled(large)
+
+    async def told():
+        found = [one async for one in examine(large.settings)]
+        return [one for one in found if one.code == "brake"]
+
+    (finding,) = await told()
+    assert finding.level == "fail"
+    assert "shows 0 where there were 300" in finding.message
+    plex.items |= items
+    await reconciled(large)
+    assert await told() == []
+
+
 async def test_it_goes_on_by_itself_once_the_share_is_back(large, stash, plex):
     items = dict(plex.items)
     plex.items.clear()
@@ -508,7 +526,8 @@ async def test_a_part_that_was_deleted_without_a_hook(synced, stash, plex, kind)
 
     assert run["enqueued"] == 1
     shown = plex.items[1]
-    assert "Gone" not in [shown.text.get("studio"), *sum(shown.tags.values(), [])]
+    names = {name for tags in shown.tags.values() for name in tags}
+    assert "Gone" not in names | {shown.text.get("studio")}
 
 
 async def test_merged_performers(synced, stash, plex):

@@ -206,6 +206,7 @@ async def test_the_status_has_the_promised_shape(daemon, stash, plex):
     assert set(status["gaps"]) == {
         "empty",
         "stale",
+        "drift",
         "missing_in_plex",
         "missing_in_stash",
         "unmapped",

@@ -1,0 +1,124 @@
+"""Commands that follow what the running daemon does: comparisons, long lists."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from stash2plex.config import Settings
+from stash2plex.remote import ask
+
+_INTERVAL = 0.5
+_PAGE = 1000
+_GAPS = "/api/v1/gaps"
+_COLUMNS = "kind scene item path detail first_seen last_seen resolved_at".split()
+_REPAIRED = ("empty", "stale", "drift")
+
+
+def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
+    """Have both libraries compared, and wait for the end; whether it went well."""
+    body = {
+        "scope": options.scope,
+        "dry_run": options.dry_run,
+        "force": options.force,
+        "only_empty": options.only_empty,
+    }
+    number = ask(settings.server, "POST", "/api/v1/reconcile", body)["run"]
+    run = _followed(settings, f"/api/v1/reconcile/{number}")
+    if options.json:
+        print(json.dumps(run, ensure_ascii=False))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for line in _run_lines(run):
+            console.print(escape(line))
+    return bool(run["state"] == "done")
+
+
+def _followed(settings: Settings, route: str) -> dict[str, Any]:
+    """Return a run once it has ended; on a terminal, show how far it is."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("waiting for its turn")
+        while True:
+            run: dict[str, Any] = ask(settings.server, "GET", route)
+            if run["state"] != "running":
+                return run
+            gaps = sum(run["gaps"].values())
+            step = "reading both libraries"
+            if run["scenes"]:
+                step = f"{run['scenes']:,} scenes compared, {gaps:,} gaps"
+            progress.update(task, description=step)
+            time.sleep(_INTERVAL)
+
+
+def _run_lines(run: dict[str, Any]) -> Iterable[str]:
+    if run["error"]:
+        yield f"Run {run['run']} {run['state']}: {run['error']}"
+        return
+    scenes, items = f"{run['scenes']:,} scenes", f"{run['items']:,} items"
+    yield f"{scenes} and {items} compared ({run['scope']})."
+    for kind, count in run["gaps"].items():
+        mended = " (a delivery mends it)" if count and kind in _REPAIRED else ""
+        yield f"  {kind:18}{count:>8,}{mended}"
+    would = "would be enqueued" if run["dry_run"] else "enqueued"
+    yield f"{run['enqueued']:,} {would}."
+
+
+def gaps(settings: Settings, options: argparse.Namespace) -> None:
+    """Print gaps as CSV, all of them."""
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    offset = 0
+    while True:
+        route = gap_route(options, limit=_PAGE, offset=offset)
+        found = ask(settings.server, "GET", route)["gaps"]
+        writer.writerows(found)
+        offset += len(found)
+        if len(found) < _PAGE:
+            return
+
+
+def gap_route(options: argparse.Namespace, *, limit: int, offset: int) -> str:
+    """Return the route of the gaps that the options name."""
+    query: dict[str, Any] = {"limit": limit, "offset": offset}
+    if options.kind:
+        query["kind"] = options.kind
+    if options.resolved:
+        query["resolved"] = "true"
+    return f"{_GAPS}?{urlencode(query)}"
+
+
+def difference_lines(document: dict[str, Any]) -> Iterable[str]:
+    """Say what a sync would change."""
+    for one in document["differences"]:
+        if one["reason"]:
+            yield f"scene {one['scene']}: not delivered: {one['reason']}"
+            continue
+        yield f"scene {one['scene']}, item {one['item']}:"
+        for change in one["changes"]:
+            before, after = _value(change["before"]), _value(change["after"])
+            yield f"  {change['field']}: {before} -> {after}"
+        for name in one["respected"]:
+            yield f"  {name}: locked by somebody else, left alone"
+    more = "" if document["complete"] else "; there are more"
+    changed = sum(bool(one["changes"]) for one in document["differences"])
+    yield f"{document['scenes']} scenes looked at, {changed} items would change{more}."
+
+
+def _value(value: str | list[str]) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(value) + "]"
+    return repr(value) if value else "nothing"

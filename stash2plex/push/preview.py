@@ -1,0 +1,163 @@
+"""What a delivery would change, without changing it.
+
+The same reading, gates, matching and plans as `stash2plex.push.delivery`; nothing is
+written to Plex, and nothing is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stash2plex.errors import Stash2PlexError
+from stash2plex.gates import refusal
+from stash2plex.push.artwork import Artwork
+from stash2plex.push.changes import plan
+from stash2plex.push.ledger import Ledger, entry_for
+from stash2plex.translation import Translation
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.catalog.matching import Match
+    from stash2plex.config import Settings
+    from stash2plex.plex.item import Item
+    from stash2plex.plex.library import PlexLibrary
+    from stash2plex.push.ledger import Entry
+    from stash2plex.scene import Scene
+    from stash2plex.stash.client import StashClient
+
+_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field, by Plex's name: what it shows, and what it would show."""
+
+    field: str
+    before: str | tuple[str, ...]
+    after: str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What would happen to one item, or why nothing would happen to a scene.
+
+    *respected* are fields left alone because a human locked them.
+    """
+
+    scene_id: int
+    rating_key: int | None = None
+    changes: tuple[FieldChange, ...] = ()
+    respected: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Preview:
+    """Works out differences."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stash: StashClient,
+        plex: PlexLibrary,
+        catalog: Catalog,
+        ledger: Ledger,
+    ) -> None:
+        self._settings = settings
+        self._stash = stash
+        self._plex = plex
+        self._catalog = catalog
+        self._ledger = ledger
+        self._artwork = Artwork(stash, plex, settings.sync, settings.provider.poster)
+        self._movie = Translation(settings)
+
+    async def of(self, scene_ids: Sequence[int]) -> list[Difference]:
+        """Return what would happen to each of *scene_ids*; nothing for what is in step.
+
+        Raises what Stash or Plex raise when they cannot be read.
+        """
+        found: list[Difference] = []
+        for start in range(0, len(scene_ids), _BATCH):
+            found += await self._of_batch(scene_ids[start : start + _BATCH])
+        return found
+
+    async def _of_batch(self, scene_ids: Sequence[int]) -> list[Difference]:
+        found: list[Difference] = []
+        scenes: list[Scene] = []
+        for scene_id, reading in (await self._stash.scenes(scene_ids)).items():
+            if isinstance(reading, Stash2PlexError):
+                found.append(Difference(scene_id=scene_id, reason=str(reading)))
+            elif reading is None:
+                found.append(Difference(scene_id=scene_id, reason="gone from Stash"))
+            elif reason := refusal(reading, self._settings.sync):
+                found.append(Difference(scene_id=scene_id, reason=reason))
+            else:
+                scenes.append(reading)
+        if not scenes:
+            return found
+        answers = await self._catalog.match(scenes)
+        matched: list[tuple[Scene, Sequence[Match]]] = []
+        for scene in scenes:
+            answer = answers[scene.id]
+            if isinstance(answer, Stash2PlexError):
+                found.append(Difference(scene_id=scene.id, reason=str(answer)))
+            else:
+                matched.append((scene, answer))
+        return found + await self._of_matched(matched)
+
+    async def _of_matched(
+        self, matched: Iterable[tuple[Scene, Sequence[Match]]]
+    ) -> list[Difference]:
+        pairs = [(scene, match) for scene, matches in matched for match in matches]
+        keys = sorted({match.rating_key for _, match in pairs})
+        if not keys:
+            return []
+        machine = await self._catalog.ensure_machine()
+        items = await self._plex.items(keys)
+        entries = await self._ledger.entries(machine, keys)
+        found = []
+        for scene, match in pairs:
+            item = items.get(match.rating_key)
+            known = entries.get(match.rating_key, ())
+            entry = entry_for(known, match.file, scene.id)
+            if item is None or not item.holds(match.file):
+                reason = f"item {match.rating_key} changed this moment"
+                found.append(Difference(scene_id=scene.id, reason=reason))
+            elif difference := await self._of_item(scene, item, entry):
+                found.append(difference)
+        return found
+
+    async def _of_item(
+        self, scene: Scene, item: Item, entry: Entry | None
+    ) -> Difference | None:
+        movie = self._movie(scene)
+        planned = plan(movie, item, entry, self._settings.sync)
+        changes = [
+            FieldChange(name, item.text.get(name, ""), value)
+            for name, value in planned.edit.text.items()
+        ]
+        if planned.clears_rating:
+            changes.append(FieldChange("userRating", item.text["userRating"], ""))
+        changes += [
+            FieldChange(name, item.tags.get(name, ()), edit.names)
+            for name, edit in planned.edit.tags.items()
+        ]
+        pictures = await self._artwork.plan(scene, movie, item, entry)
+        changes += [
+            FieldChange(name, item.picture(name), "the cover of the scene")
+            for name in pictures.uploads
+        ]
+        changes += [
+            FieldChange(name, item.picture(name), "") for name in pictures.drops
+        ]
+        respected = (*planned.respected, *pictures.respected)
+        if not changes and not respected:
+            return None
+        return Difference(
+            scene_id=scene.id,
+            rating_key=item.rating_key,
+            changes=tuple(sorted(changes, key=lambda one: one.field)),
+            respected=respected,
+        )

@@ -1,0 +1,76 @@
+"""Two libraries that are in step but for a few scenes, and the ledger that says so."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+from stash2plex.catalog.matching import Confidence
+from stash2plex.config import Settings
+from stash2plex.db.database import Database
+from stash2plex.plex.item import item_from
+from stash2plex.push.changes import plan
+from stash2plex.push.ledger import Entry, Ledger
+from stash2plex.sandbox.plex import PretendPlex, _video
+from stash2plex.sandbox.scenes import populate
+from stash2plex.sandbox.stash import PretendStash, _Root
+from stash2plex.stash.answers import scene_from
+from stash2plex.translation import Translation
+
+# When every scene was changed last: the same in each process.
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+_BATCH = 2000
+
+
+def fill(stash: PretendStash, plex: PretendPlex, count: int, share: float) -> int:
+    """Make *count* scenes and items, *share* of them in step; returns how many are."""
+    clock, stash.clock = stash.clock, lambda: LONG_AGO
+    populate(stash, plex, count, covers=False)
+    stash.clock = clock
+    synced = round(count * share)
+    for number in range(1, synced + 1):
+        entry = written(stash, plex, number)
+        item = plex.items[number]
+        item.text |= entry.text
+        item.tags = {name: list(tags.left) for name, tags in entry.tags.items()}
+        item.locked = set(entry.locked)
+    return synced
+
+
+def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
+    """Return what the ledger says of a scene that was delivered to its bare item."""
+    request = SimpleNamespace(host="localhost")
+    shown = _Root(stash, request)._shown(stash.scenes[number])
+    scene = scene_from(json.loads(json.dumps(shown)), "")
+    settings = Settings()
+    item = item_from(_video(plex.items[number], whole=True), 1)
+    planned = plan(Translation(settings)(scene), item, None, settings.sync)
+    return Entry(
+        machine=plex.machine,
+        rating_key=number,
+        file=plex.items[number].files[0][0],
+        scene_id=number,
+        confidence=Confidence.HIGH,
+        scene_updated_at=scene.updated_at,
+        text=planned.text,
+        tags=planned.tags,
+        locked=planned.edit.locks,
+    )
+
+
+async def seed(folder: Path, count: int, share: float) -> None:
+    """Make a database whose ledger knows what `fill` put into Plex."""
+    stash, plex = PretendStash(), PretendPlex()
+    synced = round(count * share)
+    stash.clock = lambda: LONG_AGO
+    populate(stash, plex, synced, covers=False)
+    folder.mkdir(parents=True)
+    async with Database.open(folder / "stash2plex.db") as database:
+        ledger = Ledger(database)
+        for start in range(1, synced + 1, _BATCH):
+            async with database.transaction(durable=False) as transaction:
+                for number in range(start, min(start + _BATCH, synced + 1)):
+                    entry = written(stash, plex, number)
+                    await ledger.record(transaction, entry)
