@@ -8,6 +8,7 @@ Plex has to show what Stash knows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -36,6 +37,8 @@ WORDS = "amber quiet golden distant velvet winter hidden northern".split()
 STATUSES = (500, 502, 503, 503, 429, 408, 401)
 # What may be found dead after a storm, with a cause that was part of it.
 CAUSED = {"server_fault", "picture_failed"}
+# How long Plex may take to show everything once all is mended, seconds.
+_PATIENCE = 120.0
 
 Action = Callable[[], Awaitable[None]]
 
@@ -46,7 +49,6 @@ class Storm:
     def __init__(self, folder: Path, *, seed: int, scenes: int) -> None:
         self.chance = random.Random(seed)
         self.counts: Counter[str] = Counter()
-        self.unaccepted: set[int] = set()
         self.stash = PretendStash()
         self.plex = PretendPlex()
         self._folder = folder
@@ -102,7 +104,11 @@ class Storm:
             await asyncio.sleep(self.chance.uniform(0, pause * 2))
 
     async def calm(self) -> None:
-        """Mend everything, and see the hooks through that were refused."""
+        """Mend everything, and wait for Plex to show it.
+
+        Hooks that were refused are not posted again: the next poll finds what they were
+        about.
+        """
         for fault in self._faults:
             fault.cancel()
         await asyncio.gather(*self._faults, return_exceptions=True)
@@ -110,11 +116,20 @@ class Storm:
         self._mend_stash()
         self._limit_files(resource.RLIM_INFINITY)
         await self._until_ready()
-        unaccepted = sorted(self.unaccepted & self.stash.scenes.keys())
-        if unaccepted:
-            await self._post("sync", {"scene_ids": unaccepted})
-        await self.idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while True:
+                    if not await self.lost():
+                        break
+                    await asyncio.sleep(0.5)
         self.counts["dead"] = (await self._get("dead?limit=1000"))["total"]
+
+    async def lost(self) -> dict[int, str]:
+        """Return what Plex shows wrong once nothing is left to do, dead letters apart."""
+        await self.idle()
+        dead = (await self._get("dead?limit=1000"))["dead"]
+        dying = {one["id"] for one in dead}
+        return {key: one for key, one in self.differences().items() if key not in dying}
 
     async def retry_dead(self) -> list[dict[str, Any]]:
         """Try what died again, now that all is well; returns what it was."""
@@ -133,14 +148,14 @@ class Storm:
                     return status
                 await asyncio.sleep(0.1)
 
-    def differences(self) -> list[str]:
+    def differences(self) -> dict[int, str]:
         """Say of each scene what Plex shows wrong."""
         items = {one.files[0][0]: one for one in self.plex.items.values()}
-        found = []
+        found = {}
         for scene in self.stash.scenes.values():
             item = items.get(scene.files[0][0])
             if item is not None and (wrong := self._wrong(scene, item)):
-                found.append(f"scene {scene.id}: {wrong}")
+                found[scene.id] = str(wrong)
         return found
 
     async def status(self) -> dict[str, Any]:
@@ -328,7 +343,6 @@ class Storm:
         try:
             await self._post("hooks", body)
         except (aiohttp.ClientError, TimeoutError):
-            self.unaccepted.add(scene_id)
             self.counts["hooks refused"] += 1
             self._log.append(f"--- {scene_id} {kind}: refused")
         else:
@@ -356,7 +370,7 @@ class Storm:
         rating = self.chance.choice(("XXX", "R"))
         self._config.write_text(
             f'[server]\nhost = "127.0.0.1"\nport = {self._port}\ntoken = "{TOKEN}"\n'
-            f'[stash]\nurl = "{self.stash.url}"\ntimeout = 1\n'
+            f'[stash]\nurl = "{self.stash.url}"\ntimeout = 1\npoll_interval = 0.5\n'
             f'[plex]\nurl = "{self.plex.url}"\ntoken = "{self.plex.token}"\n'
             "timeout = 1\n"
             "[sync.fields]\nposter = false\nbackground = false\ncontent_rating = false\n"
@@ -440,7 +454,7 @@ async def weather(
     async with storm.standing():
         await storm.rage(seconds)
         await storm.calm()
-        lost = storm.differences()
+        lost = await storm.lost()
         dead = await storm.retry_dead()
         uncaused = [one for one in dead if one["code"] not in CAUSED]
         counts = dict(storm.counts) | {
@@ -449,12 +463,10 @@ async def weather(
         }
         print(json.dumps({"seed": seed} | counts), flush=True)
         still = storm.differences()
-        dying = {one["id"] for one in dead}
-        lost = [one for one in lost if int(one.split()[1][:-1]) not in dying]
-        for one in lost[:3]:
-            print(one, storm.log_of(int(one.split()[1][:-1])), sep="\n")
-        assert not lost, f"seed {seed}: {len(lost)} scenes are lost: {lost[:5]}"
-        assert not still, f"seed {seed}: lost after a retry: {still[:5]}"
+        for scene_id in list(lost | still)[:3]:
+            print(storm.log_of(scene_id))
+        assert not lost, f"seed {seed}: {len(lost)} scenes are lost: {lost}"[:2000]
+        assert not still, f"seed {seed}: lost after a retry: {still}"[:2000]
         assert not uncaused, f"seed {seed}: {uncaused[:5]}"
         assert not storm.counts["bugs"], f"seed {seed}: {storm.log_tail()}"
         lossy = storm.counts["kills"] + storm.counts["plex faults"]
