@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,9 @@ from stash2plex.translation import Translation
 # When every scene was changed last: the same in each process.
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _BATCH = 2000
+_SETTINGS = Settings()
+_TRANSLATION = Translation(_SETTINGS)
+_REQUEST = SimpleNamespace(host="localhost")
 
 
 def fill(stash: PretendStash, plex: PretendPlex, count: int, share: float) -> int:
@@ -41,12 +43,10 @@ def fill(stash: PretendStash, plex: PretendPlex, count: int, share: float) -> in
 
 def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
     """Return what the ledger says of a scene that was delivered to its bare item."""
-    request = SimpleNamespace(host="localhost")
-    shown = _Root(stash, request)._shown(stash.scenes[number])
-    scene = scene_from(json.loads(json.dumps(shown)), "")
-    settings = Settings()
+    shown = _Root(stash, _REQUEST)._shown(stash.scenes[number])
+    scene = scene_from(shown, "")
     item = item_from(_video(plex.items[number], whole=True), 1)
-    planned = plan(Translation(settings)(scene), item, None, settings.sync)
+    planned = plan(_TRANSLATION(scene), item, None, _SETTINGS.sync)
     return Entry(
         machine=plex.machine,
         rating_key=number,
