@@ -85,7 +85,9 @@ class Matcher:
                     by_path.setdefault(file.rating_key, file)
             if by_path:
                 answers[scene.id] = self._owned(scene.id, by_path, claims)
-            elif by_guid := await self._bound(scene.id, bound.get(scene.id, ())):
+            elif scene.id in bound and (
+                by_guid := await self._bound(scene.id, bound[scene.id])
+            ):
                 answers[scene.id] = by_guid
             elif self._settings.fallback == "basename" and any(
                 name_key(file_name(file.path)) in namesakes for file in scene.files

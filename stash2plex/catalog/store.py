@@ -453,7 +453,7 @@ class CatalogStore:
             "SELECT rating_key, min(path) AS path"
             " FROM plex_item JOIN plex_file USING (rating_key)"
             " WHERE rating_key > ?1 AND rating_key <= ?2 AND updated_at >= ?3"
-            " AND (bound IS NULL OR bound NOT IN (SELECT id FROM stash_scene))"
+            " AND NOT EXISTS (SELECT 1 FROM stash_scene WHERE id = bound)"
             " GROUP BY rating_key HAVING NOT max("
             "  EXISTS (SELECT 1 FROM stash_file WHERE key = plex_file.key))",
             after,

@@ -460,3 +460,19 @@ async def test_what_ran_is_taken_back_once_the_disk_takes_it(database, jobs, bre
         assert not done.is_set()
         await database._writer.execute("PRAGMA query_only = OFF")
         await asyncio.wait_for(done.wait(), 10)
+
+
+async def test_a_disk_that_stays_full_from_the_start_does_not_keep_it_from_ending(
+    database, jobs, breaker
+):
+    await jobs.enqueue(Kind.SCENE, 1, Reason.HOOK)
+    await jobs.claim(1)
+    await database._writer.execute("PRAGMA query_only = ON")
+
+    async def deliver(batch, settle):
+        raise AssertionError
+
+    async with working(database, jobs, breaker, deliver):
+        await asyncio.sleep(0)
+    await database._writer.execute("PRAGMA query_only = OFF")
+    assert (await jobs.counts())["running"] == 1

@@ -10,6 +10,8 @@ import pytest
 
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.doctor import examine
+from stash2plex.sandbox.server import serving
+from tests.bench.servers import QuickStash
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.running import running
@@ -21,8 +23,8 @@ async def reconciled(daemon, scope="all", status=202, **more):
     return await ended(daemon, answer["run"])
 
 
-async def ended(daemon, number):
-    async with asyncio.timeout(20):
+async def ended(daemon, number, seconds=20):
+    async with asyncio.timeout(seconds):
         while True:
             url = f"{daemon.url}/api/v1/reconcile/{number}"
             async with daemon.session.get(url) as answer:
@@ -599,3 +601,93 @@ async def test_a_storm_of_silent_edits_is_settled_by_one_comparison(
         items[path].rating_key for path in items.keys() - scenes.keys()
     )
     assert {kind for kind, _ in left} <= {"missing_in_plex", "missing_in_stash"}
+
+
+# --- odd libraries -------------------------------------------------------------------
+
+
+async def test_many_files_versions_and_holes(stash, plex, tmp_path):
+    files = [f"/media/{part}.mp4" for part in "abcde"]
+    stash.add(*files, scene_id=7, title="Five files", details="x")
+    stash.add("/media/z.mp4", scene_id=90_000, title="Far away", details="x")
+    versions = plex.add(*files[:4])
+    other = plex.add(files[4])
+    far = plex.add("/media/z.mp4", rating_key=1_000_000)
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        run = await reconciled(daemon)
+        await daemon.idle()
+        again = await reconciled(daemon)
+
+    assert (run["enqueued"], again["enqueued"]) == (2, 0)
+    assert versions.text["title"] == other.text["title"] == "Five files"
+    assert far.text["title"] == "Far away"
+
+
+@pytest.mark.parametrize("date", ["1925-03-01", "2150-12-31", "1969", "2024-02"])
+async def test_dates_of_other_centuries(stash, plex, tmp_path, date):
+    scene, item = sample(stash, plex, 1, date=date)
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(scene.id)
+        item.text["originallyAvailableAt"] = "2000-01-01"
+        run = await reconciled(daemon)
+        await daemon.idle()
+
+    assert run["gaps"]["drift"] == 1
+    assert item.text["originallyAvailableAt"].startswith(date)
+
+
+async def test_people_edit_while_pages_are_read(stash, plex, tmp_path):
+    """Stash's order changes under the reader, and scenes come and go."""
+    for number in range(1, 101):
+        sample(stash, plex, number)
+    find = stash.find
+
+    def edited(wanted, limit):
+        found = list(find(wanted, limit))
+        for scene in found[:3]:
+            stash.change(scene.id, title=f"Aaa {scene.id}")
+        return found
+
+    settings = make_settings(stash, plex, tmp_path, stash={"page_size": 10})
+    stash.find = edited
+    async with running(settings, stash, plex) as daemon:
+        run = await reconciled(daemon)
+
+    assert (run["state"], run["scenes"], run["items"]) == ("done", 100, 100)
+
+
+@pytest.mark.timeout(120)
+async def test_ten_thousand_orphans_on_each_side(plex, tmp_path):
+    stash = QuickStash()
+    for number in range(10_000):
+        stash.add(f"/media/s{number}.mp4", title="x", details="y", size=number)
+        plex.add(f"/media/p{number}.mp4", size=number)
+    async with serving(stash.app) as stash.url:
+        settings = make_settings(stash, plex, tmp_path)
+        async with running(settings, stash, plex) as daemon:
+            answer = await daemon.post("reconcile", {})
+            run = await ended(daemon, answer["run"], 100)
+            status = await daemon.status()
+
+    assert run["gaps"]["missing_in_plex"] == run["gaps"]["missing_in_stash"] == 10_000
+    assert status["gaps"]["missing_in_plex"] == 10_000
+    assert run["enqueued"] == 0
+
+
+async def test_a_tag_of_many_scenes_does_not_starve_fresh_edits(stash, plex, tmp_path):
+    for number in range(1, 401):
+        sample(stash, plex, number, tags=["Everywhere"])
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        await daemon.cataloged()
+        plex.latency = 0.01
+        await daemon.hook(stash.entity("tag", "Everywhere"), "Tag.Update.Post")
+        await plex.facts.until(lambda: plex.count("PUT") > 10)
+        await daemon.hook(400)
+        await plex.facts.until(lambda: plex.items[400].writes)
+        late = sum(not item.writes for item in plex.items.values())
+        plex.latency = 0
+        await daemon.idle()
+
+    assert late > 100
+    assert all(item.writes == 1 for item in plex.items.values())

@@ -30,6 +30,7 @@ ALTER TABLE ledger ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE gap ADD COLUMN resolved_at REAL;    -- NULL: it is open
 ALTER TABLE gap ADD COLUMN run_id INTEGER;      -- the comparison that saw it last
 CREATE INDEX open_gap ON gap (kind, first_seen) WHERE resolved_at IS NULL;
+CREATE INDEX gap_subject ON gap (subject);
 
 -- Comparisons of both libraries, the newest last.
 CREATE TABLE run (

@@ -1,0 +1,54 @@
+"""What may vanish at once, and what may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from stash2plex.catalog.brake import Brake
+from stash2plex.errors import Braked
+
+
+@pytest.mark.parametrize(
+    ("before", "gone"),
+    [(1000, 0), (1000, 200), (10_000, 2000), (300, 100), (9, 9), (0, 0), (100, 99)],
+)
+async def test_what_may_vanish(database, before, gone):
+    brake = Brake(database)
+    await brake.check("Stash", before, gone)
+
+    assert brake.reason is None
+
+
+@pytest.mark.parametrize(
+    ("before", "gone"), [(1000, 201), (300, 101), (10, 10), (100, 100), (5000, 5000)]
+)
+async def test_what_may_not(database, before, gone):
+    brake = Brake(database)
+    with pytest.raises(
+        Braked, match=rf"shows {before - gone} where there were {before}"
+    ):
+        await brake.check("Stash", before, gone)
+    again = Brake(database)
+    await again.load()
+    assert again.reason == brake.reason
+    assert not await again.allows_deletion(before)
+    await again.release()
+
+    assert await again.allows_deletion(before)
+
+
+async def test_deletions_within_an_hour_add_up(database, clock):
+    brake = Brake(database, now=clock)
+    left = 1000
+    for _ in range(200):
+        left -= 1
+        assert await brake.allows_deletion(left)
+    assert not await brake.allows_deletion(left - 1)
+    assert "201 of 1000 scenes were deleted" in brake.reason
+
+
+async def test_deletions_over_days_do_not(database, clock):
+    brake = Brake(database, now=clock)
+    for left in range(1000, 500, -1):
+        assert await brake.allows_deletion(left)
+        clock.now += 60
