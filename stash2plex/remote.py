@@ -75,6 +75,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         f" {done['skipped']} skipped, {done['failed']} failed",
         "Catalogue": f"{catalog['scenes']} scenes, {catalog['items']} items,"
         f" read {catalog['refreshed_at'] or 'not yet'}",
+        "Compared": _compared(document["reconcile"]),
         "Gaps": counts,
         "Provider": f"{provider['matched']} matched, {provider['unmatched']} not,"
         f" {provider['failed']} failed, Plex asked last"
@@ -85,6 +86,18 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         if part.get("error"):
             lines.append(f"{name} says: {part['error']}")
     return lines
+
+
+def _compared(reconcile: dict[str, Any]) -> str:
+    last, next_at = reconcile["last"], reconcile["next_at"]
+    said = "not yet"
+    if last:
+        said = f"{last['finished_at']} ({last['scope']}, {last['state']})"
+        if last["error"]:
+            said += f": {last['error']}"
+    if reconcile["running"]:
+        said += ", at it now"
+    return f"{said}; next {next_at or 'when asked to'}"
 
 
 def dead_lines(document: dict[str, Any]) -> Iterable[str]:
