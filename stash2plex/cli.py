@@ -42,6 +42,9 @@ from stash2plex.remote import (
 _WELL, _FAILED, _MISUSED = 0, 1, 2
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _DEMO_PORT = 9898
+# Of a whole library, page by page, seconds.
+_SYNC_PATIENCE = 3600.0
+_MOST = 2**63 - 1
 # How long a thread may take to notice that it is not needed any more, seconds.
 _PATIENCE = 0.2
 
@@ -209,8 +212,15 @@ def sync(options: argparse.Namespace) -> int:
     if options.dry_run:
         body["dry_run"] = True
         lines = following.difference_lines
-    route = "/api/v1/sync"
-    show(_settings(options), options, route, lines, body=body, method="POST")
+    show(
+        _settings(options),
+        options,
+        "/api/v1/sync",
+        lines,
+        body=body,
+        method="POST",
+        patience=_SYNC_PATIENCE,
+    )
     return _WELL
 
 
@@ -322,7 +332,9 @@ def _parser() -> argparse.ArgumentParser:
 
     showing = _command(commands, "demo", demo)
     showing.add_argument("--port", type=int, default=_DEMO_PORT, help="of the daemon")
-    showing.add_argument("--scenes", type=_at_least_one, default=20, help="how many")
+    showing.add_argument(
+        "--scenes", type=_between(1, _MOST), default=20, help="how many"
+    )
     showing.add_argument("--once", action="store_true", help="end when all is shown")
 
     _with_json(_command(commands, "check", check))
@@ -333,23 +345,31 @@ def _parser() -> argparse.ArgumentParser:
     burying = _with_json(_command(commands, "dead", dead))
     _with_action(burying, "list", "retry", "clear", "purge")
     burying.add_argument(
-        "--scene", type=_at_least_one, action="append", metavar="ID", help="only this"
+        "--scene",
+        type=_between(1, _MOST),
+        action="append",
+        metavar="ID",
+        help="only this",
     )
-    burying.add_argument("--days", type=float, metavar="N", help="only older ones")
+    burying.add_argument("--days", type=_days, metavar="N", help="only older ones")
     _with_codes(burying)
     _with_codes(_with_json(_command(commands, "recover", recover)))
     missing = _with_json(_command(commands, "gaps", gaps))
     missing.add_argument("--kind", choices=[kind.value for kind in GapKind])
     missing.add_argument("--resolved", action="store_true", help="those closed lately")
     missing.add_argument("--csv", action="store_true", help="print all as CSV")
-    missing.add_argument("--limit", type=_up_to(1000), default=1000, metavar="N")
-    missing.add_argument("--offset", type=_up_to(2**31), default=0, metavar="N")
+    missing.add_argument("--limit", type=_between(1, 1000), default=1000, metavar="N")
+    missing.add_argument("--offset", type=_between(0, 2**31), default=0, metavar="N")
     syncing = _with_json(_command(commands, "sync", sync))
     which = syncing.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every scene")
     which.add_argument("--since", choices=["24h", "7d"], help="updated lately")
     which.add_argument(
-        "--scene", type=_at_least_one, action="append", metavar="ID", help="only this"
+        "--scene",
+        type=_between(1, _MOST),
+        action="append",
+        metavar="ID",
+        help="only this",
     )
     syncing.add_argument("--dry-run", action="store_true", help="only show it")
     comparing = _with_json(_command(commands, "reconcile", reconcile))
@@ -399,18 +419,18 @@ def _with_codes(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _up_to(most: int) -> Callable[[str], int]:
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days < _MOST:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return days
+
+
+def _between(least: float, most: float) -> Callable[[str], int]:
     def number(text: str) -> int:
         found = int(text)
-        if not 0 <= found <= most:
-            raise argparse.ArgumentTypeError(f"must be 0 to {most}")
+        if not least <= found <= most:
+            raise argparse.ArgumentTypeError(f"must be {least} to {most}")
         return found
 
-    return number
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
     return number

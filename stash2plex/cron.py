@@ -53,6 +53,8 @@ def _values(
     end = start if first != "*" and not step else most
     if last:
         end = _number(last, names)
+        if name == "day_of_week" and end == 0:
+            end = most  # Sunday may be the last day as well
     fits = least <= start <= end <= most and steps and not (first == "*" and last)
     if not fits:
         raise ValueError(f"{name} cannot be {match[0]!r}")

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ from stash2plex.push.recovery import Recovery
 from stash2plex.push.scanning import FolderScans
 from stash2plex.push.sync import Syncer
 from stash2plex.queue.job import Kind, Reason
+from stash2plex.queue.outcome import Result
 from stash2plex.queue.retry import RetryPolicy
 from stash2plex.queue.store import Choice, JobStore
 from stash2plex.queue.worker import Worker
@@ -97,6 +99,7 @@ class Ground:
     token: str
     database: Database
     jobs: JobStore
+    results: Counter[Result]
     door: Door
 
 
@@ -121,6 +124,7 @@ async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Gr
             token=token,
             database=database,
             jobs=JobStore(database),
+            results=Counter(),
             door=await stack.enter_async_context(
                 Door.closed_after(settings.host, settings.port)
             ),
@@ -143,6 +147,7 @@ async def run(
         answering = await work(
             base, settings, secrets, stopping=stopping, on_ready=on_ready
         )
+        log.info("daemon_stopping")
         await answering.aclose()
 
 
@@ -237,6 +242,7 @@ async def _work(
         RetryPolicy(settings.queue),
         (stash_breaker, plex_breaker),
         ramp=ramp,
+        results=base.results,
     )
 
     changes = Changes(
@@ -255,6 +261,7 @@ async def _work(
         gaps=gaps,
         jobs=jobs,
         scans=scans if settings.plex.scan_new_scenes else None,
+        mends=settings.sync.enabled,
         wake=worker.wake,
     )
     # Time zones are files.
@@ -318,7 +325,7 @@ async def _work(
         ),
         outages=outages,
         reconciler=reconciler,
-        recovery=Recovery(jobs, stash, (stash_breaker, plex_breaker)),
+        recovery=Recovery(jobs, stash, (stash_probe, plex_probe)),
         retention_days=settings.queue.dead_retention_days,
         ready=lambda: not stopping.is_set() and database.is_writable,
     )
@@ -340,12 +347,13 @@ async def _work(
             listener.run() if settings.plex.notifications else asyncio.sleep(0),
             changes.run() if settings.stash.poll_interval else asyncio.sleep(0),
             reconciler.run(),
+            _at_start(reconciler, runs)
+            if settings.reconcile.on_start
+            else asyncio.sleep(0),
             _on_closing(stash_breaker, wake_held),
             _on_closing(plex_breaker, wake_held),
         ):
             stack.callback(tasks.create_task(running).cancel)
-        if settings.reconcile.on_start and await _is_overdue(runs):
-            await reconciler.request("24h", reason="start")
         scope = settings.reconcile.scope
         await stack.enter_async_context(
             schedule.running(partial(reconciler.request, scope, reason="schedule"))
@@ -365,7 +373,6 @@ async def _work(
         if on_ready:
             on_ready()
         await stopping.wait()
-        log.info("daemon_stopping")
 
 
 def _token(settings: ServerSettings) -> str:
@@ -473,10 +480,19 @@ async def _outage_log(
     return log
 
 
-async def _is_overdue(runs: Runs) -> bool:
-    """Whether the last comparison was over an hour ago, or none ever was."""
-    last = next((one for one in await runs.listed() if not one.dry_run), None)
-    return last is None or not 0 <= time.time() - last.started_at < _OVERDUE
+async def _at_start(reconciler: Reconciler, runs: Runs) -> None:
+    """Ask for a comparison if the last was over an hour ago, or none ever was."""
+    while True:
+        try:
+            done = [one for one in await runs.listed() if one.state == "done"]
+            last = next((one for one in done if not one.dry_run), None)
+            if last is None or not 0 <= time.time() - last.started_at < _OVERDUE:
+                await reconciler.request("24h", reason="start")
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", error=str(error))
+            await asyncio.sleep(_FULL_DISK_INTERVAL)
+        else:
+            return
 
 
 async def _copying(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from stash2plex.catalog import brake
 from stash2plex.config import Settings
+from stash2plex.data_dir import has_room
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.errors import (
     AccessDenied,
@@ -89,6 +90,9 @@ def _data_dir(folder: Path) -> Finding:
         return Finding(code, "fail", f"{parent} is not a folder", "set server.data_dir")
     if not os.access(parent, os.R_OK | os.W_OK | os.X_OK):
         return Finding(code, "fail", f"{parent} cannot be written", fix)
+    if not has_room(parent):
+        fix = "free some space, or mount it for writing"
+        return Finding(code, "fail", f"the disk of {parent} takes no more", fix)
     state = "is writable" if parent == folder else "can be made"
     return Finding(code, "ok", f"{folder} {state}")
 

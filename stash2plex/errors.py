@@ -159,6 +159,13 @@ class StoreUnavailable(Stash2PlexError):
     http_status = 503
 
 
+class Restarting(Stash2PlexError):
+    """Another configuration takes over at this moment."""
+
+    code = "restarting"
+    http_status = 503
+
+
 # --- starting up --------------------------------------------------------------
 
 

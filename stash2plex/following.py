@@ -104,10 +104,12 @@ def gap_route(options: argparse.Namespace, *, limit: int, offset: int) -> str:
 def difference_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say what a sync would change."""
     for one in document["differences"]:
-        if one["reason"]:
+        if one["item"] is None:
             yield f"scene {one['scene']}: not delivered: {one['reason']}"
             continue
         yield f"scene {one['scene']}, item {one['item']}:"
+        if one["reason"]:
+            yield f"  {one['reason']}"
         for change in one["changes"]:
             before, after = _value(change["before"]), _value(change["after"])
             yield f"  {change['field']}: {before} -> {after}"

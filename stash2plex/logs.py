@@ -22,7 +22,16 @@ _IN_HEADER = re.compile(
     r"(?i)(x-plex-token|apikey|authorization)"
     r"(['\"]?\s*[:=]\s*['\"]?(?:bearer )?)[^\s,'\"}]+"
 )
-_NOISY = ("aiohttp.access", "aiosqlite", "asyncio", "gql", "plexapi", "urllib3", "PIL")
+_NOISY = (
+    "aiohttp.access",
+    "aiosqlite",
+    "asyncio",
+    "gql",
+    "plexapi",
+    "urllib3",
+    "PIL",
+    "apscheduler",
+)
 # Shorter values would mask half the log; nobody uses them in earnest.
 _LEAST_SECRET = 4
 
@@ -107,6 +116,8 @@ def configure(
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What strangers send to the port; our own errors are told by `stash2plex.web.app`.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -80,6 +80,7 @@ async def run(
                     base, running, secrets, stopping=stopping, former=former
                 )
                 if ending.is_set() or current is running:
+                    log.info("daemon_stopping")
                     return
                 stopping.clear()
                 adopt(current)

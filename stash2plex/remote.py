@@ -31,9 +31,10 @@ def show(
     *,
     body: dict[str, Any] | None = None,
     method: str = "GET",
+    patience: float = _PATIENCE,
 ) -> None:
     """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
-    document = ask(settings.server, method, route, body)
+    document = ask(settings.server, method, route, body, patience=patience)
     if options.json:
         print(json.dumps(document, ensure_ascii=False))
         return
@@ -77,15 +78,25 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         f" read {catalog['refreshed_at'] or 'not yet'}",
         "Compared": _compared(document["reconcile"]),
         "Gaps": counts,
+        "Outages": _outages(document["outages"]),
         "Provider": f"{provider['matched']} matched, {provider['unmatched']} not,"
-        f" {provider['failed']} failed, Plex asked last"
+        f" {provider['failed']} failed; Plex last asked:"
         f" {provider['last_request_at'] or 'never'}",
     }
     lines = [f"{name:10} {text}" for name, text in rows.items()]
+    if braked := catalog.get("brake"):
+        lines.append(f"Stopped    {braked}")
     for name, part in (("Plex", plex), ("Stash", stash)):
         if part.get("error"):
             lines.append(f"{name} says: {part['error']}")
     return lines
+
+
+def _outages(outages: dict[str, Any]) -> str:
+    said = f"{outages['count']}, {outages['availability']:.2%} available"
+    if current := outages["current"]:
+        said += f"; {current['service']} is away since {current['started_at']}"
+    return said
 
 
 def _compared(reconcile: dict[str, Any]) -> str:
@@ -173,8 +184,13 @@ def ask(
     method: str,
     path: str,
     body: dict[str, Any] | None = None,
+    *,
+    patience: float = _PATIENCE,
 ) -> Any:
-    """Ask the running daemon; raises `DaemonUnreachable` with a remedy."""
+    """Ask the running daemon, for *patience* seconds at most.
+
+    Raises `DaemonUnreachable` with a remedy.
+    """
     host = _NO_HOSTS.get(settings.host, settings.host)
     url = f"http://{host}:{settings.port}"
     token = token_of(settings)
@@ -183,17 +199,17 @@ def ask(
             f"no token in {settings.data_dir}: the daemon has not run with this"
             " configuration yet; start it with 'stash2plex run'"
         )
-    return asyncio.run(_request(url + path, token, method, body))
+    return asyncio.run(_request(url + path, token, method, body, patience))
 
 
 async def _request(
-    url: str, token: str, method: str, body: dict[str, Any] | None
+    url: str, token: str, method: str, body: dict[str, Any] | None, patience: float
 ) -> Any:
     headers = {"Authorization": f"Bearer {token}"}
     try:
         async with (
             aiohttp.ClientSession(
-                headers=headers, timeout=aiohttp.ClientTimeout(total=_PATIENCE)
+                headers=headers, timeout=aiohttp.ClientTimeout(total=patience)
             ) as session,
             session.request(method, url, json=body) as answer,
         ):

@@ -70,10 +70,14 @@ class StashId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneEntry:
-    """What the catalogue keeps of a scene: no more than a listing tells."""
+    """What the catalogue keeps of a scene: no more than a listing tells.
+
+    Times are as Stash writes them; *created_at* is told by listings only.
+    """
 
     id: int
     updated_at: str = ""
+    created_at: str = ""
     title: str = ""
     date: str = ""
     files: tuple[SceneFile, ...] = ()

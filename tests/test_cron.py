@@ -30,6 +30,7 @@ from stash2plex.schedule import Schedule
         ("0 0 * * 1-5", "day_of_week", "mon,tue,wed,thu,fri"),
         ("0 0 * * 5-7", "day_of_week", "fri,sat,sun"),
         ("0 0 * * mon", "day_of_week", "mon"),
+        ("0 0 * * fri-sun", "day_of_week", "fri,sat,sun"),
     ],
 )
 def test_what_a_line_means(line, name, value):

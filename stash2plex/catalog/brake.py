@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stash2plex.errors import Braked
 
 if TYPE_CHECKING:
     from stash2plex.db.database import Database
 
+What = Literal["scenes", "items"]
 # Both the share and the number that may vanish at once.
 _SHARE, _NUMBER = 0.2, 100
 # A listing that is empty is suspect from so many on.
@@ -34,7 +35,7 @@ class Brake:
     ) -> None:
         self._database = database
         self._now = now
-        self._deleted: deque[float] = deque()
+        self._deleted: dict[str, deque[float]] = {"scenes": deque(), "items": deque()}
         self.reason: str | None = None
 
     async def load(self) -> None:
@@ -52,26 +53,28 @@ class Brake:
             )
             raise Braked(self.reason)
 
-    async def allows_deletion(self, scenes: int) -> bool:
-        """Whether one more scene may be forgotten, of the *scenes* that are left."""
+    async def allows_deletion(self, what: What, left: int, count: int = 1) -> bool:
+        """Whether *count* more may be forgotten one by one, while *left* are known."""
         if self.reason:
             return False
-        now = self._now()
-        while self._deleted and now - self._deleted[0] > _BURST:
-            self._deleted.popleft()
-        self._deleted.append(now)
-        count = len(self._deleted)
-        if count <= _NUMBER or count <= (scenes + count) * _SHARE:
+        now, deleted = self._now(), self._deleted[what]
+        while deleted and now - deleted[0] > _BURST:
+            deleted.popleft()
+        deleted.extend([now] * count)
+        total = left + len(deleted) - count
+        if len(deleted) <= _NUMBER or len(deleted) <= total * _SHARE:
             return True
+        server = "Stash" if what == "scenes" else "Plex"
         await self._pull(
-            f"{count} of {scenes + count} scenes were deleted in Stash within an hour:"
+            f"{len(deleted)} of {total} {what} were deleted in {server} within an hour:"
             f" is a share not mounted? No more are forgotten. {_REMEDY}"
         )
         return False
 
     async def release(self) -> None:
         """Let go: what vanished may be forgotten."""
-        self._deleted.clear()
+        for deleted in self._deleted.values():
+            deleted.clear()
         if self.reason:
             self.reason = None
             await self._database.set_fact(FACT, "")

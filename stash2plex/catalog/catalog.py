@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 
 import structlog
@@ -31,6 +31,7 @@ from stash2plex.errors import (
     StaleCatalog,
     Stash2PlexError,
 )
+from stash2plex.moments import iso
 from stash2plex.paths import Mapped, PathMap, file_name
 from stash2plex.plex.item import ItemEntry, Section
 from stash2plex.plex.library import PlexLibrary
@@ -94,7 +95,8 @@ class Catalog:
         self._seen = 0
         self._asked_for_news = float("-inf")
         self._asked_for_folders = float("-inf")
-        self._listed_at = float("-inf")
+        self._listed_at = self._refreshed_at = float("-inf")
+        self._movie_sections: set[int] = set()
         self._asking = asyncio.Lock()
         self._listing = asyncio.Lock()
         self._adopting = asyncio.Lock()
@@ -148,35 +150,39 @@ class Catalog:
             else:
                 wait = _FIRST_WAIT
 
-    async def refresh(self, *, force: bool = False) -> None:
+    async def refresh(self, *, force: bool = False, forget: bool = True) -> None:
         """List both libraries; forgets nothing when a server fails, which is raised.
 
-        Nor when so much is gone that the brake holds (`Braked`), unless by *force*.
+        Nor when so much is gone that the brake holds (`Braked`), unless by *force*, and
+        nothing at all without *forget*.
         """
+        asked = time.monotonic()
         async with self._listing:
-            await self._refresh(force=force)
+            # Whoever waited for a listing that ended meanwhile has what it wanted.
+            if force or self._refreshed_at < asked:
+                await self._refresh(force=force, forget=forget)
 
-    async def _refresh(self, *, force: bool) -> None:
+    async def _refresh(self, *, force: bool, forget: bool) -> None:
         started = self._listed_at = time.monotonic()
         self._seen += 1
         await self.ensure_machine()
-        if force:
-            await self.brake.release()
         # All that is gone is forgotten in the end, or nothing is.
         forgets = await asyncio.gather(
             self._list_plex(force=force),
             self._list_stash(force=force),
             return_exceptions=True,
         )
-        for forget in forgets:
-            if isinstance(forget, BaseException):
-                raise forget
-        for forget in forgets:
-            if not isinstance(forget, BaseException):
-                await forget()
-        await self.brake.release()
+        for one in forgets:
+            if isinstance(one, BaseException):
+                raise one
+        if forget:
+            for one in forgets:
+                if not isinstance(one, BaseException):
+                    await one()
+            await self.brake.release()
         self.error = None
-        self.refreshed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._refreshed_at = time.monotonic()
+        self.refreshed_at = iso(datetime.now(UTC))
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
         scenes, items = await self.store.counts()
         log.info(
@@ -336,7 +342,7 @@ class Catalog:
         # Perhaps they are; perhaps this Plex does not honour the filter.
         items = await self._plex.items(gone)
         await self.store.put_items(list(items.values()), self._seen)
-        await self.store.forget_items(set(gone) - items.keys())
+        await self._forget_items(set(gone) - items.keys())
 
     async def refresh_items(self, rating_keys: Sequence[int]) -> set[int]:
         """Read items anew; returns the scenes whose files turned up with them."""
@@ -346,8 +352,18 @@ class Catalog:
         kept = {one.id for one in self.sections}
         entries = [one for one in found.values() if one.section_id in kept]
         scenes = await self._put_news(entries)
-        await self.store.forget_items(set(rating_keys) - found.keys())
+        known = await self.store.item_rows(rating_keys)
+        await self._forget_items(known.keys() - found.keys())
         return scenes
+
+    async def _forget_items(self, gone: Set[int]) -> None:
+        """Drop items that Plex does not have any more, unless they are too many.
+
+        A listing tells whether those are gone then.
+        """
+        _, items = await self.store.counts()
+        if gone and await self.brake.allows_deletion("items", items, len(gone)):
+            await self.store.forget_items(gone)
 
     async def take_news(self) -> set[int]:
         """Read what Plex added or changed; returns the scenes whose files turned up."""
@@ -374,7 +390,7 @@ class Catalog:
 
     async def forget_item(self, rating_key: int) -> None:
         """Drop an item that Plex does not have any more; look what else changed."""
-        await self.store.forget_items([rating_key])
+        await self._forget_items({rating_key})
         if time.monotonic() - self._listed_at > _LISTING_INTERVAL:
             self.request()
 
@@ -416,6 +432,7 @@ class Catalog:
 
     async def _current_sections(self) -> list[Section]:
         movies = await self._plex.movie_sections()
+        self._movie_sections = {one.id for one in movies}
         # A provider may be asked by libraries that are not kept in step.
         asking = [one for one in movies if one.agent == self._identifier] or movies
         folders = tuple(dict.fromkeys(p for one in asking for p in one.locations))
@@ -453,7 +470,7 @@ class Catalog:
             if section_id in titles:
                 what = f"Plex's library {titles[section_id]!r}"
                 await self.brake.check(what, before, gone)
-            elif section_id not in kept:
+            elif section_id not in self._movie_sections and section_id not in kept:
                 what = f"Plex's library number {section_id}"
                 await self.brake.check(what, before, before)
 

@@ -195,6 +195,15 @@ class Gaps:
                 ],
             )
 
+    async def open_among(self, subjects: Iterable[str]) -> set[str]:
+        """Return which of *subjects* have an open gap."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT subject FROM gap WHERE resolved_at IS NULL"
+            " AND subject IN (SELECT value FROM json_each(?))",
+            json.dumps(list(subjects)),
+        )
+        return {row["subject"] for row in rows}
+
     async def resolve_unseen(
         self,
         run_id: int,
@@ -247,7 +256,7 @@ class Gaps:
         rows = await self._database.fetch(
             "SELECT kind, subject, path, detail, first_seen, last_seen, resolved_at"
             f" FROM gap WHERE {condition}"
-            " ORDER BY first_seen DESC, subject LIMIT ?2 OFFSET ?3",
+            " ORDER BY first_seen DESC, length(subject), subject LIMIT ?2 OFFSET ?3",
             kind,
             limit,
             offset,

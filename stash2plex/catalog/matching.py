@@ -178,13 +178,19 @@ class Matcher:
         return Match(chosen.rating_key, chosen.path, how, confidence)
 
     async def _unclaimed(self, scene_id: int, file: SceneFile) -> list[PlexFile]:
-        """Return files of the same name in items that no other scene has by path."""
+        """Return files of the same name in items that no other scene has otherwise.
+
+        That is by path, or because Plex bound the item to it.
+        """
         candidates = await self._store.files_named(file.path)
-        claims = await self._store.claims(one.rating_key for one in candidates)
+        keys = {one.rating_key for one in candidates}
+        claims = await self._store.claims(keys)
+        bound = await self._store.scenes_bound(keys)
         return [
             one
             for one in candidates
             if all(claim == scene_id for claim in claims.get(one.rating_key, []))
+            and bound.get(one.rating_key, scene_id) == scene_id
         ]
 
     async def _rivals(

@@ -85,12 +85,20 @@ class CatalogStore:
             await self._put_items(transaction, entries, seen)
 
     async def forget_items(self, rating_keys: Iterable[int]) -> None:
-        """Forget items that Plex no longer has."""
-        await self._database.write(
-            "DELETE FROM plex_item"
-            " WHERE rating_key IN (SELECT value FROM json_each(?))",
-            json.dumps(list(rating_keys)),
-        )
+        """Forget items that Plex no longer has, and close their gaps."""
+        keys = list(rating_keys)
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                "DELETE FROM plex_item"
+                " WHERE rating_key IN (SELECT value FROM json_each(?))",
+                _listed(keys),
+            )
+            await transaction.run(
+                "UPDATE gap SET resolved_at = ? WHERE resolved_at IS NULL"
+                " AND subject IN (SELECT value FROM json_each(?))",
+                time.time(),
+                json.dumps([f"item:{key}" for key in keys]),
+            )
 
     async def forget_unseen_items(self, section_id: int, seen: int) -> int:
         """Forget what a complete listing of one library did not show."""
@@ -186,6 +194,16 @@ class CatalogStore:
             found.setdefault(bound, []).append(PlexFile(*file))
         return found
 
+    async def scenes_bound(self, rating_keys: Iterable[int]) -> dict[int, int]:
+        """Return the scenes that guids of items name, as far as they are there."""
+        rows = await self._database.fetch(
+            "SELECT rating_key, bound FROM plex_item"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))"
+            " AND EXISTS (SELECT 1 FROM stash_scene WHERE id = bound)",
+            _listed(rating_keys),
+        )
+        return {row["rating_key"]: row["bound"] for row in rows}
+
     async def unknown_files(self, entries: Sequence[ItemEntry]) -> list[str]:
         """Return the paths in *entries* that no item had before."""
         paths = {file.path for entry in entries for file in entry.files}
@@ -197,6 +215,18 @@ class CatalogStore:
             json.dumps([self._paths.key_of_plex(path) for path in sorted(paths)]),
         )
         return [row["value"] for row in rows]
+
+    async def namesakes(self, paths: Sequence[str]) -> dict[int, set[str]]:
+        """Return the scenes with a file named like one of *paths*, and those names."""
+        rows = await self._database.fetch(
+            "SELECT scene_id, name FROM stash_file"
+            " WHERE name IN (SELECT value FROM json_each(?))",
+            json.dumps(sorted({_name_of(path) for path in paths})),
+        )
+        found: dict[int, set[str]] = {}
+        for row in rows:
+            found.setdefault(row["scene_id"], set()).add(row["name"])
+        return found
 
     async def scenes_of_files(self, paths: Sequence[str]) -> set[int]:
         """Return the scenes that files of Plex may belong to, by path or name."""
@@ -278,12 +308,25 @@ class CatalogStore:
         orphans = await transaction.run(
             "SELECT rating_key, path, key, size FROM plex_file WHERE key IN"
             " (SELECT key FROM stash_file WHERE scene_id = ?1)"
-            " AND NOT EXISTS (SELECT 1 FROM stash_file"
-            "  WHERE key = plex_file.key AND scene_id != ?1)",
+            " AND NOT EXISTS (SELECT 1 FROM plex_file AS own"
+            "  JOIN stash_file ON stash_file.key = own.key"
+            "  WHERE own.rating_key = plex_file.rating_key AND scene_id != ?1)",
             scene_id,
         )
         await transaction.run("DELETE FROM stash_scene WHERE id = ?", scene_id)
         return [PlexFile(*row) for row in orphans]
+
+    async def sharing(self, scene_id: int) -> list[int]:
+        """Return the other scenes that have a file of the same items."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT theirs.scene_id FROM stash_file AS ours"
+            " JOIN plex_file AS led ON led.key = ours.key"
+            " JOIN plex_file AS held ON held.rating_key = led.rating_key"
+            " JOIN stash_file AS theirs ON theirs.key = held.key"
+            " WHERE ours.scene_id = ?1 AND theirs.scene_id != ?1",
+            scene_id,
+        )
+        return [row["scene_id"] for row in rows]
 
     async def forget_scenes(self, scene_ids: Iterable[int]) -> None:
         """Forget scenes that Stash no longer has."""

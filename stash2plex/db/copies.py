@@ -94,6 +94,8 @@ def _damage(path: Path) -> str | None:
     """Return what is wrong with a file; None for a sound one and for none at all."""
     if not path.exists():
         return None
+    if not path.stat().st_size and _copies(path):
+        return "it is empty"
     try:
         with closing(sqlite3.connect(path)) as connection:
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()

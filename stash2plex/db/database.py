@@ -19,6 +19,7 @@ from typing import Any
 import aiosqlite
 import structlog
 
+from stash2plex.data_dir import has_room
 from stash2plex.db.copies import replace_if_damaged
 from stash2plex.errors import DatabaseTooNew, DataDirUnusable, StoreUnavailable
 
@@ -89,10 +90,12 @@ class Database:
                 reader = await stack.enter_async_context(_connected(path))
                 await reader.execute("PRAGMA query_only = ON")
             except (sqlite3.DatabaseError, OSError) as error:
-                msg = (
-                    f"{path}: {error}; make it readable and writable, restore a copy, "
-                    "or move it away to start anew"
+                remedy = (
+                    "make it readable and writable, restore a copy, or move it away"
                 )
+                if not has_room(path.parent):
+                    remedy = "free some space on its disk, or make it writable"
+                msg = f"{path}: {error}; {remedy}"
                 raise DataDirUnusable(msg) from error
             yield cls(writer, reader)
 

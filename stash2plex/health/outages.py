@@ -144,7 +144,7 @@ class OutageLog:
     async def _end(self, service: str, at: float) -> None:
         await self._database.write(
             "UPDATE outage SET ended_at = max(started_at, ?2),"
-            " jobs = (SELECT count(*) FROM job WHERE state = 'queued')"
+            " jobs = (SELECT count(*) FROM job WHERE state != 'dead')"
             " WHERE service = ?1 AND ended_at IS NULL",
             service,
             at,

@@ -42,6 +42,11 @@ class Probe:
         self.error: str | None = None
 
     @property
+    def service(self) -> str:
+        """The name of the server that is asked."""
+        return self._breaker.service
+
+    @property
     def state(self) -> str:
         """``up``, ``down``, ``denied``, or ``unknown`` before the first answer."""
         if self._breaker.is_denied:

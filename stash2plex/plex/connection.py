@@ -175,17 +175,25 @@ class PlexConnection:
         return _element(self._connected().query("/", timeout=timeout))
 
     def _send(self, method: str, target: str, body: bytes | None) -> None:
-        server = self._connected()
+        answers: list[requests.Response] = []
+        send = getattr(self._session, method)
+
+        def sent(*args: Any, **more: Any) -> requests.Response:
+            answers.append(send(*args, **more))
+            return answers[-1]
+
         try:
-            server.query(
-                target,
-                method=getattr(self._session, method),
-                data=body,
-                timeout=self._settings.timeout,
+            answer = self._connected().query(
+                target, method=sent, data=body, timeout=self._settings.timeout
             )
         except ParseError:
-            # Some edits answer with a bare path as text (seen by plexapi too).
+            # Some edits answer with a bare path as text (seen by plexapi too); what
+            # starts like XML was cut short, and says nothing of the edit.
+            if answers[-1].content.lstrip().startswith(b"<"):
+                raise
             return
+        if answer is not None:
+            _element(answer)  # a proxy's page is no success
 
 
 def _session(

@@ -18,6 +18,7 @@ TEXT_FIELDS = (
 )
 # Those of them that a listing shows in any case.
 LISTED_FIELDS = ("title", "studio", "originallyAvailableAt", "contentRating")
+_MOST_SQLITE_HOLDS = 2**63 - 1
 _TELLING = ("studio", "originallyAvailableAt", "summary")
 _TELLING_TAGS = ("Genre", "Role")
 TAG_ELEMENTS = {
@@ -108,9 +109,9 @@ class Picture:
 def entry_from(video: Element, section_id: int) -> ItemEntry:
     """Read what a listing tells of one item."""
     return ItemEntry(
-        rating_key=int(video.attrib["ratingKey"]),
-        section_id=int(video.get("librarySectionID") or section_id),
-        updated_at=int(video.get("updatedAt") or video.get("addedAt") or 0),
+        rating_key=_number(video.attrib["ratingKey"]),
+        section_id=_number(video.get("librarySectionID") or section_id),
+        updated_at=_number(video.get("updatedAt") or video.get("addedAt") or 0),
         guid=video.get("guid", ""),
         files=_files(video),
         is_bare=_is_bare(video),
@@ -121,9 +122,9 @@ def entry_from(video: Element, section_id: int) -> ItemEntry:
 def item_from(video: Element, section_id: int) -> Item:
     """Read one item from its full element."""
     return Item(
-        rating_key=int(video.attrib["ratingKey"]),
-        section_id=int(video.get("librarySectionID") or section_id),
-        updated_at=int(video.get("updatedAt") or 0),
+        rating_key=_number(video.attrib["ratingKey"]),
+        section_id=_number(video.get("librarySectionID") or section_id),
+        updated_at=_number(video.get("updatedAt") or 0),
         guid=video.get("guid", ""),
         files=_files(video),
         is_bare=_is_bare(video),
@@ -146,7 +147,7 @@ def item_from(video: Element, section_id: int) -> Item:
 def section_from(directory: Element) -> Section:
     """Read one library."""
     return Section(
-        id=int(directory.attrib["key"]),
+        id=_number(directory.attrib["key"]),
         title=directory.get("title", ""),
         kind=directory.get("type", ""),
         agent=directory.get("agent", ""),
@@ -158,7 +159,7 @@ def section_from(directory: Element) -> Section:
 
 def _files(video: Element) -> tuple[ItemFile, ...]:
     return tuple(
-        ItemFile(part.attrib["file"], int(part.get("size") or 0) or None)
+        ItemFile(part.attrib["file"], _number(part.get("size") or 0) or None)
         for part in video.iter("Part")
         if part.get("file")
     )
@@ -168,3 +169,11 @@ def _is_bare(video: Element) -> bool:
     return not any(video.get(name) for name in _TELLING) and all(
         video.find(name) is None for name in _TELLING_TAGS
     )
+
+
+def _number(text: str | int) -> int:
+    """Return a number that SQLite can hold; raises ValueError for any other."""
+    number = int(text)
+    if not 0 <= number <= _MOST_SQLITE_HOLDS:
+        raise ValueError("a number out of range")
+    return number

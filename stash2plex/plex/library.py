@@ -7,12 +7,18 @@ attributes cost a hidden request each.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from urllib.parse import quote, urlencode
 
 import structlog
 
-from stash2plex.errors import LibraryNotFound, ServiceUnavailable
+from stash2plex.errors import (
+    LibraryNotFound,
+    RequestRejected,
+    ServerFault,
+    ServiceUnavailable,
+)
 from stash2plex.plex.connection import NotFoundInPlex, PlexConnection
 from stash2plex.plex.edits import Edit, targets
 from stash2plex.plex.item import (
@@ -64,7 +70,8 @@ class PlexLibrary:
     async def every_section(self) -> list[Section]:
         """Return all libraries, of whatever kind."""
         root = await self._connection.get("/library/sections")
-        return [section_from(directory) for directory in root.iter("Directory")]
+        with _making_sense():
+            return [section_from(directory) for directory in root.iter("Directory")]
 
     async def sections(self) -> list[Section]:
         """Return the movie libraries we are to keep, in Plex's order.
@@ -142,8 +149,9 @@ class PlexLibrary:
                         "X-Plex-Container-Size": str(PAGE_SIZE),
                     },
                 )
-                page = [entry_from(video, section_id) for video in root.iter("Video")]
-                total = int(root.get("totalSize") or root.get("size") or len(page))
+                with _making_sense():
+                    page = [entry_from(one, section_id) for one in root.iter("Video")]
+                    total = int(root.get("totalSize") or root.get("size") or len(page))
                 yield page, total
                 start += len(page)
                 if not page or start >= total:
@@ -166,7 +174,22 @@ class PlexLibrary:
                 "X-Plex-Container-Size": str(PAGE_SIZE),
             },
         )
-        return [entry_from(video, section_id) for video in root.iter("Video")]
+        with _making_sense():
+            return [entry_from(video, section_id) for video in root.iter("Video")]
+
+    async def readable_items(self, rating_keys: Sequence[int]) -> dict[int, Item]:
+        """Read items whole; those that are gone, or that Plex stumbles over, are not.
+
+        One that cannot be read spoils a request for many, so they are read singly then.
+        """
+        try:
+            return await self.items(rating_keys)
+        except (ServerFault, RequestRejected):
+            found: dict[int, Item] = {}
+            for key in rating_keys:
+                with suppress(ServerFault, RequestRejected):
+                    found |= await self.items([key])
+            return found
 
     async def items(self, rating_keys: Iterable[int]) -> dict[int, Item]:
         """Read items whole, in one request; those that are gone are left out."""
@@ -181,8 +204,9 @@ class PlexLibrary:
             # A proxy answers 404 too when the server behind it is away.
             await self.server()
             return {}
-        section_id = int(root.get("librarySectionID") or 0)
-        found = (item_from(video, section_id) for video in root.iter("Video"))
+        with _making_sense():
+            section_id = int(root.get("librarySectionID") or 0)
+            found = [item_from(video, section_id) for video in root.iter("Video")]
         return {item.rating_key: item for item in found}
 
     async def edit(self, item: ItemEntry, edit: Edit) -> int:
@@ -247,6 +271,16 @@ class PlexLibrary:
             )
             for photo in root.iter("Photo")
         ]
+
+
+@contextmanager
+def _making_sense() -> Iterator[None]:
+    """Call an answer that is XML but not Plex's what it is."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError):
+        msg = "its answer makes no sense; is plex.url right?"
+        raise ServiceUnavailable("Plex", msg) from None
 
 
 def _upload_name(element: str, picture: bytes) -> str:

@@ -229,9 +229,7 @@ class _Planner:
             self._wrote_text[name] = ""
             self._lock(name)
         elif before and _same(of, before, shown):
-            self._clears_rating = True
-        else:
-            self.carry_text(name)
+            self._clears_rating = True  # else it is a human's, and no more ours
 
     def _respects(self, name: str, *, as_left: bool) -> bool:
         if self._sync.respect_locks and locked_by_human(

@@ -173,9 +173,10 @@ class Delivery:
     async def _gone(self, job: Job, settle: Settle) -> None:
         """Take a scene out of the catalogue; Plex is never changed over that."""
         scenes, _ = await self._catalog.store.counts()
-        if not await self._catalog.brake.allows_deletion(scenes):
+        if not await self._catalog.brake.allows_deletion("scenes", scenes):
             await self._skip(job, settle, "gone from Stash, as too many others are")
             return
+        others = await self._catalog.store.sharing(job.stash_id)
 
         async def record(transaction: Transaction) -> None:
             orphans = await self._catalog.store.forget_scene(transaction, job.stash_id)
@@ -189,6 +190,7 @@ class Delivery:
                 )
 
         await self._skip(job, settle, "gone from Stash", record)
+        await self._expander.look_again(others)  # they have its items to themselves now
 
     async def _skip(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stash2plex.catalog.store import CatalogStore
 from stash2plex.queue.job import Job, Kind, Reason
 from stash2plex.queue.store import JobStore
@@ -32,3 +34,7 @@ class Expander:
             found.update(more)
             await self._jobs.enqueue_many(Kind.SCENE, more, Reason.EXPANDED)
         return len(found)
+
+    async def look_again(self, scene_ids: Sequence[int]) -> None:
+        """Enqueue scenes that something about another one may have changed."""
+        await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.EXPANDED)

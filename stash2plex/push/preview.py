@@ -115,7 +115,7 @@ class Preview:
         if not keys:
             return []
         machine = await self._catalog.ensure_machine()
-        items = await self._plex.items(keys)
+        items = await self._plex.readable_items(keys)
         entries = await self._ledger.entries(machine, keys)
         found = []
         for scene, match in pairs:
@@ -123,7 +123,7 @@ class Preview:
             known = entries.get(match.rating_key, ())
             entry = entry_for(known, match.file, scene.id)
             if item is None or not item.holds(match.file):
-                reason = f"item {match.rating_key} changed this moment"
+                reason = f"item {match.rating_key} changed, or cannot be read"
                 found.append(Difference(scene_id=scene.id, reason=reason))
             elif difference := await self._of_item(scene, item, entry):
                 found.append(difference)
@@ -153,11 +153,12 @@ class Preview:
             FieldChange(name, item.picture(name), "") for name in pictures.drops
         ]
         respected = (*planned.respected, *pictures.respected)
-        if not changes and not respected:
+        if not changes and not respected and not pictures.error:
             return None
         return Difference(
             scene_id=scene.id,
             rating_key=item.rating_key,
             changes=tuple(sorted(changes, key=lambda one: one.field)),
             respected=respected,
+            reason=str(pictures.error) if pictures.error else None,
         )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stash2plex.errors import ServiceUnavailable
-from stash2plex.health.breaker import CircuitBreaker, State
-from stash2plex.queue.job import Kind
+from stash2plex.health.probe import Probe
+from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.store import Choice, JobStore
 from stash2plex.stash.client import StashClient
 
@@ -26,14 +26,11 @@ class Recovery:
     """Requeues the dead letters of outages."""
 
     def __init__(
-        self,
-        jobs: JobStore,
-        stash: StashClient,
-        breakers: Sequence[CircuitBreaker],
+        self, jobs: JobStore, stash: StashClient, probes: Sequence[Probe]
     ) -> None:
         self._jobs = jobs
         self._stash = stash
-        self._breakers = breakers
+        self._probes = probes
 
     async def run(self, codes: Sequence[str] = ()) -> Recovered:
         """Requeue what died of an outage, or of one of *codes*, and still exists.
@@ -41,10 +38,10 @@ class Recovery:
         What is queued again is no dead letter any more, so a second run does nothing.
         Raises `ServiceUnavailable` while a server is down.
         """
-        for breaker in self._breakers:
-            if breaker.state is not State.CLOSED:
+        for probe in self._probes:
+            if not await probe.check():
                 raise ServiceUnavailable(
-                    breaker.service, "it is still down; try again when it is back"
+                    probe.service, f"{probe.error}; try again when it is well"
                 )
         dead = await self._jobs.died_of_outages(codes)
         ids = [one.stash_id for one in dead if one.kind == Kind.SCENE]
@@ -57,4 +54,8 @@ class Recovery:
             requeued += await self._jobs.retry_dead(
                 Choice(scene_ids=tuple(sorted(found)))
             )
+        for one in dead:
+            if one.kind != Kind.SCENE:  # its scenes are looked for when it runs
+                await self._jobs.enqueue(Kind(one.kind), one.stash_id, Reason.MANUAL)
+                requeued += 1
         return Recovered(requeued, gone)

@@ -44,8 +44,4 @@ class Syncer:
         since = None if hours is None else self._now() - timedelta(hours=hours)
         bound = text_bound(since) if since else None
         async for page in self._stash.entries(updated_since=bound):
-            yield [
-                one.id
-                for one in page
-                if since is None or is_since(one.updated_at, since)
-            ]
+            yield [one.id for one in page if since is None or is_since(one, since)]

@@ -313,6 +313,15 @@ class JobStore:
         """Return a page of the dead letters, the newest first, and their number."""
         return await self._listed("state = 'dead'", "failed_at DESC", limit, offset)
 
+    async def dead_scenes(self, scene_ids: Iterable[int]) -> set[int]:
+        """Return which scenes are dead letters."""
+        rows = await self._database.fetch(
+            "SELECT stash_id FROM job WHERE state = 'dead' AND kind = 'scene'"
+            " AND stash_id IN (SELECT value FROM json_each(?))",
+            json.dumps(list(scene_ids)),
+        )
+        return {row["stash_id"] for row in rows}
+
     async def waiting(self, limit: int, offset: int) -> tuple[list[Entry], int]:
         """Return a page of what runs, is queued or waits, and how many that are."""
         order = "state = 'queued', due_at, priority DESC"

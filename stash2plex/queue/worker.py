@@ -65,6 +65,7 @@ class Worker:
         breakers: Sequence[CircuitBreaker],
         *,
         ramp: Ramp | None = None,
+        results: Counter[Result] | None = None,
         poll: float = _POLL,
         grace: float = _GRACE,
         now: Callable[[], float] = time.monotonic,
@@ -85,7 +86,7 @@ class Worker:
         # Whether the batch under way is of a job that may bring the daemon down.
         self._is_alone = False
         self._settling = GroupCommit(self._commit)
-        self.results: Counter[Result] = Counter()
+        self.results: Counter[Result] = Counter() if results is None else results
 
     def wake(self) -> None:
         """Look for work now instead of at the next poll."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ _DAYLIGHT = 2 * 3600.0
 # How often everything is asked for that any zone might hide, and, after many changes,
 # what the last hours might, seconds.
 _ALL_ZONES, _LAST_HOURS = 6 * 3600.0, 15 * 60.0
+# A change that is older than this was looked at in whatever zone, seconds.
+_FORGOTTEN = _ALL_ZONES + 28 * 3600.0
 # A time so young may stand for a later change too, seconds.
 _SETTLING = 3.0
 # Covers are made some time after the scan that found the scene, seconds.
@@ -92,8 +94,11 @@ class Changes:
         offset = await self._database.fact(_OFFSET)
         wide = self._monotonic() - self._asked_all_zones > _ALL_ZONES
         zone = None if wide or offset is None else _zone(offset)
-        scenes, now = await self._changed_scenes(cursor, zone)
-        count = await self._enqueue_scenes(scenes, cursor, now)
+        now, count = None, 0
+        async for page, asked_at in self._changed_scenes(cursor, zone):
+            now = asked_at if now is None else now
+            count += await self._enqueue_scenes(page, cursor, asked_at)
+        now = self._server_now() if now is None else now
         bound = _bound(cursor, zone, _DAYLIGHT)
         for kind in _PARTS:
             parts = await self._stash.changed_parts(kind, bound)
@@ -143,25 +148,25 @@ class Changes:
 
     async def _changed_scenes(
         self, cursor: float, zone: timezone | None
-    ) -> tuple[list[SceneEntry], float]:
-        """Return what may have changed since, and Stash's time when it was asked."""
+    ) -> AsyncIterator[tuple[list[SceneEntry], float]]:
+        """Yield what may have changed since, and Stash's time when it was asked."""
         bound = _bound(cursor, zone, _DAYLIGHT)
-        found, count = await self._stash.changed_entries(bound)
-        now = self._server_now()
-        moment = self._monotonic()
-        if count > len(found) and moment - self._asked_last_hours < _LAST_HOURS:
+        page, count = await self._stash.changed_entries(bound)
+        now, moment = self._server_now(), self._monotonic()
+        many = count > len(page)
+        if many and moment - self._asked_last_hours < _LAST_HOURS and zone is not None:
             # So many changed in the last hours that they are not all asked for again.
             bound = _bound(cursor, zone, _COMMIT)
-            found, count = await self._stash.changed_entries(bound)
+            page, count = await self._stash.changed_entries(bound)
         else:
             self._asked_last_hours = moment
-        while found and count > len(found):
-            more, _ = await self._stash.changed_entries(bound, after=found[-1].id)
-            if not more:
-                break
-            found += more
-        await self._learn_offset(found)
-        return found, now
+        while page:
+            await self._learn_offset(page)
+            yield page, now
+            count -= len(page)
+            if count <= 0:
+                return
+            page, _ = await self._stash.changed_entries(bound, after=page[-1].id)
 
     async def _learn_offset(self, entries: Sequence[SceneEntry]) -> None:
         """Remember the zone that Stash wrote its newest time in."""
@@ -181,25 +186,25 @@ class Changes:
     async def _enqueue_scenes(
         self, entries: Sequence[SceneEntry], cursor: float, now: float
     ) -> int:
+        """Enqueue what is new of one page, and only then remember that it is known."""
         store = self._catalog.store
         ids = [one.id for one in entries]
         polled = await store.polled(ids)
         known = {one.id: one for one, _ in await store.entries(ids=ids, limit=len(ids))}
-        times = {one.id: one.updated_at for one in entries}
         changed = [
             one
             for one in entries
-            if _is_new(times[one.id], polled.get(one.id, ""), cursor)
+            if _is_new(one.updated_at, polled.get(one.id, ""), cursor)
             or _files(one) != _files(known.get(one.id))
         ]
         if not changed:
             return 0
-        await self._catalog.note_scenes(changed)
         count = await self._jobs.enqueue_many(
             Kind.SCENE, [one.id for one in changed], Reason.EXPANDED
         )
-        settled = {one.id: times[one.id] for one in changed}
-        await store.note_polled(_settled(settled, now))
+        await self._catalog.note_scenes(changed)
+        times = {one.id: one.updated_at for one in changed}
+        await store.note_polled(_settled(times, now))
         return count
 
     async def _enqueue_parts(
@@ -237,11 +242,15 @@ def _bound(cursor: float, zone: timezone | None, overlap: float) -> str:
 
 
 def _is_new(text: str, polled: str, cursor: float) -> bool:
-    """Whether a time tells of a change that was not enqueued yet."""
-    moment = parsed_time(text)
-    if text == polled:
-        return False
-    return moment is None or moment.timestamp() >= cursor - _COMMIT
+    """Whether a time tells of a change that was not enqueued yet.
+
+    Not of one so old that every look since had to show it: what comes with it then is
+    another file's time.
+    """
+    moment, known = parsed_time(text), parsed_time(polled)
+    if moment is None or known == moment:
+        return text != polled and known is None
+    return moment.timestamp() >= cursor - _FORGOTTEN
 
 
 def _settled(changes: Mapping[int, str], now: float) -> dict[int, str]:
@@ -249,7 +258,7 @@ def _settled(changes: Mapping[int, str], now: float) -> dict[int, str]:
     return {
         key: text
         for key, text in changes.items()
-        if (moment := parsed_time(text)) and now - moment.timestamp() > _SETTLING
+        if (moment := parsed_time(text)) and abs(now - moment.timestamp()) > _SETTLING
     }
 
 

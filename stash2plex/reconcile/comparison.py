@@ -18,7 +18,9 @@ from stash2plex.errors import (
     UnmappedPath,
 )
 from stash2plex.gates import gates_digest
+from stash2plex.movie import Field
 from stash2plex.paths import Mapped, PathMap
+from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES
 from stash2plex.push.ledger import Entry, Ledger, entry_for
 from stash2plex.reconcile.drift import Drift, gap_of
 from stash2plex.translation import Translation
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.scene import SceneEntry
 
+_TELLING_TEXT = {Field.STUDIO, Field.DATE}
+_TELLING_TAGS = {Field.TAGS, Field.PERFORMERS}
 # What a push can mend.
 REPAIRABLE = (GapKind.EMPTY, GapKind.STALE, GapKind.DRIFT)
 # Scenes, and items, looked at in one step.
@@ -59,9 +63,8 @@ class Comparison:
         """
         machine = await self._catalog.ensure_machine()
         drift = None if scene_ids is not None else self._drift(machine)
-        owned: set[int] = set()
         async for entries in self._steps(scene_ids):
-            found = await self._of_scenes(entries, machine, drift, owned)
+            found = await self._of_scenes(entries, machine, drift)
             if drift:
                 found += await drift.gaps()
             yield found, len(entries)
@@ -72,7 +75,8 @@ class Comparison:
             orphans, after = await self._catalog.store.orphans(
                 after=after, limit=_ITEMS, since=since
             )
-            yield [self._orphan(*one) for one in orphans if one[0] not in owned], 0
+            claimed = await self._claimed_by_name([path for _, path in orphans])
+            yield [self._orphan(*one) for one in orphans if one[0] not in claimed], 0
 
     def _drift(self, machine: str) -> Drift:
         return Drift(
@@ -113,7 +117,6 @@ class Comparison:
         scenes: Sequence[SceneEntry],
         machine: str,
         drift: Drift | None,
-        owned: set[int],
     ) -> list[FoundGap]:
         if not scenes:
             return []
@@ -124,12 +127,6 @@ class Comparison:
             if not isinstance(answer := answers[scene.id], Stash2PlexError)
         }
         keys = {match.rating_key for matches in matched.values() for match in matches}
-        owned |= {
-            match.rating_key
-            for matches in matched.values()
-            for match in matches
-            if match.how != "path"
-        }
         rows = await self._catalog.store.item_rows(keys)
         written = await self._ledger.entries(machine, keys)
         found = []
@@ -180,10 +177,10 @@ class Comparison:
                 if row.is_bare:
                     return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing yet")
                 stale = f"{item} was never written"
-            elif row.is_bare and _tells(entry):
+            elif row.is_bare and self._wrote_more(entry):
                 return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing any more")
             elif entry.scene_updated_at != scene.updated_at:
-                stale = f"{item} was written for {entry.scene_updated_at}"
+                stale = f"{item} was last written before the scene was last changed"
             elif drift:
                 drift.consider(scene, row, entry)
         return gap_of(GapKind.STALE, scene, stale) if stale else None
@@ -193,14 +190,39 @@ class Comparison:
         if self._paths.has_rules:
             twin = self._paths.to_stash(path)
             if not isinstance(twin, Mapped):
-                kind, detail = GapKind.UNMAPPED, f"no path rule maps it: {twin.reason}"
+                kind, detail = GapKind.UNMAPPED, twin.reason
         return FoundGap(kind, f"item:{rating_key}", path, detail)
 
+    def _wrote_more(self, entry: Entry) -> bool:
+        """Whether we wrote anything that a listing would show beside the title.
 
-def _tells(entry: Entry) -> bool:
-    """Whether we wrote anything that a listing would show."""
-    names = ("studio", "originallyAvailableAt")
-    tags = (entry.tags.get(name) for name in ("genre", "actor"))
-    return any(entry.text.get(name) for name in names) or any(
-        one is not None and one.left for one in tags
-    )
+        A human may have emptied and locked that, if such are respected; then only the
+        item itself tells.
+        """
+        if self._settings.sync.respect_locks:
+            return False
+        text = any(
+            entry.text.get(TEXT_NAMES[of]) for of in _TELLING_TEXT & self._managed
+        )
+        tags = (entry.tags.get(TAG_NAMES[of]) for of in _TELLING_TAGS & self._managed)
+        return text or any(one is not None and one.left for one in tags)
+
+    async def _claimed_by_name(self, paths: Sequence[str]) -> set[int]:
+        """Return items that scenes have by another thing than path or guid.
+
+        Or may have: then it is their gap, not the item's.
+        """
+        twins = await self._catalog.store.namesakes(paths)
+        if not twins:
+            return set()
+        claimed: set[int] = set()
+        rows = await self._catalog.store.entries(ids=twins, limit=len(twins))
+        scenes = [scene for scene, _ in rows if scene.files]
+        for scene_id, answer in (await self._catalog.compared(scenes)).items():
+            if isinstance(answer, AmbiguousMatch):
+                for name in twins[scene_id]:
+                    files = await self._catalog.store.files_named(name)
+                    claimed |= {file.rating_key for file in files}
+            elif not isinstance(answer, Stash2PlexError):
+                claimed |= {match.rating_key for match in answer}
+        return claimed

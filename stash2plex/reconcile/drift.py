@@ -78,11 +78,12 @@ class Drift:
         self, batch: list[tuple[SceneEntry, Entry, int]]
     ) -> list[FoundGap]:
         found = []
-        items = await self._plex.items(entry.rating_key for _, entry, _ in batch)
+        keys = [entry.rating_key for _, entry, _ in batch]
+        items = await self._plex.readable_items(keys)
         for scene, entry, updated_at in batch:
             item = items.get(entry.rating_key)
             if item is None:
-                continue  # gone this moment
+                continue  # gone, or not to be read at this moment
             if names := drifted(item, entry, self._sync, self._managed):
                 detail = f"item {entry.rating_key}: others changed {', '.join(names)}"
                 found.append(gap_of(GapKind.DRIFT, scene, detail))

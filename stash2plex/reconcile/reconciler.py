@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex.catalog.gaps import FoundGap, GapKind, Gaps
-from stash2plex.errors import Braked, Stash2PlexError, StoreUnavailable
+from stash2plex.errors import Braked, Restarting, Stash2PlexError, StoreUnavailable
 from stash2plex.queue.job import Kind, Reason
 from stash2plex.reconcile.comparison import REPAIRABLE, Comparison
 from stash2plex.reconcile.runs import Run, Runs, RunState
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+# When a run is tried again that failed and that nobody waits for, seconds.
+_AGAIN = 120.0
 _HOURS: dict[Scope, int] = {"24h": 24, "7d": 7 * 24}
 # How far Plex's clock may be from ours when we ask what changed lately, seconds.
 _CLOCKS = 3600
@@ -50,8 +52,11 @@ class Reconciler:
         gaps: Gaps,
         jobs: JobStore,
         scans: FolderScans | None,
+        mends: bool,
         wake: Callable[[], None],
     ) -> None:
+        self._mends = mends
+        self._ended = False
         self._runs = runs
         self._comparison = comparison
         self._catalog = catalog
@@ -62,6 +67,7 @@ class Reconciler:
         self._wake = wake
         self._waiting: list[Run] = []
         self._any = asyncio.Event()
+        self._asking: set[asyncio.Task[None]] = set()
         self.current: Run | None = None
 
     async def request(
@@ -73,7 +79,12 @@ class Reconciler:
         force: bool = False,
         only_empty: bool = False,
     ) -> Run:
-        """Ask for a run; returns it, or one that is going or waiting and covers it."""
+        """Ask for a run; returns it, or one that is going or waiting and covers it.
+
+        Raises `Restarting` while another configuration takes over.
+        """
+        if self._ended:
+            raise Restarting("another configuration takes over; ask again in a moment")
         wanted = Run(
             id=0, scope=scope, dry_run=dry_run, force=force, only_empty=only_empty
         )
@@ -97,40 +108,44 @@ class Reconciler:
         return await self._runs.one(run_id)
 
     async def run(self) -> None:
-        """Do what is asked for until cancelled."""
-        with suppress(StoreUnavailable):
-            await self._runs.end_abandoned()
-        while True:
-            await self._any.wait()
-            if not self._waiting:
-                self._any.clear()
-                continue
-            self.current = run = self._waiting.pop(0)
-            try:
-                await self._carry_out(run)
-            finally:
-                self.current = None
+        """Do what is asked for until cancelled, what was left undone first."""
+        try:
+            with suppress(StoreUnavailable):
+                self._waiting[:0] = await self._runs.abandoned()
+            while True:
+                if not self._waiting:
+                    self._any.clear()
+                    await self._any.wait()
+                self.current = run = self._waiting.pop(0)
+                try:
+                    await self._carry_out(run)
+                finally:
+                    self.current = None
+        finally:
+            self._ended = True
 
     async def _carry_out(self, run: Run) -> None:
         run.started_at = self._runs.now()
+        run.gaps = dict.fromkeys(GapKind, 0)
         log.info("reconcile_started", run=run.id, scope=run.scope, reason=run.reason)
         try:
+            await self._runs.note_start(run)
             await self._compare(run)
             run.state = RunState.DONE
         except Braked as error:
             run.state, run.error = RunState.STOPPED, str(error)
         except Stash2PlexError as error:
             run.state, run.error = RunState.FAILED, str(error)
+            if run.reason != "manual":
+                asyncio.get_running_loop().call_later(_AGAIN, self._try_again, run)
         except asyncio.CancelledError:
-            run.state, run.error = RunState.FAILED, "the daemon was stopped"
-            raise
+            return  # it is taken up again by who comes after us
         except Exception:
             run.state, run.error = RunState.FAILED, "a bug; the log tells more"
             log.exception("reconcile_crashed", run=run.id)
-        finally:
-            run.finished_at = self._runs.now()
-            with suppress(StoreUnavailable):
-                await asyncio.shield(self._runs.save(run))
+        run.finished_at = self._runs.now()
+        with suppress(StoreUnavailable):
+            await self._runs.save(run)
         say = log.info if run.state is RunState.DONE else log.error
         say(
             "reconcile_ended",
@@ -144,6 +159,21 @@ class Reconciler:
             error=run.error,
         )
 
+    def _try_again(self, failed: Run) -> None:
+        """Ask for a run once more that nobody else will ask for."""
+
+        async def ask() -> None:
+            try:
+                await self.request(failed.scope, reason=failed.reason)
+            except StoreUnavailable:
+                loop.call_later(_AGAIN, self._try_again, failed)
+
+        loop = asyncio.get_running_loop()
+        if not self._ended:
+            task = loop.create_task(ask())
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
     async def _compare(self, run: Run) -> None:
         scene_ids, since = await self._list(run)
         counts: Counter[GapKind] = Counter()
@@ -151,11 +181,10 @@ class Reconciler:
             run.scenes += scenes
             counts.update(gap.kind for gap in found)
             run.gaps = {kind.value: counts[kind] for kind in GapKind}
+            await self._mend(run, found)
             if found and not run.dry_run:
                 await self._gaps.record_found(found, run.id)
-            await self._mend(run, found)
         _, run.items = await self._catalog.store.counts()
-        run.gaps = {kind.value: counts[kind] for kind in GapKind}
         if not run.dry_run:
             await self._gaps.resolve_unseen(
                 run.id,
@@ -173,15 +202,14 @@ class Reconciler:
         complete = catalog.plex_complete and catalog.stash_complete
         hours = _HOURS.get(run.scope)
         if hours is None or not complete:
-            await catalog.refresh(force=run.force)
+            await catalog.refresh(force=run.force, forget=not run.dry_run)
         if hours is None:
-            if not run.dry_run:
-                await self._look_for_lost_parts(run)
+            await self._look_for_lost_parts(run)
             return None, 0
         since = datetime.now(UTC) - timedelta(hours=hours)
         scene_ids: list[int] = []
         async for page in self._stash.entries(updated_since=text_bound(since)):
-            recent = [one for one in page if is_since(one.updated_at, since)]
+            recent = [one for one in page if is_since(one, since)]
             await catalog.note_scenes(recent)
             scene_ids += [one.id for one in recent]
         await catalog.take_news()
@@ -196,24 +224,31 @@ class Reconciler:
             there = await self._stash.changed_parts(kind, "")
             known = await self._catalog.store.parts(kind)
             gone = sorted(known - there.keys())
-            run.enqueued += await self._jobs.enqueue_many(kind, gone, Reason.RECONCILE)
-            if gone:
+            if gone and self._mends:
+                run.enqueued += len(gone)
+            if gone and self._mends and not run.dry_run:
+                await self._jobs.enqueue_many(kind, gone, Reason.RECONCILE)
                 log.info("parts_gone", kind=kind.value, count=len(gone))
                 self._wake()
 
     async def _mend(self, run: Run, found: Sequence[FoundGap]) -> None:
-        """Enqueue what a push can mend, behind everything else."""
+        """Enqueue what a push can mend, behind everything else.
+
+        What is a dead letter stays one: nothing changed that would mend it.
+        """
         kinds = (GapKind.EMPTY,) if run.only_empty else REPAIRABLE
-        scene_ids = [
+        mendable = {
             int(gap.subject.partition(":")[2]) for gap in found if gap.kind in kinds
-        ]
-        run.enqueued += len(scene_ids)
-        if run.dry_run:
-            return
-        if scene_ids:
-            await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.RECONCILE)
-            self._wake()
-        if self._scans:
-            for gap in found:
-                if gap.kind is GapKind.MISSING_IN_PLEX:
+        }
+        if mendable and self._mends:
+            scene_ids = sorted(mendable - await self._jobs.dead_scenes(mendable))
+            run.enqueued += len(scene_ids)
+            if scene_ids and not run.dry_run:
+                await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.RECONCILE)
+                self._wake()
+        missing = [gap for gap in found if gap.kind is GapKind.MISSING_IN_PLEX]
+        if missing and self._scans and not run.dry_run:
+            known = await self._gaps.open_among(gap.subject for gap in missing)
+            for gap in missing:
+                if gap.subject not in known:
                     self._scans.want_path(gap.path)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # So many are kept.
 KEPT = 30
+# A run is begun so often at most.
+_MOST_STARTS = 3
 
 
 class RunState(StrEnum):
@@ -101,10 +103,12 @@ class Runs:
         """Add a run."""
         now = self.now()
         (row,) = await self._database.write(
-            "INSERT INTO run (scope, dry_run, reason, state, started_at)"
-            " VALUES (?, ?, ?, 'running', ?) RETURNING id",
+            "INSERT INTO run (scope, dry_run, force, only_empty, reason, state,"
+            " started_at) VALUES (?, ?, ?, ?, ?, 'running', ?) RETURNING id",
             scope,
             dry_run,
+            force,
+            only_empty,
             reason,
             now,
         )
@@ -137,13 +141,28 @@ class Runs:
             run.id,
         )
 
-    async def end_abandoned(self) -> None:
-        """Say of runs that a daemon before us left that they came to nothing."""
+    async def note_start(self, run: Run) -> None:
+        """Write down that a run is begun."""
+        await self._database.write(
+            "UPDATE run SET starts = starts + 1 WHERE id = ?", run.id
+        )
+
+    async def abandoned(self) -> list[Run]:
+        """Return the runs that a daemon before us left, the oldest first.
+
+        Those over which it ended again and again come to nothing.
+        """
         await self._database.write(
             "UPDATE run SET state = 'failed', finished_at = ?,"
-            " error = 'the daemon ended meanwhile' WHERE state = 'running'",
+            " error = 'the daemon ended each time' WHERE state = 'running'"
+            " AND starts >= ?",
             self.now(),
+            _MOST_STARTS,
         )
+        rows = await self._database.fetch(
+            "SELECT * FROM run WHERE state = 'running' ORDER BY id"
+        )
+        return [_run(row) for row in rows]
 
     async def listed(self) -> list[Run]:
         """Return the runs that are kept, the newest first."""
@@ -161,6 +180,8 @@ def _run(row: Row) -> Run:
         id=row["id"],
         scope=row["scope"],
         dry_run=bool(row["dry_run"]),
+        force=bool(row["force"]),
+        only_empty=bool(row["only_empty"]),
         reason=row["reason"],
         state=RunState(row["state"]),
         started_at=row["started_at"],

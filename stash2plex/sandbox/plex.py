@@ -242,7 +242,8 @@ class PretendPlex:
         if self.status is not None:
             self.refused[self.status] += 1
             return _refusal(self.status, self.retry_after)
-        if self.garbles is not None:
+        # Nothing is how a real one answers an edit that it carried out.
+        if self.garbles is not None and (self.garbles or request.method == "GET"):
             return web.Response(body=self.garbles, content_type="text/xml")
         if request.path != "/identity":
             self._check_token(request)

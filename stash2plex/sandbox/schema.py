@@ -68,6 +68,7 @@ input SceneFilterType {
   oshash: StringCriterionInput
   stash_id_endpoint: StashIDCriterionInput
   path: StringCriterionInput
+  created_at: TimestampCriterionInput
   updated_at: TimestampCriterionInput
   performers: MultiCriterionInput
   studios: HierarchicalMultiCriterionInput

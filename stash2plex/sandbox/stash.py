@@ -456,8 +456,10 @@ class PretendStash:
             if not any(pattern.fullmatch(one) for one, _ in scene.files):
                 return False
         files = (wanted.get("files_filter") or {}).get("updated_at")
-        return self.is_after(scene.updated_at, wanted.get("updated_at")) and (
-            self.is_after(scene.files_updated_at, files)
+        return (
+            self.is_after(scene.updated_at, wanted.get("updated_at"))
+            and self.is_after(scene.created_at, wanted.get("created_at"))
+            and self.is_after(scene.files_updated_at, files)
         )
 
     def is_after(self, moment: datetime, criterion: Mapping[str, Any] | None) -> bool:

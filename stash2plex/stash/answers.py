@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from stash2plex.scene import Performer, Scene, SceneEntry, SceneFile, StashId
 
+_MOST_SQLITE_HOLDS = 2**63 - 1
 # No zone is further from UTC.
 _ZONES = timedelta(hours=26)
 
@@ -29,6 +30,7 @@ def entry_from(found: dict[str, Any]) -> SceneEntry:
         updated_at=str(found["updated_at"] or ""),
         title=found["title"] or "",
         date=found["date"] or "",
+        created_at=str(found.get("created_at") or ""),
         files=_files(found),
     )
 
@@ -36,12 +38,23 @@ def entry_from(found: dict[str, Any]) -> SceneEntry:
 def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
     return tuple(
         SceneFile(
-            path=file["path"],
-            size=int(file["size"] or 0) or None,
+            path=_path(file["path"]),
+            size=_size(file["size"]),
             duration=float(file["duration"] or 0) or None,
         )
         for file in found["files"]
     )
+
+
+def _path(found: Any) -> str:
+    if not isinstance(found, str):
+        raise TypeError("a path is text")
+    return found
+
+
+def _size(found: Any) -> int | None:
+    size = int(found or 0)
+    return size if 0 < size <= _MOST_SQLITE_HOLDS else None
 
 
 def scene_from(found: dict[str, Any], base: str) -> Scene:
@@ -121,10 +134,10 @@ def parsed_time(text: str) -> datetime | None:
     return time if time.tzinfo else None
 
 
-def is_since(text: str, since: datetime) -> bool:
-    """Whether a time of Stash is *since* or later; one that cannot be read may be."""
-    time = parsed_time(text)
-    return time is None or time >= since
+def is_since(entry: SceneEntry, since: datetime) -> bool:
+    """Whether a scene was changed or made *since*; times that cannot be read may be."""
+    times = (parsed_time(one) for one in (entry.updated_at, entry.created_at) if one)
+    return any(time is None or time >= since for time in times)
 
 
 def text_bound(since: datetime) -> str:

@@ -73,6 +73,7 @@ _NAMESAKES = 20
 _PARTS = 1000
 # A subscription's link that does not answer is dead, seconds.
 _PING = 30.0
+_RENEWAL = 600.0
 # How long an end may take that nobody waits for, seconds.
 _PARTING = 1.0
 # The spellings of one name that disks keep.
@@ -203,18 +204,17 @@ class StashClient:
     ) -> AsyncIterator[list[SceneEntry]]:
         """Walk all scenes by id, page by page; steady while people edit.
 
-        *updated_since* is compared by Stash as text, in whatever zone it writes; pass
-        a bound early enough and compare parsed times yourself.
+        Those that were changed or made after *updated_since*, which Stash compares as
+        text, in whatever zone it writes; pass a bound early enough and compare parsed
+        times yourself.
         """
         while True:
             scenes: dict[str, Any] = {
                 "id": {"modifier": "GREATER_THAN", "value": after}
             }
             if updated_since:
-                scenes["updated_at"] = {
-                    "modifier": "GREATER_THAN",
-                    "value": updated_since,
-                }
+                later = {"modifier": "GREATER_THAN", "value": updated_since}
+                scenes["AND"] = {"updated_at": later, "OR": {"created_at": later}}
             page = await self._find(scenes)
             if page:
                 yield page
@@ -260,7 +260,8 @@ class StashClient:
         while True:
             answer = await self._ask(query, filter=chosen, parts=parts)
             try:
-                page = {int(p["id"]): p["updated_at"] for p in answer["found"]["parts"]}
+                parts_of_page = answer["found"]["parts"]
+                page = {int(p["id"]): str(p["updated_at"]) for p in parts_of_page}
             except (KeyError, TypeError, ValueError):
                 raise ServiceUnavailable("Stash", _WRONG_URL) from None
             found |= page
@@ -295,12 +296,18 @@ class StashClient:
             subprotocols=[AIOHTTPWebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
         )
         try:
-            async with Client(transport=transport) as session:
+            # Renewed now and then: gql goes deaf over a frame that is no answer.
+            async with (
+                asyncio.timeout(_RENEWAL),
+                Client(transport=transport) as session,
+            ):
                 on_listening()
                 async for _ in session.subscribe(queries.SCANS):
                     yield
         except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ServiceUnavailable("Stash", _reason(error)) from None
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
         raise ServiceUnavailable("Stash", "it ended the subscription")
 
     async def entries_at(self, path: str) -> list[SceneEntry]:

@@ -38,7 +38,7 @@ _SCENE = """
 # Each picture of a performer or studio costs Stash a query more.
 _NAMED = "id name"
 _PICTURED = "id name image_path"
-_ENTRY = "id updated_at title date files { path size duration }"
+_ENTRY = "id updated_at created_at title date files { path size duration }"
 
 
 class Question(GraphQLRequest):

@@ -79,6 +79,7 @@ class Status:
                 "scenes": scenes,
                 "items": items,
                 "refreshed_at": self.catalog.refreshed_at,
+                "brake": self.catalog.brake.reason,
             },
             "reconcile": await self._reconcile(),
             "gaps": await self.gaps.counts(),

@@ -51,6 +51,7 @@ class QuickStash(PretendStash):
         return {
             "id": str(scene.id),
             "updated_at": self.time_text(scene.updated_at),
+            "created_at": self.time_text(scene.created_at),
             "title": scene.title,
             "date": scene.date,
             "files": [

@@ -31,24 +31,23 @@ async def test_what_may_not(database, before, gone):
     again = Brake(database)
     await again.load()
     assert again.reason == brake.reason
-    assert not await again.allows_deletion(before)
+    assert not await again.allows_deletion("scenes", before)
     await again.release()
 
-    assert await again.allows_deletion(before)
+    assert await again.allows_deletion("scenes", before)
 
 
 async def test_deletions_within_an_hour_add_up(database, clock):
     brake = Brake(database, now=clock)
-    left = 1000
-    for _ in range(200):
-        left -= 1
-        assert await brake.allows_deletion(left)
-    assert not await brake.allows_deletion(left - 1)
-    assert "201 of 1000 scenes were deleted" in brake.reason
+    for left in range(1000, 800, -1):
+        assert await brake.allows_deletion("scenes", left)
+    assert await brake.allows_deletion("items", 800)  # the other side's is another
+    assert not await brake.allows_deletion("scenes", 800)
+    assert "201 of 1000 scenes were deleted in Stash" in brake.reason
 
 
 async def test_deletions_over_days_do_not(database, clock):
     brake = Brake(database, now=clock)
     for left in range(1000, 500, -1):
-        assert await brake.allows_deletion(left)
+        assert await brake.allows_deletion("scenes", left)
         clock.now += 60

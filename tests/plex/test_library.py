@@ -326,3 +326,12 @@ async def test_plexapi_on_the_event_loop_is_caught(settings):
         with pytest.raises(blockbuster.BlockingError):
             connection._connected()
     gc.collect()  # the socket that the guard tore away from urllib3
+
+
+@pytest.mark.parametrize("garbage", [b"<html/>", b"<MediaContainer><Vi", b" <p>hello"])
+async def test_a_page_of_a_proxy_is_no_success(plex, plex_library, garbage):
+    plex.add("/media/1.mp4")
+    (item,) = (await plex_library.items([1])).values()
+    plex.garbles = garbage
+    with pytest.raises(ServiceUnavailable):
+        await plex_library.edit(item, Edit(text={"title": "New"}))

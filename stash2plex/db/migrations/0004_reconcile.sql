@@ -37,6 +37,9 @@ CREATE TABLE run (
     id          INTEGER PRIMARY KEY,
     scope       TEXT    NOT NULL,
     dry_run     INTEGER NOT NULL,
+    force       INTEGER NOT NULL,
+    only_empty  INTEGER NOT NULL,
+    starts      INTEGER NOT NULL DEFAULT 0,     -- how often it was begun
     reason      TEXT    NOT NULL,               -- manual, schedule, start
     state       TEXT    NOT NULL
                 CHECK (state IN ('running', 'done', 'stopped', 'failed')),
