@@ -31,6 +31,7 @@ from stash2plex.plex.connection import POOL_NAME
 from stash2plex.remote import (
     choice,
     count_line,
+    counted,
     dead_lines,
     gap_lines,
     outage_lines,
@@ -146,10 +147,10 @@ def queue(options: argparse.Namespace) -> int:
     settings, route = _settings(options), "/api/v1/queue"
     match options.action:
         case "process":
-            told = count_line("{due} jobs that waited are due now.")
+            told = count_line("due", "job", "that waited due now")
             show(settings, options, f"{route}/process", told, method="POST")
         case "clear":
-            told = count_line("{cleared} jobs dropped.")
+            told = count_line("cleared", "job", "dropped")
             show(settings, options, f"{route}/clear", told, method="POST")
         case _:
             show(settings, options, route, queue_lines)
@@ -163,15 +164,15 @@ def dead(options: argparse.Namespace) -> int:
         show(settings, options, route, dead_lines)
         return _WELL
     told = {
-        "retry": "{retried} dead letters are tried again.",
-        "clear": "{cleared} dead letters forgotten.",
-        "purge": "{purged} old dead letters forgotten.",
+        "retry": count_line("retried", "dead letter", "tried again"),
+        "clear": count_line("cleared", "dead letter", "forgotten"),
+        "purge": count_line("purged", "old dead letter", "forgotten"),
     }[options.action]
     show(
         settings,
         options,
         f"{route}/{options.action}",
-        count_line(told),
+        told,
         body=choice(options),
         method="POST",
     )
@@ -180,12 +181,17 @@ def dead(options: argparse.Namespace) -> int:
 
 def recover(options: argparse.Namespace) -> int:
     """Try again what died of an outage."""
-    told = "{requeued} dead letters are tried again; {gone} were of deleted scenes."
+
+    def told(document: dict[str, Any]) -> list[str]:
+        again = counted(document["requeued"], "dead letter")
+        gone = counted(document["gone"], "deleted scene")
+        return [f"{again} tried again; {gone} forgotten."]
+
     show(
         _settings(options),
         options,
         "/api/v1/recover",
-        count_line(told),
+        told,
         body={"codes": options.code} if options.code else {},
         method="POST",
     )
@@ -208,7 +214,7 @@ def sync(options: argparse.Namespace) -> int:
     body: dict[str, Any] = {"scope": options.since or "all"}
     if options.scene:
         body = {"scene_ids": options.scene}
-    lines = count_line("{enqueued} scenes enqueued.")
+    lines = count_line("enqueued", "scene", "enqueued")
     if options.dry_run:
         body["dry_run"] = True
         lines = following.difference_lines

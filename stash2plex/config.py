@@ -55,6 +55,7 @@ def _checked_url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_checked_url)]
+OptionalUrl = Annotated[str, AfterValidator(lambda url: url and _checked_url(url))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -312,7 +313,7 @@ class ProviderSettings(Section):
     title: str = Field(
         "Stash2Plex", min_length=1, description="name of the provider in Plex's UI"
     )
-    public_url: Url | Literal[""] = Field(
+    public_url: OptionalUrl = Field(
         "",
         description="base of image URLs handed to Plex; empty: as Plex called us",
     )

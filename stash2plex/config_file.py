@@ -17,6 +17,7 @@ from pydantic_settings import EnvSettingsSource
 
 from stash2plex.config import ENV_PREFIX, Settings
 from stash2plex.errors import ConfigError
+from stash2plex.plainly import plainly
 
 DEFAULT_FILE = "config.toml"
 CONFIG_VARIABLE = "STASH2PLEX_CONFIG"
@@ -164,14 +165,21 @@ def _one_problem(
 ) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     origin = _origin(problem["loc"], path, table, environment)
-    message = problem["msg"].removeprefix("Value error, ")
+    message = plainly(problem, _table_of(problem["loc"]))
+    if problem["loc"] == ("path_rules",) and problem["type"] == "tuple_type":
+        message = "must be a list of tables, each headed [[path_rules]]"
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_siblings(problem["loc"]))
         return f"{origin}: {key}: unknown key; known here: {known}"
     if not key:
         return f"{origin}: {message}"
     shown = "" if _is_secret(key) or problem["type"] == "missing" else _shown(problem)
-    return f"{origin}: {key}{shown}: {message[:1].lower()}{message[1:]}"
+    return f"{origin}: {key}{shown}: {message}"
+
+
+def _table_of(loc: tuple[Any, ...]) -> str:
+    name = str(loc[0]) if loc else ""
+    return f"a table, [[{name}]]" if name == "path_rules" else f"a table, [{name}]"
 
 
 def _shown(problem: Any) -> str:

@@ -40,6 +40,8 @@ def has_room(folder: Path) -> bool:
 
 def _make_usable(folder: Path) -> None:
     remedy = "make it writable for the user the daemon runs as, or set server.data_dir"
+    if folder.exists() and not folder.is_dir():
+        remedy = "it is not a folder; set server.data_dir"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / ".writable"

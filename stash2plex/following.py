@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from stash2plex.config import Settings
-from stash2plex.remote import ask
+from stash2plex.remote import ask, counted
 
 _INTERVAL = 0.5
 _PAGE = 1000
@@ -68,7 +68,7 @@ def _run_lines(run: dict[str, Any]) -> Iterable[str]:
     if run["error"]:
         yield f"Run {run['run']} {run['state']}: {run['error']}"
         return
-    scenes, items = f"{run['scenes']:,} scenes", f"{run['items']:,} items"
+    scenes, items = counted(run["scenes"], "scene"), counted(run["items"], "item")
     yield f"{scenes} and {items} compared ({run['scope']})."
     for kind, count in run["gaps"].items():
         mended = " (a delivery mends it)" if count and kind in _REPAIRED else ""
@@ -117,7 +117,8 @@ def difference_lines(document: dict[str, Any]) -> Iterable[str]:
             yield f"  {name}: locked by somebody else, left alone"
     more = "" if document["complete"] else "; there are more"
     changed = sum(bool(one["changes"]) for one in document["differences"])
-    yield f"{document['scenes']} scenes looked at, {changed} items would change{more}."
+    looked = counted(document["scenes"], "scene")
+    yield f"{looked} looked at, {counted(changed, 'item')} would change{more}."
 
 
 def _value(value: str | list[str]) -> str:

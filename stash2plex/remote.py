@@ -113,17 +113,18 @@ def _compared(reconcile: dict[str, Any]) -> str:
 
 def dead_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say which dead letters there are."""
-    yield f"{document['total']} dead letters"
+    yield counted(document["total"], "dead letter")
     for one in document["dead"]:
         yield (
-            f"{one['kind']} {one['id']}: {one['code']}, {one['attempts']} attempts,"
+            f"{one['kind']} {one['id']}: {one['code']},"
+            f" {counted(one['attempts'], 'attempt')},"
             f" last {one['failed_at']}: {one['error']}"
         )
 
 
 def queue_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say what runs, is queued or waits."""
-    yield f"{document['total']} jobs"
+    yield counted(document["total"], "job")
     for one in document["jobs"]:
         why = f"; {one['code']}: {one['error']}" if one["code"] else ""
         yield (
@@ -134,7 +135,7 @@ def queue_lines(document: dict[str, Any]) -> Iterable[str]:
 
 def gap_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say what is not in step, and why."""
-    yield f"{document['total']} gaps"
+    yield counted(document["total"], "gap")
     for one in document["gaps"]:
         whose = (
             f"scene {one['scene']}"
@@ -150,20 +151,26 @@ def outage_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say when the servers were away."""
     mttr, mtbf = document["mttr_seconds"], document["mtbf_seconds"]
     yield (
-        f"Plex: {document['count']} outages, {document['availability']:.3%} available,"
+        f"Plex: {counted(document['count'], 'outage')},"
+        f" {document['availability']:.3%} available,"
         f" mean time to repair {_time(mttr)}, between failures {_time(mtbf)}"
     )
     for one in document["outages"]:
         end = f"to {one['ended_at']}" if one["ended_at"] else "goes on"
         yield (
             f"{one['service']}: {one['started_at']} {end}, {_time(one['seconds'])},"
-            f" {one['jobs']} jobs waited: {one['cause']}"
+            f" {counted(one['jobs'], 'job')} waited: {one['cause']}"
         )
 
 
-def count_line(text: str) -> Lines:
-    """Return a sentence about the numbers of an answer."""
-    return lambda document: [text.format(**document)]
+def counted(number: int, thing: str) -> str:
+    """Return how many there are of a thing, in the singular for one."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def count_line(name: str, thing: str, what: str) -> Lines:
+    """Return a sentence about a number of an answer: what became of how many."""
+    return lambda document: [f"{counted(document[name], thing)} {what}."]
 
 
 def _time(seconds: float | None) -> str:

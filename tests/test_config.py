@@ -127,7 +127,7 @@ def test_a_missing_default_file_is_fine_a_named_one_is_not(tmp_path, monkeypatch
         ),
         (
             "[queue]\nmax_attempts = 'many'",
-            "queue.max_attempts = 'many': input should be a valid integer",
+            "queue.max_attempts = 'many': must be a whole number",
         ),
         (
             "[queue]\nmax_attempts = 0",
@@ -155,7 +155,7 @@ def test_a_missing_default_file_is_fine_a_named_one_is_not(tmp_path, monkeypatch
         ),
         (
             "[[path_rules]]\nname = 'a'\nstash = '/a'",
-            "path_rules.0.plex: field required",
+            "path_rules.0.plex: is missing",
         ),
         (
             "[[path_rules]]\nname = 'a'\nstash = '/a'\nplx = 'x'",
@@ -277,3 +277,33 @@ def test_the_providers_folders_start_at_the_file(tmp_path):
 
     assert provider.path == "/plex"
     assert provider.media_roots[0].here == tmp_path / "mnt"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("server = 1", "server = 1: must be a table, [server]"),
+        ('[plex]\nlibraries = "Scenes"', "plex.libraries = 'Scenes': must be a list"),
+        (
+            "[path_rules]\nname = 'x'",
+            "must be a list of tables, each headed [[path_rules]]",
+        ),
+        (
+            '[provider]\npublic_url = "x"',
+            "provider.public_url = 'x': must be a URL such as",
+        ),
+        ("[stash]\nverify_tls = 5", "stash.verify_tls = 5: must be true or false"),
+        ("[reconcile]\ninterval = '61 * * * *'", "minute cannot be '61'"),
+        ("[reconcile]\ntimezone = 'Mars'", "must be a time zone such as"),
+        ("[reconcile]\nscope = '1h'", "reconcile.scope = '1h'"),
+        ("[stash]\npoll_interval = -1", "stash.poll_interval = -1"),
+    ],
+)
+def test_what_is_wrong_is_told_in_our_words(tmp_path, text, said):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError) as error:
+        load(path, {})
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

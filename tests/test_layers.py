@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
     {"errors", "scene"},
-    {"text", "paths", "body", "moments", "pause", "cron"},
+    {"text", "paths", "body", "moments", "pause", "cron", "plainly"},
     {"config", "movie"},
     {
         "config_file",

@@ -93,7 +93,7 @@ class Database:
                 remedy = (
                     "make it readable and writable, restore a copy, or move it away"
                 )
-                if not has_room(path.parent):
+                if not await asyncio.to_thread(has_room, path.parent):
                     remedy = "free some space on its disk, or make it writable"
                 msg = f"{path}: {error}; {remedy}"
                 raise DataDirUnusable(msg) from error

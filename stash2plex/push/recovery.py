@@ -40,9 +40,9 @@ class Recovery:
         """
         for probe in self._probes:
             if not await probe.check():
-                raise ServiceUnavailable(
-                    probe.service, f"{probe.error}; try again when it is well"
-                )
+                error = ServiceUnavailable(probe.service, "")
+                error.args = (f"{probe.error}; try again when it is well",)
+                raise error
         dead = await self._jobs.died_of_outages(codes)
         ids = [one.stash_id for one in dead if one.kind == Kind.SCENE]
         requeued = gone = 0

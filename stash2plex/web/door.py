@@ -7,12 +7,14 @@ open, so that no hook is refused meanwhile.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from errno import EADDRNOTAVAIL
 
 from aiohttp import web
 
-from stash2plex.errors import AddressInUse
+from stash2plex.errors import AddressInUse, ConfigError
 
 # How long a request may go on once its application is to end, seconds.
 _GRACE = 2.0
@@ -43,7 +45,7 @@ class Door:
     async def hand_to(self, app: web.Application) -> None:
         """Let *app* take all requests from now on, and the former one end its own.
 
-        Raises `AddressInUse`.
+        Raises `AddressInUse`, or `ConfigError` for an address that is none of ours.
         """
         runner = web.AppRunner(
             app, handle_signals=False, access_log=None, shutdown_timeout=_GRACE
@@ -63,6 +65,11 @@ class Door:
                 self._protocol, self._host or None, self._port, reuse_address=True
             )
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == EADDRNOTAVAIL:
+                raise ConfigError(
+                    f"server.host = {self._host!r} is no address of this machine:"
+                    " set one, or 0.0.0.0 for all"
+                ) from error
             msg = (
                 f"cannot listen on server.host = {self._host!r},"
                 f" server.port = {self._port}: {error.strerror}; stop what listens"

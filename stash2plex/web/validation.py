@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stash2plex.errors import InvalidRequest
+from stash2plex.plainly import plainly
 
 _MOST_SQLITE_HOLDS = 2**63 - 1
 
@@ -27,4 +28,4 @@ def invalid_request(error: ValidationError, hint: str = "") -> InvalidRequest:
     """Return what to tell whoever sent something that makes no sense."""
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "body"
-    return InvalidRequest(f"{where}: {problem['msg']}{hint}")
+    return InvalidRequest(f"{where}: {plainly(problem, 'a JSON object')}{hint}")

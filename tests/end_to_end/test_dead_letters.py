@@ -168,7 +168,8 @@ async def test_recovery_waits_for_the_servers(buried, plex):
     refused = await buried.post("recover", {}, 503)
 
     assert refused["code"] == "service_unavailable"
-    assert "still down" in refused["message"]
+    told = "Plex is unavailable: HTTP 503, starting up; try again when it is well"
+    assert refused["message"] == told
     assert {one["id"] for one in await listed(buried)} >= {1, 2}
 
 
@@ -216,19 +217,21 @@ async def test_the_commands(buried, config, plex, capsys):
 
     out = await said("dead")
     assert out.startswith("3 dead letters\n")
-    assert "scene 1: request_rejected, 1 attempts" in out
+    assert "scene 1: request_rejected, 1 attempt" in out
     document = json.loads(await said("dead", "list", "--json"))
     assert document["total"] == 3
     assert "0 old dead letters" in await said("dead", "purge")
-    assert "1 dead letters forgotten" in await said("dead", "clear", "--scene", "2")
+    assert "1 dead letter forgotten." in await said("dead", "clear", "--scene", "2")
     plex.status_of.clear()
-    assert "1 dead letters are tried again" in await said(
+    assert "1 dead letter tried again." in await said(
         "dead", "retry", "--code", "server_fault"
     )
     await buried.idle()
-    assert "0 dead letters are tried again" in await said("recover")
+    assert "0 dead letters tried again; 0 deleted scenes forgotten." in await said(
+        "recover"
+    )
     assert await said("queue") == "0 jobs\n"
-    assert "0 jobs that waited" in await said("queue", "process")
+    assert "0 jobs that waited due now." in await said("queue", "process")
     assert "0 jobs dropped" in await said("queue", "clear")
     assert await said("gaps", "--kind", "unmapped") == "0 gaps\n"
     assert await said("outages") == (

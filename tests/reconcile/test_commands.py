@@ -99,13 +99,13 @@ async def test_sync_dry_run_prints_what_would_be_written(said, stash, plex):
     assert "  title: '1' -> 'Title 1'" in out
     assert "  summary: nothing -> 'Text'" in out
     assert "scene 99: not delivered: gone from Stash" in out
-    assert out.endswith("2 scenes looked at, 1 items would change.\n")
+    assert out.endswith("2 scenes looked at, 1 item would change.\n")
     assert plex.count("PUT") == 0
 
     await said("sync", "--scene", 1)
     await said.daemon.idle()
     out = await said("sync", "--scene", 1, "--dry-run")
-    assert out == "1 scenes looked at, 0 items would change.\n"
+    assert out == "1 scene looked at, 0 items would change.\n"
 
 
 @pytest.mark.parametrize(

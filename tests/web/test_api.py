@@ -223,7 +223,9 @@ async def test_sync_by_id_and_by_scope(daemon, stash, plex):
 
     for number in (1, 2):
         stash.scenes[number].updated_at -= timedelta(days=3)
+        stash.scenes[number].created_at -= timedelta(days=30)
     stash.scenes[3].updated_at -= timedelta(days=30)
+    stash.scenes[3].created_at -= timedelta(days=30)
 
     assert await daemon.post("sync", {"scene_ids": [1, 2, 2]}) == {"enqueued": 2}
     assert await daemon.post("sync", {"scope": "24h"}) == {"enqueued": 4}
@@ -246,6 +248,7 @@ async def test_a_scope_is_right_in_every_zone(plex, tmp_path, hours):
         for number, age in enumerate((1, 23, 25, 200), 1):
             stash.add(f"/{number}.mp4", title="T", details="x")
             stash.scenes[number].updated_at -= timedelta(hours=age)
+            stash.scenes[number].created_at -= timedelta(days=99)
         settings = make_settings(stash, plex, tmp_path)
         async with running(settings, stash, plex) as daemon:
             assert await daemon.post("sync", {"scope": "24h"}) == {"enqueued": 2}
