@@ -353,9 +353,10 @@ def _parser() -> argparse.ArgumentParser:
     burying.add_argument(
         "--scene",
         type=_between(1, _MOST),
-        action="append",
+        action="extend",
+        nargs="+",
         metavar="ID",
-        help="only this",
+        help="only these",
     )
     burying.add_argument("--days", type=_days, metavar="N", help="only older ones")
     _with_codes(burying)
@@ -373,9 +374,10 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--scene",
         type=_between(1, _MOST),
-        action="append",
+        action="extend",
+        nargs="+",
         metavar="ID",
-        help="only this",
+        help="only these",
     )
     syncing.add_argument("--dry-run", action="store_true", help="only show it")
     comparing = _with_json(_command(commands, "reconcile", reconcile))

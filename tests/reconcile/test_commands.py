@@ -85,7 +85,7 @@ async def test_gaps(said, stash):
 
 
 async def test_sync(said, plex):
-    assert await said("sync", "--scene", 1, "--scene", 2) == "2 scenes enqueued.\n"
+    assert await said("sync", "--scene", 1, 2) == "2 scenes enqueued.\n"
     await said.daemon.idle()
     assert await said("sync", "--since", "24h") == "3 scenes enqueued.\n"
     assert await said("sync", "--all") == "3 scenes enqueued.\n"
