@@ -63,7 +63,7 @@ def recovery_keeps_to_the_ramp(found):
     assert sum(at < length for at in written) > length * 8
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_four_hours_and_three_days():
     short, long = await asyncio.gather(simulated(4, "503"), simulated(72, "gone"))
 
