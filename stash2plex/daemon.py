@@ -209,6 +209,10 @@ async def _work(
         await jobs.make_held_due()
         worker.wake()
 
+    async def look_at(scene_ids: Sequence[int]) -> None:
+        await jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.EXPANDED)
+        worker.wake()
+
     catalog = Catalog(
         database,
         stash,
@@ -217,6 +221,7 @@ async def _work(
         rules=settings.path_rules,
         identifier=settings.provider.identifier,
         on_complete=wake_held,
+        on_moved=look_at,
     )
     gaps, own, paths = Gaps(database), OwnWrites(), PathMap(settings.path_rules)
     delivery = Delivery(
@@ -270,7 +275,7 @@ async def _work(
     )
 
     notifications = Notifications(settings.plex, identifier)
-    listener = _listener(notifications, catalog, own, jobs, worker)
+    listener = Listener(notifications, catalog, own, look_at)
 
     async def ask_plex() -> str:
         server = await plex.server()
@@ -403,22 +408,6 @@ def _breakers(settings: OutageSettings) -> tuple[CircuitBreaker, CircuitBreaker]
         )
 
     return breaker("Stash"), breaker("Plex")
-
-
-def _listener(
-    notifications: Notifications,
-    catalog: Catalog,
-    own: OwnWrites,
-    jobs: JobStore,
-    worker: Worker,
-) -> Listener:
-    """Return who looks at the scenes whose files turn up in Plex."""
-
-    async def look_at(scene_ids: Sequence[int]) -> None:
-        await jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.EXPANDED)
-        worker.wake()
-
-    return Listener(notifications, catalog, own, look_at)
 
 
 @asynccontextmanager

@@ -78,7 +78,9 @@ class Catalog:
         rules: Sequence[PathRule],
         identifier: str,
         on_complete: Callable[[], Awaitable[None]],
+        on_moved: Callable[[Sequence[int]], Awaitable[object]],
     ) -> None:
+        self._on_moved = on_moved
         self._database = database
         self._stash = stash
         self._plex = plex
@@ -494,6 +496,10 @@ class Catalog:
         """List all scenes; returns what forgets those that are gone."""
         seen = self._seen
         async for page in self._stash.entries():
+            # The next poll could not tell any more, and their times do not.
+            moved = await self.store.moved(page) if self.stash_complete else []
+            if moved:
+                await self._on_moved(moved)
             await self.store.put_scenes(page, seen)
         if not force:
             before, gone = await self.store.unseen_scenes(seen)

@@ -462,6 +462,16 @@ class CatalogStore:
             for row in rows
         ]
 
+    async def moved(self, entries: Sequence[SceneEntry]) -> list[int]:
+        """Return the scenes among *entries* that are known with other files."""
+        ids = [one.id for one in entries]
+        known = {one.id: one for one, _ in await self.entries(ids=ids, limit=len(ids))}
+        return [
+            one.id
+            for one in entries
+            if one.id in known and files_of(known[one.id]) != files_of(one)
+        ]
+
     async def item_rows(self, rating_keys: Iterable[int]) -> dict[int, ItemRow]:
         """Return what is known of items, by rating key."""
         rows = await self._database.fetch(
@@ -643,6 +653,11 @@ class CatalogStore:
                         f"UPDATE {table} SET key = ? WHERE {owner} = ? AND path = ?",
                         changed,
                     )
+
+
+def files_of(entry: SceneEntry) -> set[tuple[str, int | None]]:
+    """Return what tells whether the files of a scene changed: paths and sizes."""
+    return {(file.path, file.size) for file in entry.files}
 
 
 def _name_of(path: str) -> str:

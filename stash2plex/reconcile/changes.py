@@ -190,12 +190,13 @@ class Changes:
         store = self._catalog.store
         ids = [one.id for one in entries]
         polled = await store.polled(ids)
-        known = {one.id: one for one, _ in await store.entries(ids=ids, limit=len(ids))}
+        moved = await store.moved(entries)
         changed = [
             one
             for one in entries
-            if _is_new(one.updated_at, polled.get(one.id, ""), cursor)
-            or _files(one) != _files(known.get(one.id))
+            if one.id not in polled
+            or one.id in moved
+            or _is_new(one.updated_at, polled[one.id], cursor)
         ]
         if not changed:
             return 0
@@ -260,7 +261,3 @@ def _settled(changes: Mapping[int, str], now: float) -> dict[int, str]:
         for key, text in changes.items()
         if (moment := parsed_time(text)) and abs(now - moment.timestamp()) > _SETTLING
     }
-
-
-def _files(entry: SceneEntry | None) -> set[tuple[str, int | None]]:
-    return {(file.path, file.size) for file in entry.files} if entry else set()

@@ -22,6 +22,9 @@ from stash2plex.scene import SceneEntry, SceneFile
 RULE = PathRule(name="r", stash="^/data/(?P<x>.+)$", plex="^/media/(?P<x>.+)$")
 
 
+async def nobody_minds(_): ...
+
+
 def make(
     database, stash_client, plex_library, rules=(RULE,), on_complete=None, **match
 ):
@@ -37,6 +40,7 @@ def make(
         rules=rules,
         identifier="tv.plex.agents.custom.test",
         on_complete=complete,
+        on_moved=nobody_minds,
     )
 
 

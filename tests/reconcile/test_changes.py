@@ -26,7 +26,7 @@ ZONES = [
 ]
 
 
-async def nothing() -> None: ...
+async def nothing(*_: object) -> None: ...
 
 
 class Clock:
@@ -57,6 +57,7 @@ class Poll:
             rules=(),
             identifier="tv.plex.agents.custom.stash2plex",
             on_complete=nothing,
+            on_moved=nothing,
         )
         self.catalog = catalog
         self.again()

@@ -332,6 +332,19 @@ async def test_a_disk_that_fills_up_forgets_no_moved_file(poll):  # noqa: F811
     assert await poll() == [("scene", 3)]
 
 
+async def test_a_file_that_moved_while_we_were_away(stash, plex, tmp_path):
+    """Nothing but its path tells, and the listing at the start overwrites what we knew."""
+    sample(stash, plex, 1)
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1)
+    stash.move_file(1, "/media/moved.mp4")
+    item = plex.add("/media/moved.mp4")
+    async with between(stash, plex, tmp_path):
+        await plex.facts.until(lambda: item.writes)
+
+    assert item.text["title"] == "Title 1"
+
+
 async def test_a_time_in_the_future_counts_once(poll):  # noqa: F811
     poll.stash.change(2, title="New")
     poll.stash.scenes[2].updated_at += timedelta(hours=2)
