@@ -139,7 +139,7 @@ class Reconciler:
             if run.reason != "manual":
                 asyncio.get_running_loop().call_later(_AGAIN, self._try_again, run)
         except asyncio.CancelledError:
-            return  # it is taken up again by who comes after us
+            raise  # it is taken up again by who comes after us
         except Exception:
             run.state, run.error = RunState.FAILED, "a bug; the log tells more"
             log.exception("reconcile_crashed", run=run.id)

@@ -313,3 +313,34 @@ async def test_a_full_disk_refuses_hooks_and_heals(config, stash, plex):
         await daemon.idle()
 
     assert plex.items[1].text["title"] == "Title 1"
+
+
+async def test_it_ends_at_once_in_the_middle_of_a_comparison(config, stash, plex):
+    sample(stash, plex)
+    text = config.read_text()
+    config.write_text(text + "[reconcile]\non_start = false\n")
+    async with started(config) as daemon:
+        await daemon.ready()
+        await daemon.idle()
+        stash.hangs = True
+        asked = stash.asked
+        async with aiohttp.ClientSession(headers=TOKEN) as session:
+            url = f"{daemon.url}/api/v1/reconcile"
+            async with session.post(url, json={}) as answer:
+                number = (await answer.json())["run"]
+        await stash.facts.until(lambda: stash.asked > asked)
+        daemon.process.terminate()
+        assert await asyncio.wait_for(daemon.process.wait(), 5) == 0
+    stash.hangs = False
+    async with (
+        started(config) as daemon,
+        aiohttp.ClientSession(headers=TOKEN) as session,
+        asyncio.timeout(15),
+    ):
+        await daemon.ready()
+        while True:  # it is taken up again
+            url = f"{daemon.url}/api/v1/reconcile/{number}"
+            async with session.get(url) as answer:
+                if (await answer.json())["state"] == "done":
+                    break
+            await asyncio.sleep(0.05)
