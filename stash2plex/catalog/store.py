@@ -81,8 +81,10 @@ class CatalogStore:
 
     async def put_items(self, entries: Sequence[ItemEntry], seen: int) -> None:
         """Add or replace items and their files."""
-        async with self._database.transaction(durable=False) as transaction:
-            await self._put_items(transaction, entries, seen)
+        for start in range(0, len(entries), _CHUNK):
+            async with self._database.transaction(durable=False) as transaction:
+                chunk = entries[start : start + _CHUNK]
+                await self._put_items(transaction, chunk, seen)
 
     async def forget_items(self, rating_keys: Iterable[int]) -> None:
         """Forget items that Plex no longer has, and close their gaps."""
@@ -252,6 +254,10 @@ class CatalogStore:
 
     async def put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> None:
         """Add or replace scenes and their files."""
+        for start in range(0, len(entries), _CHUNK):
+            await self._put_scenes(entries[start : start + _CHUNK], seen)
+
+    async def _put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> None:
         async with self._database.transaction(durable=False) as transaction:
             ids = json.dumps([entry.id for entry in entries])
             await transaction.run(

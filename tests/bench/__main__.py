@@ -367,8 +367,7 @@ async def reconcile(rows: Rows) -> None:
             ]
             longest, what = max(blocks, default=(0.0, ""))
             rows.append(row("event loop blocked, longest ms", longest * 1000, 50))
-            if longest > 0.05:
-                print(what)
+            print(f"longest: {what}")
 
 
 async def polls(rows: Rows) -> None:
