@@ -120,65 +120,38 @@ def forward(server, hook):
 
 def operate(server, args):
     """Run a task, or an operation of the page in Stash; returns the daemon's answer."""
-    deadline = Deadline(TASK_SECONDS)
+    modes = load_modes()
     mode = args.get("mode")
-    if mode not in OPERATIONS:
-        known = ", ".join(sorted(OPERATIONS))
-        raise Failure("unknown mode %r; known are %s" % (mode, known))
-    method, path, lines = OPERATIONS[mode]
+    if mode not in modes:
+        raise Failure(
+            "unknown mode %r; known are %s" % (mode, ", ".join(sorted(modes)))
+        )
+    left = [MAX_LINES]
+
+    def ask(method, path, body=None, seconds=TASK_SECONDS):
+        return call(settings, method, path, body, Deadline(seconds))
+
+    def say(level, text):
+        left[0] -= level != "p"
+        if left[0] >= 0:
+            log(level, text)
+
     try:
-        settings = read_settings(server, deadline)
-        answer = call(settings, method, path, None, deadline)
+        settings = read_settings(server, Deadline(TASK_SECONDS))
+        return modes[mode](ask, args, say)
     except Failure:
         raise
-    except (OSError, ValueError) as failure:
-        raise Failure(str(failure)) from None
-    for line in lines(answer)[:MAX_LINES]:
-        log("i", line)
-    return answer
+    except (KeyError, OSError, TypeError, ValueError) as failure:
+        raise Failure("%s: %s" % (mode, failure)) from None
 
 
-def status_lines(status):
-    """Say in a few lines what the status document says."""
-    queue, done = status.get("queue") or {}, status.get("deliveries") or {}
-    plex, stash = status.get("plex") or {}, status.get("stash") or {}
-    catalog, gaps = status.get("catalog") or {}, status.get("gaps") or {}
-    lines = [
-        "stash2plex %s, up since %s"
-        % (status.get("version"), status.get("started_at")),
-        "Plex: %s (circuit %s), version %s, libraries: %s"
-        % (
-            plex.get("state"),
-            plex.get("breaker"),
-            plex.get("version") or "unknown",
-            ", ".join(plex.get("libraries") or []) or "not read yet",
-        ),
-        "Stash: %s, version %s"
-        % (stash.get("state"), stash.get("version") or "unknown"),
-        "Queue: %s due, %s waiting, %s running, %s dead"
-        % tuple(
-            queue.get(name, 0) for name in ("queued", "waiting", "running", "dead")
-        ),
-        "Deliveries since start: %s written, %s unchanged, %s skipped, %s failed"
-        % tuple(
-            done.get(name, 0) for name in ("written", "unchanged", "skipped", "failed")
-        ),
-        "Catalogue: %s scenes, %s items, read %s"
-        % (
-            catalog.get("scenes", 0),
-            catalog.get("items", 0),
-            catalog.get("refreshed_at") or "not yet",
-        ),
-    ]
-    found = ["%s %s" % (count, kind) for kind, count in sorted(gaps.items()) if count]
-    lines.append("Gaps: %s" % (", ".join(found) or "none"))
-    for name, part in (("Plex", plex), ("Stash", stash)):
-        if part.get("error"):
-            lines.append("%s: %s" % (name, part["error"]))
-    return lines
+def load_modes():
+    """Return the tasks, which hooks need not wait for; -I hides the file beside us."""
+    sys.dont_write_bytecode = True
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import stash2plexd_tasks
 
-
-OPERATIONS = {"status": ("GET", "/api/v1/status", status_lines)}
+    return stash2plexd_tasks.MODES
 
 
 def read_settings(server, deadline):

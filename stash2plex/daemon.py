@@ -28,6 +28,7 @@ from stash2plex.catalog.listener import Listener
 from stash2plex.data_dir import has_room, held
 from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
+from stash2plex.doctor import examine
 from stash2plex.errors import StoreUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.outages import OutageLog
@@ -330,6 +331,7 @@ async def _work(
         ),
         outages=outages,
         reconciler=reconciler,
+        examine=partial(examine, settings),
         recovery=Recovery(jobs, stash, (stash_probe, plex_probe)),
         retention_days=settings.queue.dead_retention_days,
         ready=lambda: not stopping.is_set() and database.is_writable,

@@ -8,7 +8,7 @@ from pathlib import Path
 from stash2plex.errors import Stash2PlexError
 
 PLUGIN_ID = "stash2plexd"
-_FILES = (f"{PLUGIN_ID}.yml", f"{PLUGIN_ID}.py")
+_FILES = (f"{PLUGIN_ID}.yml", f"{PLUGIN_ID}.py", f"{PLUGIN_ID}_tasks.py")
 
 
 class PluginNotInstalled(Stash2PlexError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiohttp import web
 from stash2plex.body import json_body
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
+from stash2plex.doctor import Finding
 from stash2plex.errors import Stash2PlexError
 from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
@@ -56,6 +57,7 @@ class Parts:
     outages: OutageLog
     recovery: Recovery
     reconciler: Reconciler
+    examine: Callable[[], AsyncIterator[Finding]]
     retention_days: float
     status: Status
     ready: Callable[[], bool]
@@ -87,6 +89,7 @@ def create_app(parts: Parts) -> web.Application:
             web.post("/api/v1/recover", recover),
             web.post("/api/v1/reconcile", reconcile),
             web.get("/api/v1/reconcile/{run}", show_run),
+            web.get("/api/v1/health", health),
             web.get("/api/v1/queue", list_queue),
             web.post("/api/v1/queue/process", process_queue),
             web.post("/api/v1/queue/clear", clear_queue),
@@ -226,6 +229,17 @@ async def show_run(request: web.Request) -> web.Response:
     if run is None:
         return _error("not_found", f"there is no run {number!r}", 404)
     return web.json_response(run.as_json())
+
+
+async def health(request: web.Request) -> web.Response:
+    """Look for what is wrong with the set-up, as ``stash2plex check`` does."""
+    parts = request.app[PARTS]
+    mask = parts.secrets.mask
+    findings = [
+        one.as_json() | {"message": mask(one.message)} async for one in parts.examine()
+    ]
+    well = all(one["level"] != "fail" for one in findings)
+    return web.json_response({"ok": well, "findings": findings})
 
 
 async def list_queue(request: web.Request) -> web.Response:

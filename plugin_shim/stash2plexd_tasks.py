@@ -1,0 +1,366 @@
+"""What the tasks of the plugin do, and what they say in Stash's log.
+
+Each takes *ask* (method, path, body, seconds), the *args* of the task or operation,
+and *say* (level, text), and returns the daemon's answer. A task follows what it started
+and shows how far that is; an operation of the page in Stash does not wait.
+"""
+
+import time
+
+MAX_ROWS = 20
+POLL_SECONDS = 1.0
+# How long enqueuing a whole library may take, seconds.
+LONG = 600.0
+# A queue is followed for no longer than this, whatever it holds, seconds.
+LONGEST = 1800.0
+SCOPES = {"all": "all", "24h": "24h", "7d": "7d"}
+
+
+def counted(number, thing):
+    return "%d %s%s" % (number, thing, "" if number == 1 else "s")
+
+
+# --- status -------------------------------------------------------------------
+
+
+def status(ask, args, say):
+    answer = ask("GET", "/api/v1/status")
+    for line in status_lines(answer):
+        say("i", line)
+    return answer
+
+
+def status_lines(status):
+    """Say in a few lines what the status document says."""
+    queue, done = status.get("queue") or {}, status.get("deliveries") or {}
+    plex, stash = status.get("plex") or {}, status.get("stash") or {}
+    catalog, gaps = status.get("catalog") or {}, status.get("gaps") or {}
+    lines = [
+        "stash2plex %s, up since %s"
+        % (status.get("version"), status.get("started_at")),
+        "Plex: %s (circuit %s), version %s, libraries: %s"
+        % (
+            plex.get("state"),
+            plex.get("breaker"),
+            plex.get("version") or "unknown",
+            ", ".join(plex.get("libraries") or []) or "not read yet",
+        ),
+        "Stash: %s, version %s"
+        % (stash.get("state"), stash.get("version") or "unknown"),
+        "Queue: %s due, %s waiting, %s running, %s dead"
+        % tuple(
+            queue.get(name, 0) for name in ("queued", "waiting", "running", "dead")
+        ),
+        "Deliveries since start: %s written, %s unchanged, %s skipped, %s failed"
+        % tuple(
+            done.get(name, 0) for name in ("written", "unchanged", "skipped", "failed")
+        ),
+        "Catalogue: %s scenes, %s items, read %s"
+        % (
+            catalog.get("scenes", 0),
+            catalog.get("items", 0),
+            catalog.get("refreshed_at") or "not yet",
+        ),
+    ]
+    found = ["%s %s" % (count, kind) for kind, count in sorted(gaps.items()) if count]
+    lines.append("Gaps: %s" % (", ".join(found) or "none"))
+    compared = status.get("reconcile") or {}
+    last = compared.get("last")
+    if last:
+        lines.append("Compared: %s, %s" % (last.get("finished_at"), last.get("state")))
+    if catalog.get("brake"):
+        lines.append("Stopped: %s" % catalog["brake"])
+    for name, part in (("Plex", plex), ("Stash", stash)):
+        if part.get("error"):
+            lines.append("%s: %s" % (name, part["error"]))
+    return lines
+
+
+def health(ask, args, say):
+    answer = ask("GET", "/api/v1/health", None, LONG)
+    for one in answer.get("findings") or []:
+        fix = " -> %s" % one["fix"] if one.get("fix") else ""
+        level = {"ok": "i", "warn": "w"}.get(one.get("level"), "e")
+        say(
+            level,
+            "%s %s: %s%s" % (one.get("level"), one.get("code"), one["message"], fix),
+        )
+    return answer
+
+
+def outages(ask, args, say):
+    answer = ask("GET", "/api/v1/outages")
+    say(
+        "i",
+        "Plex: %s, %.3f %% available, mean time to repair %s, between failures %s"
+        % (
+            counted(answer.get("count", 0), "outage"),
+            100 * answer.get("availability", 1.0),
+            spelled(answer.get("mttr_seconds")),
+            spelled(answer.get("mtbf_seconds")),
+        ),
+    )
+    for one in answer.get("outages", [])[:MAX_ROWS]:
+        end = "to %s" % one["ended_at"] if one.get("ended_at") else "goes on"
+        say(
+            "i",
+            "%s: %s %s, %s, %s waited: %s"
+            % (
+                one.get("service"),
+                one.get("started_at"),
+                end,
+                spelled(one.get("seconds")),
+                counted(one.get("jobs", 0), "job"),
+                one.get("cause"),
+            ),
+        )
+    return answer
+
+
+def spelled(seconds):
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return "%d h %02d min" % (hours, minutes)
+    return "%d min %02d s" % (minutes, rest) if minutes else "%d s" % rest
+
+
+# --- the queue ----------------------------------------------------------------
+
+
+def queue(ask, args, say):
+    answer = ask("GET", "/api/v1/queue%s" % page(args))
+    say("i", counted(answer.get("total", 0), "job"))
+    for one in answer.get("jobs", [])[:MAX_ROWS]:
+        why = "; %s: %s" % (one["code"], one["error"]) if one.get("code") else ""
+        say(
+            "i",
+            "%s %s: %s, due %s%s"
+            % (one["kind"], one["id"], one["state"], one["due_at"], why),
+        )
+    return answer
+
+
+def process_queue(ask, args, say):
+    answer = ask("POST", "/api/v1/queue/process")
+    say("i", "%s that waited due now" % counted(answer.get("due", 0), "job"))
+    follow_queue(ask, args, say)
+    return answer
+
+
+def clear_queue(ask, args, say):
+    answer = ask("POST", "/api/v1/queue/clear")
+    say("i", "%s dropped" % counted(answer.get("cleared", 0), "job"))
+    return answer
+
+
+def follow_queue(ask, args, say):
+    """Wait until the queue is empty, the circuit opens, or it takes far too long."""
+    if not args.get("follow"):
+        return
+    started = time.monotonic()
+    first = None
+    while True:
+        found = ask("GET", "/api/v1/status")
+        jobs = found.get("queue") or {}
+        left = jobs.get("queued", 0) + jobs.get("running", 0)
+        first = max(first or left, left, 1)
+        say("p", "%.3f" % (1.0 - left / first))
+        if not left:
+            break
+        if (found.get("plex") or {}).get("breaker") != "closed":
+            say("w", "Plex is away; %s delivered later" % counted(left, "job"))
+            return
+        elapsed, finished = time.monotonic() - started, first - left
+        # Twice what the measured speed promises, and some time to get going.
+        expected = elapsed * first / finished if finished else first
+        if elapsed > min(60 + 2 * expected, LONGEST):
+            say("w", "%s left; the daemon goes on by itself" % counted(left, "job"))
+            return
+        time.sleep(POLL_SECONDS)
+    done, waiting = found.get("deliveries") or {}, jobs.get("waiting", 0)
+    say(
+        "i",
+        "Nothing left to do; since its start the daemon wrote %s, left %s unchanged,"
+        " skipped %s; %s waiting, %s dead"
+        % (
+            counted(done.get("written", 0), "scene"),
+            done.get("unchanged", 0),
+            done.get("skipped", 0),
+            waiting,
+            jobs.get("dead", 0),
+        ),
+    )
+
+
+# --- dead letters -------------------------------------------------------------
+
+
+def dead(ask, args, say):
+    answer = ask("GET", "/api/v1/dead%s" % page(args))
+    say("i", counted(answer.get("total", 0), "dead letter"))
+    for one in answer.get("dead", [])[:MAX_ROWS]:
+        say(
+            "i",
+            "%s %s: %s, %s, last %s: %s"
+            % (
+                one["kind"],
+                one["id"],
+                one["code"],
+                counted(one["attempts"], "attempt"),
+                one["failed_at"],
+                one["error"],
+            ),
+        )
+    return answer
+
+
+def dead_retry(ask, args, say):
+    answer = ask("POST", "/api/v1/dead/retry", choice(args))
+    say("i", "%s tried again" % counted(answer.get("retried", 0), "dead letter"))
+    follow_queue(ask, args, say)
+    return answer
+
+
+def dead_clear(ask, args, say):
+    answer = ask("POST", "/api/v1/dead/clear", choice(args))
+    say("i", "%s forgotten" % counted(answer.get("cleared", 0), "dead letter"))
+    return answer
+
+
+def dead_purge(ask, args, say):
+    answer = ask("POST", "/api/v1/dead/purge", choice(args))
+    say("i", "%s forgotten" % counted(answer.get("purged", 0), "old dead letter"))
+    return answer
+
+
+def recover(ask, args, say):
+    answer = ask("POST", "/api/v1/recover", choice(args), LONG)
+    say(
+        "i",
+        "%s tried again, %s forgotten"
+        % (
+            counted(answer.get("requeued", 0), "dead letter"),
+            counted(answer.get("gone", 0), "deleted scene"),
+        ),
+    )
+    follow_queue(ask, args, say)
+    return answer
+
+
+# --- whole libraries ----------------------------------------------------------
+
+
+def sync(ask, args, say):
+    """Enqueue scenes: *scene_ids* of an operation, else all of a scope."""
+    body = {"scope": scope(args)}
+    if args.get("scene_ids") is not None:
+        body = {"scene_ids": numbers(args["scene_ids"])}
+    answer = ask("POST", "/api/v1/sync", body, LONG)
+    say("i", "%s enqueued" % counted(answer.get("enqueued", 0), "scene"))
+    follow_queue(ask, args, say)
+    return answer
+
+
+def reconcile(ask, args, say):
+    answer = ask("POST", "/api/v1/reconcile", {"scope": scope(args)})
+    if not args.get("follow"):
+        return answer
+    path = "/api/v1/reconcile/%d" % answer["run"]
+    while True:
+        run = ask("GET", path)
+        if run.get("state") != "running":
+            break
+        total = max(run.get("items", 0), run.get("scenes", 0), 1)
+        say("p", "%.3f" % min(0.95, run.get("scenes", 0) / total / 2))
+        time.sleep(POLL_SECONDS)
+    say("p", "1")
+    if run.get("error"):
+        say("e", "The comparison %s: %s" % (run.get("state"), run["error"]))
+        return run
+    say(
+        "i",
+        "%s and %s compared"
+        % (
+            counted(run.get("scenes", 0), "scene"),
+            counted(run.get("items", 0), "item"),
+        ),
+    )
+    for kind, count in sorted((run.get("gaps") or {}).items()):
+        if count:
+            say("i", "%s: %d" % (kind, count))
+    say("i", "%s enqueued" % counted(run.get("enqueued", 0), "job"))
+    return run
+
+
+def gaps(ask, args, say):
+    answer = ask("GET", "/api/v1/gaps%s" % page(args, "kind"))
+    say("i", counted(answer.get("total", 0), "gap"))
+    for one in answer.get("gaps", [])[:MAX_ROWS]:
+        whose = "file"
+        if one.get("scene"):
+            whose = "scene %s" % one["scene"]
+        elif one.get("item"):
+            whose = "item %s" % one["item"]
+        say("i", "%s: %s %s: %s" % (one["kind"], whose, one["path"], one["detail"]))
+    return answer
+
+
+# --- what Stash hands over ----------------------------------------------------
+
+
+def scope(args):
+    found = str(args.get("scope") or "all")
+    if found not in SCOPES:
+        raise ValueError("scope must be one of %s" % ", ".join(SCOPES))
+    return found
+
+
+def numbers(found):
+    if not isinstance(found, list) or not all(type(one) is int for one in found):
+        raise ValueError("scene_ids must be a list of numbers")
+    return found
+
+
+def choice(args):
+    """Return which dead letters an operation names; none means all."""
+    body = {}
+    if args.get("scene_ids") is not None:
+        body["scene_ids"] = numbers(args["scene_ids"])
+    for name in ("codes", "days"):
+        if args.get(name) is not None:
+            body[name] = args[name]
+    return body
+
+
+def page(args, *more):
+    """Return the query of a page; only what is a number or a plain word."""
+    given = [name for name in ("limit", "offset") if args.get(name) is not None]
+    pairs = ["%s=%d" % (name, int(args[name])) for name in given]
+    for name in more:
+        word = str(args.get(name) or "")
+        if word:
+            if not word.replace("_", "").isalnum() or not word.isascii():
+                raise ValueError("%s must be a plain word" % name)
+            pairs.append("%s=%s" % (name, word))
+    return "?%s" % "&".join(pairs) if pairs else ""
+
+
+MODES = {
+    "status": status,
+    "health": health,
+    "outages": outages,
+    "queue": queue,
+    "process_queue": process_queue,
+    "clear_queue": clear_queue,
+    "dead": dead,
+    "dead_retry": dead_retry,
+    "dead_clear": dead_clear,
+    "dead_purge": dead_purge,
+    "recover": recover,
+    "sync": sync,
+    "reconcile": reconcile,
+    "gaps": gaps,
+}

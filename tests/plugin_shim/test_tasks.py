@@ -1,0 +1,167 @@
+"""Every task of the plugin, as Stash runs it, against the real daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+
+import pytest
+
+from stash2plex.plugin import install
+from stash2plex.sandbox.stash import PLUGIN_ID
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.plugin_shim.test_shim import SHIM, run
+from tests.running import running
+
+NAMES = """Show Status · Process Queue · Clear Pending Queue · Show Dead Letters ·
+Retry Dead Letters · Clear Dead Letters · Purge Old Dead Letters ·
+Recover Outage Failures · Sync All Scenes · Sync Recent Scenes · Reconcile (All) ·
+Reconcile (Last 24 Hours) · Reconcile (Last 7 Days) · Show Gaps · Health Check ·
+Outage Report"""
+
+
+def manifest() -> dict[str, dict[str, str]]:
+    """The tasks of the manifest with their arguments, all text as Stash sends them."""
+    text = (SHIM.parent / f"{PLUGIN_ID}.yml").read_text().partition("tasks:\n")[2]
+    tasks = {}
+    for block in text.split("  - name: ")[1:]:
+        name, _, rest = block.partition("\n")
+        found = re.findall(r'^      (\w+): "?([^"\n]+)"?$', rest, re.MULTILINE)
+        tasks[name] = dict(found)
+    return tasks
+
+
+@pytest.fixture
+async def told(stash, plex, tmp_path):
+    """A daemon with ten scenes, a gap and a dead letter, and what the plugin says."""
+    for number in range(1, 11):
+        sample(stash, plex, number)
+    stash.add("/media/only.mp4", scene_id=50, title="<script>", details="x")
+    plex.status_of[3] = 400
+    settings = make_settings(
+        stash, plex, tmp_path, queue={"not_found_base": 36_000.0, "not_found_cap": 36e3}
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        stash.plugin_settings[PLUGIN_ID] = {
+            "daemonUrl": daemon.url,
+            "daemonToken": "test-token",
+        }
+
+        async def tell(**args):
+            message = {"server_connection": stash.connection(), "args": args}
+            result, log, _ = await run(message)
+            lines = [line[3:] for line in log if line[1] != "p"]
+            progress = [float(line[3:]) for line in log if line[1] == "p"]
+            assert len(lines) < 30
+            assert all(len(line) < 4000 for line in lines)
+            assert all(0 <= one <= 1 for one in progress)
+            return result, lines, progress
+
+        tell.daemon = daemon
+        yield tell
+
+
+def test_the_tasks_have_their_names():
+    assert list(manifest()) == re.split(r"\s*·\s*", NAMES)
+
+
+@pytest.mark.parametrize("name", list(manifest()))
+async def test_every_task_works(told, name):
+    args = manifest()[name]
+    result, lines, progress = await told(**args)
+
+    assert "error" not in result
+    assert isinstance(result["output"], dict)
+    assert lines
+    assert bool(progress) == ("follow" in args)
+    assert not progress or progress[-1] == 1.0
+
+
+async def test_a_day_with_the_tasks(told, plex):
+    _, lines, progress = await told(**manifest()["Sync All Scenes"])
+    assert lines[0] == "11 scenes enqueued"
+    assert "9 scenes" in lines[-1]
+    assert lines[-1].endswith("1 waiting, 1 dead")
+    assert progress[-1] == 1.0
+    _, lines, _ = await told(**manifest()["Show Dead Letters"])
+    assert lines[0] == "1 dead letter"
+    assert lines[1].startswith("scene 3: request_rejected, 1 attempt, last ")
+    _, lines, _ = await told(**manifest()["Reconcile (All)"])
+    assert "11 scenes and 10 items compared" in lines
+    assert "missing_in_plex: 1" in lines
+    _, lines, _ = await told(**manifest()["Show Gaps"])
+    assert any("missing_in_plex: scene 50 /media/only.mp4" in line for line in lines)
+    plex.status_of.clear()
+    _, lines, _ = await told(**manifest()["Retry Dead Letters"])
+    assert lines[0] == "1 dead letter tried again"
+    assert plex.items[3].text["title"] == "Title 3"
+    _, lines, _ = await told(**manifest()["Health Check"])
+    assert any(line.startswith("ok plex: Plex 1.43") for line in lines)
+    _, lines, _ = await told(**manifest()["Clear Pending Queue"])
+    assert lines == ["1 job dropped"]
+
+
+async def test_a_queue_is_not_waited_for_while_plex_is_away(told, plex):
+    plex.status = 503
+    await told.daemon.hook(1)
+    await told.daemon.until(lambda status: status["plex"]["breaker"] == "open")
+    _, lines, _ = await told(**manifest()["Process Queue"])
+    plex.status = None
+
+    assert re.fullmatch(r"Plex is away; \d+ jobs? delivered later", lines[-1])
+
+
+async def test_operations_answer_at_once_with_what_the_daemon_says(told, plex):
+    result, _, progress = await told(mode="sync", scene_ids=[1, 2])
+    assert result["output"] == {"enqueued": 2}
+    assert progress == []
+    await plex.facts.until(lambda: plex.items[2].writes)
+    result, _, _ = await told(mode="reconcile", scope="24h")
+    assert set(result["output"]) == {"run"}
+    result, _, _ = await told(mode="gaps", kind="empty", limit=1, offset=0)
+    assert set(result["output"]) == {"total", "gaps"}
+    result, _, _ = await told(mode="dead_clear", scene_ids=[3], codes=["x"], days=1)
+    assert result["output"] == {"cleared": 0}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"mode": "sync", "scope": "1h"},
+        {"mode": "sync", "scene_ids": "1"},
+        {"mode": "sync", "scene_ids": ["1"]},
+        {"mode": "dead_retry", "scene_ids": [True]},
+        {"mode": "dead_clear", "days": -1},
+        {"mode": "gaps", "kind": "a&b=c"},
+        {"mode": "gaps", "limit": "many"},
+        {"mode": "gaps", "kind": "odd"},
+        {"mode": ["status"]},
+        {"mode": None},
+    ],
+)
+async def test_operations_that_make_no_sense(told, args):
+    """Any user of Stash may call them with whatever they like."""
+    result, _, _ = await told(**args)
+
+    assert result["output"] is None
+    assert result["error"]
+
+
+async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkeypatch):
+    (tmp_path / "plugins").mkdir()
+    folder = await asyncio.to_thread(install, tmp_path / "plugins")
+    monkeypatch.setattr("tests.plugin_shim.test_shim.SHIM", folder / SHIM.name)
+    result, lines, _ = await told(mode="status")
+
+    assert result["output"]["queue"]
+    assert lines
+    assert sorted(await asyncio.to_thread(os.listdir, folder)) == [
+        "stash2plexd.py",
+        "stash2plexd.yml",
+        "stash2plexd_tasks.py",
+    ]
+    assert json.dumps(result)
