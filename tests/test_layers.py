@@ -44,6 +44,7 @@ FENCES = {
     "gql": {"stash"},
     "aiosqlite": {"db"},
     "apscheduler": {"schedule"},
+    "prometheus_client": {"web"},
     "PIL": {"pictures", "sandbox"},
     "graphql": {"sandbox"},
     "rich": {"cli", "remote", "following", "sandbox"},

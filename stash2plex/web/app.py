@@ -28,6 +28,7 @@ from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.web import dead, hooks
 from stash2plex.web.auth import check_token
 from stash2plex.web.gaps import parse_page, shown
+from stash2plex.web.metrics import CONTENT_TYPE_LATEST, metrics_text
 from stash2plex.web.outages import outage_report
 from stash2plex.web.reconcile import parse_reconcile
 from stash2plex.web.status import Status
@@ -77,6 +78,7 @@ def create_app(parts: Parts) -> web.Application:
         [
             web.get("/livez", live),
             web.get("/readyz", ready),
+            web.get("/metrics", metrics),
             web.post("/api/v1/hooks", receive_hook),
             web.post("/api/v1/sync", sync),
             web.get("/api/v1/status", status),
@@ -111,6 +113,14 @@ async def ready(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
     return _error(
         "not_ready", "the daemon is starting or its store is not writable", 503
+    )
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Tell Prometheus how everything is; nothing private is in it."""
+    status = await request.app[PARTS].status.read()
+    return web.Response(
+        body=metrics_text(status), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
 
 
