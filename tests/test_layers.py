@@ -16,6 +16,7 @@ LAYERS = [
     {
         "config_file",
         "data_dir",
+        "link",
         "gates",
         "pictures",
         "logs",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex.errors import Stash2PlexError
+from stash2plex.link import Link
 from stash2plex.plex.notifications import Hint, ItemHint, Notifications, OwnWrites
 
 if TYPE_CHECKING:
@@ -39,37 +40,32 @@ class Listener:
         own: OwnWrites,
         on_scenes: Callable[[Sequence[int]], Awaitable[None]],
     ) -> None:
-        self._notifications = notifications
         self._catalog = catalog
         self._own = own
         self._on_scenes = on_scenes
         self._items: set[int] = set()
         self._wants_news = False
         self._any = asyncio.Event()
-        self.listening = False
+        self._link = Link(
+            notifications.listen,
+            self._take,
+            first_wait=_FIRST_WAIT,
+            longest_wait=_LONGEST_WAIT,
+            on_connected=self._connected,
+        )
+
+    @property
+    def listening(self) -> bool:
+        """Whether the socket is open."""
+        return self._link.is_up
 
     async def run(self) -> None:
         """Listen and act until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
+            tasks.create_task(self._link.run())
             tasks.create_task(self._act())
 
-    async def _listen(self) -> None:
-        wait = _FIRST_WAIT
-        while True:
-            try:
-                async for hint in self._notifications.listen(self._connected):
-                    self._take(hint)
-            except Stash2PlexError as error:
-                log.debug("notifications_lost", error=str(error))
-            if self.listening:
-                wait = _FIRST_WAIT
-            self.listening = False
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
-
     def _connected(self) -> None:
-        self.listening = True
         log.info("notifications_connected")
         self._want_news()  # what was missed meanwhile
 

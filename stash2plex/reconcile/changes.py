@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex.errors import Stash2PlexError
+from stash2plex.link import Link
 from stash2plex.queue.job import Kind, Reason
 from stash2plex.stash.answers import parsed_time, text_bound
 
@@ -72,13 +73,19 @@ class Changes:
         self._monotonic = monotonic
         self._triggered = asyncio.Event()
         self._asked_all_zones = self._asked_last_hours = float("-inf")
-        self.listening = False
+        self._link = Link(
+            stash.scans,
+            self._scanned,
+            first_wait=_FIRST_WAIT,
+            longest_wait=_LONGEST_WAIT,
+        )
 
     async def run(self) -> None:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
-            tasks.create_task(self._listen())
+            # Without it the next poll finds the same, later.
+            tasks.create_task(self._link.run())
 
     async def poll(self) -> int:
         """Look once; returns how many things were enqueued.
@@ -124,25 +131,11 @@ class Changes:
             except TimeoutError:
                 continue
 
-    async def _listen(self) -> None:
-        """Follow Stash's scans; without that the next poll finds the same, later."""
-        wait = _FIRST_WAIT
+    def _scanned(self, _: None) -> None:
+        """Look at once, and once more: covers are made later."""
+        self._triggered.set()
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                async for _ in self._stash.scans(self._connected):
-                    self._triggered.set()
-                    loop.call_later(_SECOND_LOOK, self._triggered.set)
-            except Stash2PlexError as error:
-                log.debug("scans_not_followed", error=str(error))
-            if self.listening:
-                wait = _FIRST_WAIT
-            self.listening = False
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
-
-    def _connected(self) -> None:
-        self.listening = True
+        loop.call_later(_SECOND_LOOK, self._triggered.set)
 
     # --- asking -----------------------------------------------------------------
 

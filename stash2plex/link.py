@@ -1,0 +1,60 @@
+"""A link to a server that pushes: made again, with a back-off, whenever it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from stash2plex.errors import Stash2PlexError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Connects, calls its argument once it is, and yields what comes until it breaks.
+Listen = Callable[[Callable[[], None]], AsyncIterator[T]]
+
+
+class Link(Generic[T]):
+    """Follows *listen*, hands on what comes; *is_up* while it is connected.
+
+    Waits are in seconds.
+    """
+
+    def __init__(
+        self,
+        listen: Listen[T],
+        take: Callable[[T], None],
+        *,
+        first_wait: float,
+        longest_wait: float,
+        on_connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._listen = listen
+        self._take = take
+        self._first_wait = first_wait
+        self._longest_wait = longest_wait
+        self._on_connected = on_connected
+        self.is_up = False
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        wait = self._first_wait
+        while True:
+            try:
+                async for what in self._listen(self._connected):
+                    self._take(what)
+            except Stash2PlexError as error:
+                log.debug("link_lost", error=str(error))
+            if self.is_up:
+                wait = self._first_wait
+            self.is_up = False
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, self._longest_wait)
+
+    def _connected(self) -> None:
+        self.is_up = True
+        self._on_connected()
