@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# When a run is tried again that failed and that nobody waits for, seconds.
-_AGAIN = 120.0
+# When a run is tried again that failed and that nobody waits for: at first, and at last,
+# seconds.
+_AGAIN, _LONGEST = 120.0, 3600.0
 _HOURS: dict[Scope, int] = {"24h": 24, "7d": 7 * 24}
 # How far Plex's clock may be from ours when we ask what changed lately, seconds.
 _CLOCKS = 3600
@@ -57,6 +58,7 @@ class Reconciler:
     ) -> None:
         self._mends = mends
         self._ended = False
+        self._failures = 0  # in a row
         self._runs = runs
         self._comparison = comparison
         self._catalog = catalog
@@ -132,12 +134,15 @@ class Reconciler:
             await self._runs.note_start(run)
             await self._compare(run)
             run.state = RunState.DONE
+            self._failures = 0
         except Braked as error:
             run.state, run.error = RunState.STOPPED, str(error)
         except Stash2PlexError as error:
             run.state, run.error = RunState.FAILED, str(error)
             if run.reason != "manual":
-                asyncio.get_running_loop().call_later(_AGAIN, self._try_again, run)
+                delay = min(_AGAIN * 2**self._failures, _LONGEST)
+                self._failures += 1
+                asyncio.get_running_loop().call_later(delay, self._try_again, run)
         except asyncio.CancelledError:
             raise  # it is taken up again by who comes after us
         except Exception:
@@ -166,7 +171,7 @@ class Reconciler:
             try:
                 await self.request(failed.scope, reason=failed.reason)
             except StoreUnavailable:
-                loop.call_later(_AGAIN, self._try_again, failed)
+                loop.call_later(_LONGEST, self._try_again, failed)
 
         loop = asyncio.get_running_loop()
         if not self._ended:

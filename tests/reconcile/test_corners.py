@@ -394,6 +394,26 @@ async def test_a_subscription_that_is_answered_with_garbage(frame):
                 pass
 
 
+async def test_a_run_that_nobody_waits_for_is_tried_again(
+    stash, plex, tmp_path, monkeypatch
+):
+    """Both were started together, and Plex took longer."""
+    monkeypatch.setattr("stash2plex.reconcile.reconciler._AGAIN", 0.05)
+    sample(stash, plex, 1)
+    plex.status = 503
+    settings = make_settings(stash, plex, tmp_path, reconcile={"on_start": True})
+    async with running(settings, stash, plex) as daemon:
+        failed = await daemon.until(lambda status: status["reconcile"]["last"])
+        assert failed["reconcile"]["last"]["state"] == "failed"
+        plex.status = None
+        await daemon.until(
+            lambda status: status["reconcile"]["last"]["state"] == "done"
+        )
+        await daemon.idle()
+
+    assert plex.items[1].text["title"] == "Title 1"
+
+
 GARBAGE = [
     '<Directory type="movie" key="a"/>',
     '<Directory type="movie"/>',
