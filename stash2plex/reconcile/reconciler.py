@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# When a run is tried again that failed and that nobody waits for: at first, and at last,
+# When a failed run that nobody waits for is tried again: at first, and at last,
 # seconds.
 _AGAIN, _LONGEST = 120.0, 3600.0
 _HOURS: dict[Scope, int] = {"24h": 24, "7d": 7 * 24}
