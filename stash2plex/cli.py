@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.markup import escape
 
-from stash2plex import __version__, following, plugin, reload
+from stash2plex import __version__, following, path_report, plugin, reload
 from stash2plex.catalog.gaps import GapKind
 from stash2plex.config import Settings
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, load
@@ -265,6 +265,62 @@ def paths_test(options: argparse.Namespace) -> int:
     return _WELL if mapped else _FAILED
 
 
+def paths_suggest(options: argparse.Namespace) -> int:
+    """Propose path rules from what both libraries hold."""
+    settings = _settings(options)
+    _demand_plex_token(settings)
+    found = path_report.propose(*asyncio.run(path_report.read_files(settings)))
+    mapped = found.twins - len(found.left)
+    if options.json:
+        rules = [
+            rule.model_dump(include={"name", "stash", "plex"}) for rule in found.rules
+        ]
+        document = {"rules": rules, "twins": found.twins, "left": found.left}
+        print(json.dumps(document, ensure_ascii=False))
+        return _WELL
+    if not found.twins:
+        print("No file has the same name and size on both sides, so there is nothing")
+        print("to go by. Are plex.libraries right, and were they scanned?")
+        return _FAILED
+    print(
+        found.toml or "# No rules are needed: both sides see the same paths.\n",
+        end="\n" if found.toml else "",
+    )
+    share = mapped / found.twins
+    print(
+        f"# {share:.1%} of {counted(found.twins, 'file')} that are on both sides,"
+        f" {len(found.left)} left{_for_example(found.left)}"
+    )
+    return _WELL
+
+
+def paths_coverage(options: argparse.Namespace) -> int:
+    """Say how many files of each side find their twin, with examples of the others."""
+    settings = _settings(options)
+    _demand_plex_token(settings)
+    files = asyncio.run(path_report.read_files(settings))
+    sides = path_report.coverage(*files, PathMap(settings.path_rules))
+    if options.json:
+        document = {
+            name: {"files": one.files, "covered": one.files - len(one.missing)}
+            | {"missing": one.missing}
+            for name, one in zip(("stash", "plex"), sides, strict=True)
+        }
+        print(json.dumps(document, ensure_ascii=False))
+        return _WELL
+    for name, one in zip(("Stash", "Plex"), sides, strict=True):
+        print(
+            f"{name}: {one.share:.1%} of {counted(one.files, 'file')} by path,"
+            f" {len(one.missing)} left{_for_example(one.missing)}"
+        )
+    return _WELL
+
+
+def _for_example(paths: Sequence[str]) -> str:
+    shown = paths[: path_report.EXAMPLES]
+    return f", for example {', '.join(shown)}" if shown else ""
+
+
 def install_plugin(options: argparse.Namespace) -> int:
     """Put the Stash plugin into a Stash plugins folder."""
     folder = plugin.install(options.folder)
@@ -395,6 +451,8 @@ def _parser() -> argparse.ArgumentParser:
 
     paths = commands.add_parser("paths", help="Try the path rules.")
     ways = paths.add_subparsers(required=True, metavar="WHAT")
+    _with_json(_command(ways, "suggest", paths_suggest))
+    _with_json(_command(ways, "coverage", paths_coverage))
     testing = _with_json(_command(ways, "test", paths_test))
     testing.add_argument("path", metavar="PATH")
 

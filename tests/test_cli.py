@@ -346,6 +346,7 @@ def test_install_plugin(tmp_path, capsys):
     assert sorted(file.name for file in installed.iterdir()) == [
         "stash2plexd.py",
         "stash2plexd.yml",
+        "stash2plexd_tasks.py",
     ]
     assert "Daemon URL" in capsys.readouterr().out
     assert main(["install-plugin", str(tmp_path / "none")]) == 1

@@ -29,7 +29,7 @@ LAYERS = [
     {"queue"},
     {"push", "provider"},
     {"reconcile"},
-    {"doctor"},
+    {"doctor", "path_report"},
     {"web"},
     {"daemon"},
     {"sandbox"},
