@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import random
 import re
@@ -94,11 +95,13 @@ class Storm:
             finally:
                 await self._end(signal.SIGKILL)
 
-    async def rage(self, seconds: float, pause: float = 0.02) -> None:
-        """Let things happen for *seconds*."""
+    async def rage(self, seconds: float, most: int, pause: float = 0.02) -> None:
+        """Let things happen for *seconds*, or until so many happened."""
         actions, weights = zip(*self._weighted, strict=True)
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        for _ in range(most):
+            if time.monotonic() > end:
+                return
             (action,) = self.chance.choices(actions, weights)
             await action()
             await asyncio.sleep(self.chance.uniform(0, pause * 2))
@@ -421,7 +424,8 @@ class Storm:
             while True:
                 if (status := self._process.returncode) is not None:
                     # A disk that is full at the start is told in one line.
-                    full = status == 1 and "[data_dir_unusable]" in self._log[-1]
+                    said = next(x for x in reversed(self._log) if x[:4] != "--- ")
+                    full = status == 1 and "[data_dir_unusable]" in said
                     assert full, f"status {status}\n{self.log_tail()}"
                     self.counts["starts refused"] += 1
                     await self._launch()
@@ -447,12 +451,17 @@ class Storm:
 
 
 async def weather(
-    folder: Path, *, seed: int, scenes: int, seconds: float
+    folder: Path,
+    *,
+    seed: int,
+    scenes: int,
+    seconds: float = math.inf,
+    most: int = sys.maxsize,
 ) -> dict[str, Any]:
     """Have one storm; returns its counts, or raises AssertionError saying what is lost."""
     storm = Storm(folder, seed=seed, scenes=scenes)
     async with storm.standing():
-        await storm.rage(seconds)
+        await storm.rage(seconds, most)
         await storm.calm()
         lost = await storm.lost()
         dead = await storm.retry_dead()
