@@ -97,7 +97,7 @@ class Catalog:
         self._seen = 0
         self._asked_for_news = float("-inf")
         self._asked_for_folders = float("-inf")
-        self._listed_at = self._refreshed_at = float("-inf")
+        self._listed_at = float("-inf")
         self._movie_sections: set[int] = set()
         self._asking = asyncio.Lock()
         self._listing = asyncio.Lock()
@@ -158,11 +158,8 @@ class Catalog:
         Nor when so much is gone that the brake holds (`Braked`), unless by *force*, and
         nothing at all without *forget*.
         """
-        asked = time.monotonic()
         async with self._listing:
-            # Whoever waited for a listing that ended meanwhile has what it wanted.
-            if force or self._refreshed_at < asked:
-                await self._refresh(force=force, forget=forget)
+            await self._refresh(force=force, forget=forget)
 
     async def _refresh(self, *, force: bool, forget: bool) -> None:
         started = self._listed_at = time.monotonic()
@@ -183,7 +180,6 @@ class Catalog:
                     await one()
             await self.brake.release()
         self.error = None
-        self._refreshed_at = time.monotonic()
         self.refreshed_at = iso(datetime.now(UTC))
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
         scenes, items = await self.store.counts()

@@ -76,6 +76,7 @@ _PING = 30.0
 _RENEWAL = 600.0
 # How long an end may take that nobody waits for, seconds.
 _PARTING = 1.0
+_PARTINGS = 3
 # The spellings of one name that disks keep.
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # Scene filters that find what has a performer, studio, tag or group.
@@ -283,6 +284,23 @@ class StashClient:
 
         Raises `ServiceUnavailable` when it cannot be made, or broke.
         """
+        told: asyncio.Queue[bool] = asyncio.Queue()
+        following = asyncio.create_task(self._follow_scans(on_listening, told))
+        following.add_done_callback(lambda _: told.put_nowait(False))
+        try:
+            while await told.get():
+                yield
+        finally:
+            # Told to end, gql may wait for an answer that never comes: tell it again.
+            for _ in range(_PARTINGS):
+                following.cancel()
+                await asyncio.wait({following}, timeout=_PARTING)
+        if not following.cancelled() and (error := following.exception()):
+            raise error
+
+    async def _follow_scans(
+        self, on_listening: Callable[[], None], told: asyncio.Queue[bool]
+    ) -> None:
         transport = AIOHTTPWebsocketsTransport(
             f"{self._settings.url}/graphql",
             headers=self._headers,
@@ -303,7 +321,7 @@ class StashClient:
             ):
                 on_listening()
                 async for _ in session.subscribe(queries.SCANS):
-                    yield
+                    told.put_nowait(True)
         except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ServiceUnavailable("Stash", _reason(error)) from None
         except (AssertionError, AttributeError, KeyError, TypeError, ValueError):

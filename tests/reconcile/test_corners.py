@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -414,6 +415,36 @@ async def test_a_run_that_nobody_waits_for_is_tried_again(
     assert plex.items[1].text["title"] == "Title 1"
 
 
+async def test_a_subscription_that_does_not_part_is_left(stash, monkeypatch):
+    """Whoever is to end does not wait for the goodbye of a server that hangs."""
+    started = asyncio.Event()
+
+    async def deaf(self, on_listening, told):
+        started.set()
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if started.is_set():
+                    started.clear()  # not the first time
+                    continue
+                raise
+
+    monkeypatch.setattr(StashClient, "_follow_scans", deaf)
+    async with StashClient.connect(StashSettings(url=stash.url)) as client:
+
+        async def follow():
+            async for _ in client.scans(lambda: None):
+                pass
+
+        task = asyncio.create_task(follow())
+        await started.wait()
+        task.cancel()
+        await asyncio.wait_for(asyncio.wait([task]), 6)
+
+    assert task.cancelled()
+
+
 GARBAGE = [
     '<Directory type="movie" key="a"/>',
     '<Directory type="movie"/>',
@@ -440,8 +471,6 @@ async def test_xml_that_is_not_plex_s(stash, plex, tmp_path, inner):
 
 
 async def test_a_former_configuration_takes_no_requests(database):
-    import asyncio
-
     def make():
         return Reconciler(
             Runs(database),
