@@ -406,14 +406,7 @@ def _parser() -> argparse.ArgumentParser:
     _with_action(queueing, "list", "process", "clear")
     burying = _with_json(_command(commands, "dead", dead))
     _with_action(burying, "list", "retry", "clear", "purge")
-    burying.add_argument(
-        "--scene",
-        type=_between(1, _MOST),
-        action="extend",
-        nargs="+",
-        metavar="ID",
-        help="only these",
-    )
+    _with_scenes(burying)
     burying.add_argument("--days", type=_days, metavar="N", help="only older ones")
     _with_codes(burying)
     _with_codes(_with_json(_command(commands, "recover", recover)))
@@ -427,14 +420,7 @@ def _parser() -> argparse.ArgumentParser:
     which = syncing.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every scene")
     which.add_argument("--since", choices=["24h", "7d"], help="updated lately")
-    which.add_argument(
-        "--scene",
-        type=_between(1, _MOST),
-        action="extend",
-        nargs="+",
-        metavar="ID",
-        help="only these",
-    )
+    _with_scenes(which)
     syncing.add_argument("--dry-run", action="store_true", help="only show it")
     comparing = _with_json(_command(commands, "reconcile", reconcile))
     comparing.add_argument("--scope", choices=["all", "24h", "7d"], default="all")
@@ -477,6 +463,17 @@ def _with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _with_action(parser: argparse.ArgumentParser, *actions: str) -> None:
     parser.add_argument("action", nargs="?", choices=actions, default=actions[0])
+
+
+def _with_scenes(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--scene",
+        type=_between(1, _MOST),
+        action="extend",
+        nargs="+",
+        metavar="ID",
+        help="only these",
+    )
 
 
 def _with_codes(parser: argparse.ArgumentParser) -> None:

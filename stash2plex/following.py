@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from stash2plex.catalog.gaps import REPAIRABLE
 from stash2plex.config import Settings
 from stash2plex.remote import ask, counted
 
@@ -22,7 +23,6 @@ _INTERVAL = 0.5
 _PAGE = 1000
 _GAPS = "/api/v1/gaps"
 _COLUMNS = "kind scene item path detail first_seen last_seen resolved_at".split()
-_REPAIRED = ("empty", "stale", "drift")
 
 
 def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
@@ -71,7 +71,7 @@ def _run_lines(run: dict[str, Any]) -> Iterable[str]:
     scenes, items = counted(run["scenes"], "scene"), counted(run["items"], "item")
     yield f"{scenes} and {items} compared ({run['scope']})."
     for kind, count in run["gaps"].items():
-        mended = " (a delivery mends it)" if count and kind in _REPAIRED else ""
+        mended = " (a delivery mends it)" if count and kind in REPAIRABLE else ""
         yield f"  {kind:18}{count:>8,}{mended}"
     would = "would be enqueued" if run["dry_run"] else "enqueued"
     yield f"{run['enqueued']:,} {would}."

@@ -39,6 +39,10 @@ class GapKind(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
+# What a push can mend.
+REPAIRABLE = (GapKind.EMPTY, GapKind.STALE, GapKind.DRIFT)
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """One gap; *subject* is ``scene:7``, ``item:42`` or ``file:<path>``.

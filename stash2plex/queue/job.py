@@ -18,6 +18,9 @@ class Kind(StrEnum):
     GROUP = "group"
 
 
+PARTS = (Kind.PERFORMER, Kind.STUDIO, Kind.TAG, Kind.GROUP)
+
+
 class Reason(StrEnum):
     """Who asked; sets the priority and is shown to people."""
 

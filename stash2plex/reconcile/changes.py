@@ -18,7 +18,7 @@ import structlog
 
 from stash2plex.errors import Stash2PlexError
 from stash2plex.link import Link
-from stash2plex.queue.job import Kind, Reason
+from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.stash.answers import parsed_time, text_bound
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _CURSOR, _OFFSET = "poll_cursor", "stash_offset"
-_PARTS = (Kind.PERFORMER, Kind.STUDIO, Kind.TAG, Kind.GROUP)
 # A change is dated before it can be read: by so much at most, seconds.
 _COMMIT = 300.0
 # Clocks are set back by an hour in autumn; some more for what is unusual, seconds.
@@ -107,7 +106,7 @@ class Changes:
             count += await self._enqueue_scenes(page, cursor, asked_at)
         now = self._server_now() if now is None else now
         bound = _bound(cursor, zone, _DAYLIGHT)
-        for kind in _PARTS:
+        for kind in PARTS:
             parts = await self._stash.changed_parts(kind, bound)
             count += await self._enqueue_parts(kind, parts, cursor, now)
         if zone is None:

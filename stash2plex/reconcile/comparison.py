@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 _TELLING_TEXT = {Field.STUDIO, Field.DATE}
 _TELLING_TAGS = {Field.TAGS, Field.PERFORMERS}
-# What a push can mend.
-REPAIRABLE = (GapKind.EMPTY, GapKind.STALE, GapKind.DRIFT)
 # Scenes, and items, looked at in one step.
 _SCENES, _ITEMS = 200, 2000
 

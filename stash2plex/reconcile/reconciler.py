@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from stash2plex.catalog.gaps import FoundGap, GapKind, Gaps
+from stash2plex.catalog.gaps import REPAIRABLE, FoundGap, GapKind, Gaps
 from stash2plex.errors import Braked, Restarting, Stash2PlexError, StoreUnavailable
-from stash2plex.queue.job import Kind, Reason
-from stash2plex.reconcile.comparison import REPAIRABLE, Comparison
+from stash2plex.queue.job import PARTS, Kind, Reason
+from stash2plex.reconcile.comparison import Comparison
 from stash2plex.reconcile.runs import Run, Runs, RunState
 from stash2plex.stash.answers import is_since, text_bound
 
@@ -37,7 +37,6 @@ _AGAIN, _LONGEST = 120.0, 3600.0
 _HOURS: dict[Scope, int] = {"24h": 24, "7d": 7 * 24}
 # How far Plex's clock may be from ours when we ask what changed lately, seconds.
 _CLOCKS = 3600
-_PARTS = (Kind.PERFORMER, Kind.STUDIO, Kind.TAG, Kind.GROUP)
 
 
 class Reconciler:
@@ -90,8 +89,7 @@ class Reconciler:
         wanted = Run(
             id=0, scope=scope, dry_run=dry_run, force=force, only_empty=only_empty
         )
-        going = [self.current] if self.current else []
-        for run in (*going, *self._waiting):
+        for run in self._unfinished():
             if run.covers(wanted):
                 return run
         run = await self._runs.begin(
@@ -101,10 +99,12 @@ class Reconciler:
         self._any.set()
         return run
 
+    def _unfinished(self) -> list[Run]:
+        return [*([self.current] if self.current else []), *self._waiting]
+
     async def find(self, run_id: int) -> Run | None:
         """Return a run by its number, as it is at this moment."""
-        going = [self.current] if self.current else []
-        for run in (*going, *self._waiting):
+        for run in self._unfinished():
             if run.id == run_id:
                 return run
         return await self._runs.one(run_id)
@@ -225,7 +225,7 @@ class Reconciler:
 
         When one is deleted or merged into another, nothing about its scenes tells.
         """
-        for kind in _PARTS:
+        for kind in PARTS:
             there = await self._stash.changed_parts(kind, "")
             known = await self._catalog.store.parts(kind)
             gone = sorted(known - there.keys())

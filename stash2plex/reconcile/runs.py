@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlite3 import Row
 from typing import TYPE_CHECKING, Any
 
-from stash2plex.moments import iso
+from stash2plex.moments import iso, iso_or_none
 
 if TYPE_CHECKING:
     from stash2plex.config import Scope
@@ -73,7 +73,7 @@ class Run:
             "reason": self.reason,
             "state": self.state.value,
             "started_at": iso(self.started_at),
-            "finished_at": None if self.finished_at is None else iso(self.finished_at),
+            "finished_at": iso_or_none(self.finished_at),
             "scenes": self.scenes,
             "items": self.items,
             "enqueued": self.enqueued,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stash2plex.moments import iso
+from stash2plex.moments import iso, iso_or_none
 from stash2plex.queue.store import Choice, Entry
 from stash2plex.web.validation import Page, StashNumber, invalid_request
 
@@ -58,11 +58,7 @@ def shown(entry: Entry) -> dict[str, Any]:
         "error": entry.error,
         "created_at": iso(entry.created_at),
         "due_at": iso(entry.due_at),
-        "first_failed_at": _maybe(entry.first_failed_at),
-        "failed_at": _maybe(entry.failed_at),
+        "first_failed_at": iso_or_none(entry.first_failed_at),
+        "failed_at": iso_or_none(entry.failed_at),
         "outage": entry.outage_id,
     }
-
-
-def _maybe(seconds: float | None) -> str | None:
-    return None if seconds is None else iso(seconds)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stash2plex.catalog.gaps import Gap, GapKind
-from stash2plex.moments import iso
+from stash2plex.moments import iso, iso_or_none
 from stash2plex.web.validation import Page, invalid_request
 
 
@@ -38,5 +38,5 @@ def shown(gap: Gap) -> dict[str, Any]:
         "detail": gap.detail,
         "first_seen": iso(gap.first_seen),
         "last_seen": iso(gap.last_seen),
-        "resolved_at": None if gap.resolved_at is None else iso(gap.resolved_at),
+        "resolved_at": iso_or_none(gap.resolved_at),
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stash2plex.health.outages import Outage, OutageLog
-from stash2plex.moments import iso
+from stash2plex.moments import iso, iso_or_none
 
 # Whose figures stand at the top: deliveries depend on it.
 _MAIN = "Plex"
@@ -46,7 +46,7 @@ def _shown(outage: Outage) -> dict[str, Any]:
     return {
         "service": outage.service,
         "started_at": iso(outage.started_at),
-        "ended_at": None if outage.ended_at is None else iso(outage.ended_at),
+        "ended_at": iso_or_none(outage.ended_at),
         "seconds": round(max(0.0, end - outage.started_at), 1),
         "code": outage.code,
         "cause": outage.cause,
