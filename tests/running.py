@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,18 @@ from stash2plex.config import Settings
 from stash2plex.logs import Secrets
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.stash import PretendStash
+
+
+def unmeasured() -> dict[str, str]:
+    """Return the environment of a process that is not measured for coverage.
+
+    For those that measuring would slow down most, or that cannot write its files.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE_")
+    }
 
 
 class RunningDaemon:

@@ -59,7 +59,8 @@ class Run:
         asked = (other.dry_run, other.force, other.only_empty)
         scopes: list[Scope] = ["24h", "7d", "all"]
         return (
-            not self.dry_run
+            self.state is RunState.RUNNING
+            and not self.dry_run
             and asked == (self.dry_run, self.force, self.only_empty)
             and scopes.index(other.scope) <= scopes.index(self.scope)
         )

@@ -30,6 +30,7 @@ from stash2plex.sandbox.plex import PretendItem, PretendPlex
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendScene, PretendStash
 from tests.conftest import free_port
+from tests.running import unmeasured
 
 TOKEN = "storm-token"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -405,6 +406,7 @@ class Storm:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=unmeasured(),  # its disk may be full
         )
         self._said = asyncio.create_task(self._listen(self._process))
 

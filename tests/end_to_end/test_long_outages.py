@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from itertools import pairwise
 
@@ -12,6 +11,7 @@ import pytest
 
 from stash2plex.config import OutageSettings
 from tests.outage import JOBS
+from tests.running import unmeasured
 
 HOUR = 3600.0
 DEFAULTS = OutageSettings()
@@ -19,11 +19,6 @@ DEFAULTS = OutageSettings()
 
 async def simulated(hours: float, how: str):
     """Run one; not measured for coverage, which would take most of the time."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("COVERAGE_")
-    }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -31,7 +26,7 @@ async def simulated(hours: float, how: str):
         str(hours),
         how,
         stdout=asyncio.subprocess.PIPE,
-        env=environment,
+        env=unmeasured(),
     )
     try:
         out, _ = await process.communicate()

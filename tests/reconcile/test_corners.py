@@ -15,7 +15,7 @@ from stash2plex.config import StashSettings
 from stash2plex.db.database import Database
 from stash2plex.errors import Restarting, Stash2PlexError, StoreUnavailable
 from stash2plex.reconcile.reconciler import Reconciler
-from stash2plex.reconcile.runs import Runs
+from stash2plex.reconcile.runs import Run, Runs, RunState
 from stash2plex.sandbox.server import serving
 from stash2plex.stash.client import StashClient
 from tests.conftest import make_settings
@@ -169,6 +169,13 @@ async def test_a_rating_that_is_a_human_s_now_is_no_drift(stash, plex, tmp_path)
 
     assert (run["enqueued"], run["gaps"]["drift"]) == (0, 0)
     assert plex.items[1].text["userRating"] == "5.0"
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_only_a_run_that_is_going_is_joined(state):
+    run, wanted = (Run(id=number, scope="all") for number in (1, 0))
+    run.state = state
+    assert run.covers(wanted) == (state is RunState.RUNNING)
 
 
 async def test_a_dead_letter_stays_one(stash, plex, tmp_path):
