@@ -265,7 +265,10 @@ def sync(ask, args, say):
 
 
 def reconcile(ask, args, say):
-    answer = ask("POST", "/api/v1/reconcile", {"scope": scope(args)})
+    body = {"scope": scope(args)}
+    if args.get("force") is not None:
+        body["force"] = args["force"] is True
+    answer = ask("POST", "/api/v1/reconcile", body)
     if not args.get("follow"):
         return answer
     path = "/api/v1/reconcile/%d" % answer["run"]
@@ -308,6 +311,27 @@ def gaps(ask, args, say):
     return answer
 
 
+# --- the page in Stash ---------------------------------------------------------
+
+
+def overview(ask, args, say):
+    """Answer all that the page shows, so that it costs one process each time."""
+    few = {"limit": args.get("limit", MAX_ROWS)}
+    shown = dict(few, kind=args.get("kind"), offset=args.get("gaps_offset"))
+    buried = dict(few, offset=args.get("dead_offset"))
+    return {
+        "status": ask("GET", "/api/v1/status"),
+        "gaps": ask("GET", "/api/v1/gaps%s" % page(shown, "kind")),
+        "dead": ask("GET", "/api/v1/dead%s" % page(buried)),
+        "outages": ask("GET", "/api/v1/outages"),
+    }
+
+
+def explain(ask, args, say):
+    """Answer why a scene, an item or a path is, or is not, in step."""
+    return ask("GET", "/api/v1/explain?q=%s" % quoted(str(args.get("q") or "")))
+
+
 # --- what Stash hands over ----------------------------------------------------
 
 
@@ -348,6 +372,14 @@ def page(args, *more):
     return "?%s" % "&".join(pairs) if pairs else ""
 
 
+def quoted(text):
+    """Return *text* as it stands in a query; urllib.parse would take long to import."""
+    return "".join(
+        chr(byte) if chr(byte).isalnum() and byte < 128 else "%%%02X" % byte
+        for byte in text.encode("utf-8", "replace")
+    )
+
+
 MODES = {
     "status": status,
     "health": health,
@@ -363,4 +395,6 @@ MODES = {
     "sync": sync,
     "reconcile": reconcile,
     "gaps": gaps,
+    "overview": overview,
+    "explain": explain,
 }

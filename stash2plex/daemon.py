@@ -30,6 +30,7 @@ from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.doctor import examine
 from stash2plex.errors import StoreUnavailable
+from stash2plex.explain import Explainer
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
@@ -278,13 +279,9 @@ async def _work(
     notifications = Notifications(settings.plex, identifier)
     listener = Listener(notifications, catalog, own, look_at)
 
-    async def ask_plex() -> str:
-        server = await plex.server()
-        await catalog.note_machine(server.machine)
-        return server.version
-
-    plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
     stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
+    ask_plex = partial(_ask_plex, plex, catalog)
+    plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
     await catalog.load()
     traffic = await Traffic.load(database)
     completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
@@ -301,6 +298,7 @@ async def _work(
         )
     )
 
+    preview = Preview(settings, stash=stash, plex=plex, catalog=catalog, ledger=ledger)
     parts = Parts(
         token=base.token,
         secrets=secrets,
@@ -308,8 +306,20 @@ async def _work(
         jobs=jobs,
         wake=worker.wake,
         syncer=Syncer(stash, jobs),
-        preview=Preview(
-            settings, stash=stash, plex=plex, catalog=catalog, ledger=ledger
+        preview=(
+            preview := Preview(
+                settings, stash=stash, plex=plex, catalog=catalog, ledger=ledger
+            )
+        ),
+        explainer=Explainer(
+            settings,
+            stash=stash,
+            plex=plex,
+            catalog=catalog,
+            jobs=jobs,
+            ledger=ledger,
+            gaps=gaps,
+            preview=preview,
         ),
         gaps=gaps,
         provider=provider,
@@ -397,6 +407,13 @@ async def _client_identifier(database: Database) -> str:
         known = str(uuid.uuid4())
         await database.set_fact(_CLIENT_IDENTIFIER, known)
     return known
+
+
+async def _ask_plex(plex: PlexLibrary, catalog: Catalog) -> str:
+    """Return Plex's version; another server than before makes the catalogue anew."""
+    server = await plex.server()
+    await catalog.note_machine(server.machine)
+    return server.version
 
 
 def _breakers(settings: OutageSettings) -> tuple[CircuitBreaker, CircuitBreaker]:

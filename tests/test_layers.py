@@ -29,12 +29,12 @@ LAYERS = [
     {"queue"},
     {"push", "provider"},
     {"reconcile"},
-    {"doctor", "path_report"},
+    {"doctor", "explain", "path_report"},
     {"web"},
     {"daemon"},
     {"sandbox"},
-    {"remote", "reload"},
-    {"following"},
+    {"reload"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]
@@ -48,7 +48,7 @@ FENCES = {
     "prometheus_client": {"web"},
     "PIL": {"pictures", "sandbox"},
     "graphql": {"sandbox"},
-    "rich": {"cli", "remote", "following", "sandbox"},
+    "rich": {"commands", "sandbox"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -21,6 +21,9 @@ _RECORD = """
         first_seen = iif(resolved_at IS NULL, first_seen, excluded.first_seen),
         resolved_at = NULL, run_id = coalesce(excluded.run_id, run_id)
 """
+_SHOWN = (
+    "SELECT kind, subject, path, detail, first_seen, last_seen, resolved_at FROM gap"
+)
 _RESOLVE = "UPDATE gap SET resolved_at = ?1 WHERE resolved_at IS NULL AND"
 _RESOLVE_OTHERS = f"{_RESOLVE} subject = ?2 AND kind != ?3"
 # How long what was resolved is kept, seconds.
@@ -199,6 +202,15 @@ class Gaps:
                 ],
             )
 
+    async def about(self, subjects: Iterable[str]) -> list[Gap]:
+        """Return the open gaps of *subjects*."""
+        rows = await self._database.fetch(
+            f"{_SHOWN} WHERE resolved_at IS NULL"
+            " AND subject IN (SELECT value FROM json_each(?))",
+            json.dumps(list(subjects)),
+        )
+        return [Gap(*row) for row in rows]
+
     async def open_among(self, subjects: Iterable[str]) -> set[str]:
         """Return which of *subjects* have an open gap."""
         rows = await self._database.fetch(
@@ -258,8 +270,7 @@ class Gaps:
             f"SELECT count(*) AS count FROM gap WHERE {condition}", kind
         )
         rows = await self._database.fetch(
-            "SELECT kind, subject, path, detail, first_seen, last_seen, resolved_at"
-            f" FROM gap WHERE {condition}"
+            f"{_SHOWN} WHERE {condition}"
             " ORDER BY first_seen DESC, length(subject), subject LIMIT ?2 OFFSET ?3",
             kind,
             limit,

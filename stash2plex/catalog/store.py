@@ -206,6 +206,13 @@ class CatalogStore:
         )
         return {row["rating_key"]: row["bound"] for row in rows}
 
+    async def item_place(self, rating_key: int) -> tuple[int, int | None] | None:
+        """Return an item's library, and the scene of its guid; None if unknown."""
+        rows = await self._database.fetch(
+            "SELECT section_id, bound FROM plex_item WHERE rating_key = ?", rating_key
+        )
+        return (rows[0]["section_id"], rows[0]["bound"]) if rows else None
+
     async def unknown_files(self, entries: Sequence[ItemEntry]) -> list[str]:
         """Return the paths in *entries* that no item had before."""
         paths = {file.path for entry in entries for file in entry.files}

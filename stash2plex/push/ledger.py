@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from sqlite3 import Row
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.db.database import Database, Transaction
@@ -85,29 +86,19 @@ class Ledger:
         )
         found: dict[int, list[Entry]] = {}
         for row in rows:
-            wrote = json.loads(row["wrote"])
-            entry = Entry(
-                machine=machine,
-                rating_key=row["rating_key"],
-                file=row["file"],
-                scene_id=row["scene_id"],
-                confidence=Confidence(row["confidence"]),
-                scene_updated_at=row["scene_updated_at"],
-                text=wrote["text"],
-                tags={
-                    name: WrittenTags(tuple(tags["ours"]), tuple(tags["left"]))
-                    for name, tags in wrote["tags"].items()
-                },
-                locked=frozenset(json.loads(row["locked"])),
-                pictures={
-                    name: WrittenPicture(**picture)
-                    for name, picture in json.loads(row["pictures"]).items()
-                },
-                delivered_at=row["delivered_at"],
-                checked=row["checked"],
-            )
+            entry = _entry(row)
             found.setdefault(entry.rating_key, []).append(entry)
         return found
+
+    async def of_scene(self, machine: str, scene_id: int) -> list[Entry]:
+        """Return what we wrote for a scene, the newest first."""
+        rows = await self._database.fetch(
+            "SELECT * FROM ledger WHERE machine = ? AND scene_id = ?"
+            " ORDER BY delivered_at DESC",
+            machine,
+            scene_id,
+        )
+        return [_entry(row) for row in rows]
 
     async def note_checked(self, machine: str, found: Mapping[int, int]) -> None:
         """Remember that items are as we left them: rating key -> their updated_at."""
@@ -183,3 +174,27 @@ class Ledger:
             entry.confidence,
             self._now(),
         )
+
+
+def _entry(row: Row) -> Entry:
+    wrote = json.loads(row["wrote"])
+    return Entry(
+        machine=row["machine"],
+        rating_key=row["rating_key"],
+        file=row["file"],
+        scene_id=row["scene_id"],
+        confidence=Confidence(row["confidence"]),
+        scene_updated_at=row["scene_updated_at"],
+        text=wrote["text"],
+        tags={
+            name: WrittenTags(tuple(tags["ours"]), tuple(tags["left"]))
+            for name, tags in wrote["tags"].items()
+        },
+        locked=frozenset(json.loads(row["locked"])),
+        pictures={
+            name: WrittenPicture(**picture)
+            for name, picture in json.loads(row["pictures"]).items()
+        },
+        delivered_at=row["delivered_at"],
+        checked=row["checked"],
+    )

@@ -6,7 +6,7 @@ written to Plex, and nothing is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,13 +80,17 @@ class Preview:
         """
         found: list[Difference] = []
         for start in range(0, len(scene_ids), _BATCH):
-            found += await self._of_batch(scene_ids[start : start + _BATCH])
+            readings = await self._stash.scenes(scene_ids[start : start + _BATCH])
+            found += await self.of_readings(readings)
         return found
 
-    async def _of_batch(self, scene_ids: Sequence[int]) -> list[Difference]:
+    async def of_readings(
+        self, readings: Mapping[int, Scene | Stash2PlexError | None]
+    ) -> list[Difference]:
+        """Return the same of scenes that were just read, by id."""
         found: list[Difference] = []
         scenes: list[Scene] = []
-        for scene_id, reading in (await self._stash.scenes(scene_ids)).items():
+        for scene_id, reading in readings.items():
             if isinstance(reading, Stash2PlexError):
                 found.append(Difference(scene_id=scene_id, reason=str(reading)))
             elif reading is None:

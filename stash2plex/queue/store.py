@@ -92,6 +92,10 @@ _COUNTS = """
 _OUTAGE_CODES = frozenset({"service_unavailable", "access_denied", "schema_mismatch"})
 # What may have been one, if there was one at the time.
 _DURING_OUTAGES = frozenset({"server_fault", "picture_failed", "stale_catalog"})
+_SHOWN = (
+    "SELECT id, kind, stash_id, reason, state, attempts, lookups, due_at,"
+    " created_at, error_code, error, first_failed_at, failed_at, outage_id FROM job"
+)
 _A_DAY = 24 * 3600.0
 _CHUNK = 1000
 # A message longer than this says nothing more to anybody.
@@ -322,6 +326,13 @@ class JobStore:
         )
         return {row["stash_id"] for row in rows}
 
+    async def of_scene(self, scene_id: int) -> list[Entry]:
+        """Return the jobs of a scene in every state: one of each at most."""
+        rows = await self._database.fetch(
+            f"{_SHOWN} WHERE kind = 'scene' AND stash_id = ?", scene_id
+        )
+        return [Entry(*row) for row in rows]
+
     async def waiting(self, limit: int, offset: int) -> tuple[list[Entry], int]:
         """Return a page of what runs, is queued or waits, and how many that are."""
         order = "state = 'queued', due_at, priority DESC"
@@ -380,9 +391,7 @@ class JobStore:
             f"SELECT count(*) AS count FROM job WHERE {condition}"
         )
         rows = await self._database.fetch(
-            "SELECT id, kind, stash_id, reason, state, attempts, lookups, due_at,"
-            " created_at, error_code, error, first_failed_at, failed_at, outage_id"
-            f" FROM job WHERE {condition} ORDER BY {order}, id LIMIT ? OFFSET ?",
+            f"{_SHOWN} WHERE {condition} ORDER BY {order}, id LIMIT ? OFFSET ?",
             limit,
             offset,
         )

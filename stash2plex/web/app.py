@@ -15,6 +15,7 @@ from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
 from stash2plex.doctor import Finding
 from stash2plex.errors import Stash2PlexError
+from stash2plex.explain import Explainer
 from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
 from stash2plex.provider.routes import ProviderRoutes
@@ -27,6 +28,7 @@ from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.web import dead, hooks
 from stash2plex.web.auth import check_token
+from stash2plex.web.explain import explanation_shown
 from stash2plex.web.gaps import parse_page, shown
 from stash2plex.web.metrics import CONTENT_TYPE_LATEST, metrics_text
 from stash2plex.web.outages import outage_report
@@ -58,6 +60,7 @@ class Parts:
     outages: OutageLog
     recovery: Recovery
     reconciler: Reconciler
+    explainer: Explainer
     examine: Callable[[], AsyncIterator[Finding]]
     retention_days: float
     status: Status
@@ -91,6 +94,7 @@ def create_app(parts: Parts) -> web.Application:
             web.post("/api/v1/recover", recover),
             web.post("/api/v1/reconcile", reconcile),
             web.get("/api/v1/reconcile/{run}", show_run),
+            web.get("/api/v1/explain", explain),
             web.get("/api/v1/health", health),
             web.get("/api/v1/queue", list_queue),
             web.post("/api/v1/queue/process", process_queue),
@@ -250,6 +254,13 @@ async def health(request: web.Request) -> web.Response:
     ]
     well = all(one["level"] != "fail" for one in findings)
     return web.json_response({"ok": well, "findings": findings})
+
+
+async def explain(request: web.Request) -> web.Response:
+    """Say why a scene, an item or a path is, or is not, in step."""
+    parts = request.app[PARTS]
+    found = await parts.explainer.explain(request.query.get("q", ""))
+    return web.json_response(explanation_shown(found))
 
 
 async def list_queue(request: web.Request) -> web.Response:

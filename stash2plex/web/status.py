@@ -64,6 +64,7 @@ class Status:
                 "state": self.plex.state,
                 "breaker": self.plex_breaker.state.value,
                 "version": self.plex.version,
+                "machine": self.catalog.machine,
                 "latency_ms": self.plex.latency_ms,
                 "libraries": [one.title for one in self.catalog.sections],
                 "listening": self.listener.listening,

@@ -67,7 +67,7 @@ async def differences(
     return {
         "scenes": scenes,
         "complete": complete and len(found) <= SHOWN,
-        "differences": [_shown(one) for one in found[:SHOWN]],
+        "differences": [shown_difference(one) for one in found[:SHOWN]],
     }
 
 
@@ -75,7 +75,8 @@ async def _once(ids: list[int]) -> AsyncIterator[list[int]]:
     yield ids
 
 
-def _shown(difference: Difference) -> dict[str, Any]:
+def shown_difference(difference: Difference) -> dict[str, Any]:
+    """Return a difference as people read it."""
     return {
         "scene": difference.scene_id,
         "item": difference.rating_key,

@@ -7,7 +7,6 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from stash2plex.catalog.gaps import REPAIRABLE
+from stash2plex.commands.asking import ask
+from stash2plex.commands.lines import run_lines
 from stash2plex.config import Settings
-from stash2plex.remote import ask, counted
 
 _INTERVAL = 0.5
 _PAGE = 1000
@@ -39,7 +38,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
         print(json.dumps(run, ensure_ascii=False))
     else:
         console = Console(highlight=False, soft_wrap=True)
-        for line in _run_lines(run):
+        for line in run_lines(run):
             console.print(escape(line))
     return bool(run["state"] == "done")
 
@@ -64,19 +63,6 @@ def _followed(settings: Settings, route: str) -> dict[str, Any]:
             time.sleep(_INTERVAL)
 
 
-def _run_lines(run: dict[str, Any]) -> Iterable[str]:
-    if run["error"]:
-        yield f"Run {run['run']} {run['state']}: {run['error']}"
-        return
-    scenes, items = counted(run["scenes"], "scene"), counted(run["items"], "item")
-    yield f"{scenes} and {items} compared ({run['scope']})."
-    for kind, count in run["gaps"].items():
-        mended = " (a delivery mends it)" if count and kind in REPAIRABLE else ""
-        yield f"  {kind:18}{count:>8,}{mended}"
-    would = "would be enqueued" if run["dry_run"] else "enqueued"
-    yield f"{run['enqueued']:,} {would}."
-
-
 def gaps(settings: Settings, options: argparse.Namespace) -> None:
     """Print gaps as CSV, all of them."""
     writer = csv.DictWriter(sys.stdout, _COLUMNS, extrasaction="ignore")
@@ -99,29 +85,3 @@ def gap_route(options: argparse.Namespace, *, limit: int, offset: int) -> str:
     if options.resolved:
         query["resolved"] = "true"
     return f"{_GAPS}?{urlencode(query)}"
-
-
-def difference_lines(document: dict[str, Any]) -> Iterable[str]:
-    """Say what a sync would change."""
-    for one in document["differences"]:
-        if one["item"] is None:
-            yield f"scene {one['scene']}: not delivered: {one['reason']}"
-            continue
-        yield f"scene {one['scene']}, item {one['item']}:"
-        if one["reason"]:
-            yield f"  {one['reason']}"
-        for change in one["changes"]:
-            before, after = _value(change["before"]), _value(change["after"])
-            yield f"  {change['field']}: {before} -> {after}"
-        for name in one["respected"]:
-            yield f"  {name}: locked by somebody else, left alone"
-    more = "" if document["complete"] else "; there are more"
-    changed = sum(bool(one["changes"]) for one in document["differences"])
-    looked = counted(document["scenes"], "scene")
-    yield f"{looked} looked at, {counted(changed, 'item')} would change{more}."
-
-
-def _value(value: str | list[str]) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(value) + "]"
-    return repr(value) if value else "nothing"

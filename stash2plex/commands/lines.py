@@ -1,61 +1,12 @@
-"""Commands that talk to the running daemon over its API."""
+"""What the daemon's answers say, in lines for people."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import aiohttp
-from rich.console import Console
-from rich.markup import escape
-
-from stash2plex.config import ServerSettings, Settings
-from stash2plex.errors import DaemonRefused, DaemonUnreachable
-from stash2plex.web.auth import token_of
-
-_NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
-# Taking a whole queue up again may take a while.
-_PATIENCE = 60.0
-
-Lines = Callable[[dict[str, Any]], Iterable[str]]
-
-
-def show(
-    settings: Settings,
-    options: argparse.Namespace,
-    route: str,
-    lines: Lines,
-    *,
-    body: dict[str, Any] | None = None,
-    method: str = "GET",
-    patience: float = _PATIENCE,
-) -> None:
-    """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
-    document = ask(settings.server, method, route, body, patience=patience)
-    if options.json:
-        print(json.dumps(document, ensure_ascii=False))
-        return
-    console = Console(highlight=False, soft_wrap=True)
-    for line in lines(document):
-        console.print(escape(line))
-
-
-def choice(options: argparse.Namespace) -> dict[str, Any]:
-    """Return which dead letters the options name."""
-    chosen: dict[str, Any] = {}
-    if options.scene:
-        chosen["scene_ids"] = options.scene
-    if options.days is not None:
-        chosen["days"] = options.days
-    if options.code:
-        chosen["codes"] = options.code
-    return chosen
-
-
-# --- what the answers say -----------------------------------------------------
+from stash2plex.catalog.gaps import REPAIRABLE
+from stash2plex.commands.asking import Lines
 
 
 def status_lines(document: dict[str, Any]) -> list[str]:
@@ -183,52 +134,45 @@ def _time(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-# --- asking ---------------------------------------------------------------------
+def run_lines(run: dict[str, Any]) -> Iterable[str]:
+    if run["error"]:
+        yield f"Run {run['run']} {run['state']}: {run['error']}"
+        return
+    scenes, items = counted(run["scenes"], "scene"), counted(run["items"], "item")
+    yield f"{scenes} and {items} compared ({run['scope']})."
+    for kind, count in run["gaps"].items():
+        mended = " (a delivery mends it)" if count and kind in REPAIRABLE else ""
+        yield f"  {kind:18}{count:>8,}{mended}"
+    would = "would be enqueued" if run["dry_run"] else "enqueued"
+    yield f"{run['enqueued']:,} {would}."
 
 
-def ask(
-    settings: ServerSettings,
-    method: str,
-    path: str,
-    body: dict[str, Any] | None = None,
-    *,
-    patience: float = _PATIENCE,
-) -> Any:
-    """Ask the running daemon, for *patience* seconds at most.
-
-    Raises `DaemonUnreachable` with a remedy.
-    """
-    host = _NO_HOSTS.get(settings.host, settings.host)
-    url = f"http://{host}:{settings.port}"
-    token = token_of(settings)
-    if token is None:
-        raise DaemonUnreachable(
-            f"no token in {settings.data_dir}: the daemon has not run with this"
-            " configuration yet; start it with 'stash2plex run'"
-        )
-    return asyncio.run(_request(url + path, token, method, body, patience))
+def difference_lines_of(one: dict[str, Any]) -> Iterable[str]:
+    """Say what would change about one item, or why nothing does about a scene."""
+    if one["item"] is None:
+        yield f"scene {one['scene']}: not delivered: {one['reason']}"
+        return
+    yield f"scene {one['scene']}, item {one['item']}:"
+    if one["reason"]:
+        yield f"  {one['reason']}"
+    for change in one["changes"]:
+        before, after = _value(change["before"]), _value(change["after"])
+        yield f"  {change['field']}: {before} -> {after}"
+    for name in one["respected"]:
+        yield f"  {name}: locked by somebody else, left alone"
 
 
-async def _request(
-    url: str, token: str, method: str, body: dict[str, Any] | None, patience: float
-) -> Any:
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        async with (
-            aiohttp.ClientSession(
-                headers=headers, timeout=aiohttp.ClientTimeout(total=patience)
-            ) as session,
-            session.request(method, url, json=body) as answer,
-        ):
-            document = await answer.json(content_type=None)
-            if answer.ok and isinstance(document, dict):
-                return document
-            said = document.get("message") if isinstance(document, dict) else None
-            told = f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
-            raise DaemonRefused(told)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        msg = f"no daemon answers at {url}; start it with 'stash2plex run'"
-        raise DaemonUnreachable(msg) from error
-    except ValueError as error:
-        msg = f"what answers at {url} is not the daemon; see server.port"
-        raise DaemonUnreachable(msg) from error
+def difference_lines(document: dict[str, Any]) -> Iterable[str]:
+    """Say what a sync would change."""
+    for one in document["differences"]:
+        yield from difference_lines_of(one)
+    more = "" if document["complete"] else "; there are more"
+    changed = sum(bool(one["changes"]) for one in document["differences"])
+    looked = counted(document["scenes"], "scene")
+    yield f"{looked} looked at, {counted(changed, 'item')} would change{more}."
+
+
+def _value(value: str | list[str]) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(value) + "]"
+    return repr(value) if value else "nothing"

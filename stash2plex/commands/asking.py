@@ -1,0 +1,91 @@
+"""Asking the running daemon over its API, and printing what it says."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+from rich.markup import escape
+
+from stash2plex.config import ServerSettings, Settings
+from stash2plex.errors import DaemonRefused, DaemonUnreachable
+from stash2plex.web.auth import token_of
+
+_NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
+# Taking a whole queue up again may take a while.
+_PATIENCE = 60.0
+
+Lines = Callable[[dict[str, Any]], Iterable[str]]
+
+
+def show(
+    settings: Settings,
+    options: argparse.Namespace,
+    route: str,
+    lines: Lines,
+    *,
+    body: dict[str, Any] | None = None,
+    method: str = "GET",
+    patience: float = _PATIENCE,
+) -> None:
+    """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
+    document = ask(settings.server, method, route, body, patience=patience)
+    if options.json:
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines(document):
+        console.print(escape(line))
+
+
+def ask(
+    settings: ServerSettings,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    patience: float = _PATIENCE,
+) -> Any:
+    """Ask the running daemon, for *patience* seconds at most.
+
+    Raises `DaemonUnreachable` with a remedy.
+    """
+    host = _NO_HOSTS.get(settings.host, settings.host)
+    url = f"http://{host}:{settings.port}"
+    token = token_of(settings)
+    if token is None:
+        raise DaemonUnreachable(
+            f"no token in {settings.data_dir}: the daemon has not run with this"
+            " configuration yet; start it with 'stash2plex run'"
+        )
+    return asyncio.run(_request(url + path, token, method, body, patience))
+
+
+async def _request(
+    url: str, token: str, method: str, body: dict[str, Any] | None, patience: float
+) -> Any:
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(
+                headers=headers, timeout=aiohttp.ClientTimeout(total=patience)
+            ) as session,
+            session.request(method, url, json=body) as answer,
+        ):
+            document = await answer.json(content_type=None)
+            if answer.ok and isinstance(document, dict):
+                return document
+            said = document.get("message") if isinstance(document, dict) else None
+            told = f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
+            raise DaemonRefused(told)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        msg = f"no daemon answers at {url}; start it with 'stash2plex run'"
+        raise DaemonUnreachable(msg) from error
+    except ValueError as error:
+        msg = f"what answers at {url} is not the daemon; see server.port"
+        raise DaemonUnreachable(msg) from error

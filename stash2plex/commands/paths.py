@@ -1,0 +1,93 @@
+"""Commands about path rules."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+
+from stash2plex import path_report
+from stash2plex.commands.lines import counted
+from stash2plex.commands.shared import FAILED, WELL, demand_plex_token, settings_of
+from stash2plex.paths import Mapped, PathMap
+
+
+def test(options: argparse.Namespace) -> int:
+    """Map a path both ways, and name the rule."""
+    paths = PathMap(settings_of(options).path_rules)
+    to_plex, to_stash = paths.to_plex(options.path), paths.to_stash(options.path)
+    answers = {"as_stash_path": to_plex, "as_plex_path": to_stash}
+    mapped = any(isinstance(one, Mapped) for one in answers.values())
+    if options.json:
+        document = {
+            way: {"path": one.path, "rule": one.rule or None, "reason": None}
+            if isinstance(one, Mapped)
+            else {"path": None, "rule": None, "reason": one.reason}
+            for way, one in answers.items()
+        }
+        print(json.dumps({"path": options.path, **document}, ensure_ascii=False))
+    else:
+        for way, one in (("Stash to Plex", to_plex), ("Plex to Stash", to_stash)):
+            if isinstance(one, Mapped):
+                rule = f"rule {one.rule}" if one.rule else "no rules: same path"
+                print(f"{way}: {one.path}  ({rule})")
+            else:
+                print(f"{way}: not mapped: {one.reason}")
+    return WELL if mapped else FAILED
+
+
+def suggest(options: argparse.Namespace) -> int:
+    """Propose path rules from what both libraries hold."""
+    settings = settings_of(options)
+    demand_plex_token(settings)
+    found = path_report.propose(*asyncio.run(path_report.read_files(settings)))
+    mapped = found.twins - len(found.left)
+    if options.json:
+        rules = [
+            rule.model_dump(include={"name", "stash", "plex"}) for rule in found.rules
+        ]
+        document = {"rules": rules, "twins": found.twins, "left": found.left}
+        print(json.dumps(document, ensure_ascii=False))
+        return WELL
+    if not found.twins:
+        print("No file has the same name and size on both sides, so there is nothing")
+        print("to go by. Are plex.libraries right, and were they scanned?")
+        return FAILED
+    print(
+        found.toml or "# No rules are needed: both sides see the same paths.\n",
+        end="\n" if found.toml else "",
+    )
+    share = mapped / found.twins
+    print(
+        f"# {share:.1%} of {counted(found.twins, 'file')} that are on both sides,"
+        f" {len(found.left)} left{_for_example(found.left)}"
+    )
+    return WELL
+
+
+def coverage(options: argparse.Namespace) -> int:
+    """Say how many files of each side find their twin, with examples of the others."""
+    settings = settings_of(options)
+    demand_plex_token(settings)
+    files = asyncio.run(path_report.read_files(settings))
+    sides = path_report.coverage(*files, PathMap(settings.path_rules))
+    if options.json:
+        document = {
+            name: {"files": one.files, "covered": one.files - len(one.missing)}
+            | {"missing": one.missing}
+            for name, one in zip(("stash", "plex"), sides, strict=True)
+        }
+        print(json.dumps(document, ensure_ascii=False))
+        return WELL
+    for name, one in zip(("Stash", "Plex"), sides, strict=True):
+        print(
+            f"{name}: {one.share:.1%} of {counted(one.files, 'file')} by path,"
+            f" {len(one.missing)} left{_for_example(one.missing)}"
+        )
+    return WELL
+
+
+def _for_example(paths: Sequence[str]) -> str:
+    shown = paths[: path_report.EXAMPLES]
+    return f", for example {', '.join(shown)}" if shown else ""

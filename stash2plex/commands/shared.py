@@ -1,0 +1,30 @@
+"""What the commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from stash2plex.config import Settings
+from stash2plex.config_file import CONFIG_VARIABLE, load
+from stash2plex.errors import ConfigError
+
+# Exit statuses.
+WELL, FAILED, MISUSED = 0, 1, 2
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Return the configuration that *options* name; raises `ConfigError`."""
+    named = options.config or os.environ.get(CONFIG_VARIABLE)
+    return load(Path(named) if named else None, os.environ)
+
+
+def demand_plex_token(settings: Settings) -> None:
+    """Raise `ConfigError` unless there is a token of Plex."""
+    if not settings.plex.token.get_secret_value():
+        raise ConfigError(
+            "plex.token is not set: put the X-Plex-Token of the server's owner into the"
+            " configuration file, STASH2PLEX_PLEX__TOKEN, or a file named by"
+            " STASH2PLEX_PLEX__TOKEN_FILE"
+        )
