@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex import __version__
+from stash2plex.api_token import make_token, token_file, token_of
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.listener import Listener
 from stash2plex.data_dir import has_room, held
 from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
+from stash2plex.db.last_time import LAST_HOOK, LastTime
 from stash2plex.doctor import examine
 from stash2plex.errors import StoreUnavailable
 from stash2plex.explain import Explainer
@@ -69,7 +71,6 @@ from stash2plex.schedule import Schedule
 from stash2plex.stash.client import StashClient
 from stash2plex.translation import Translation
 from stash2plex.web.app import Parts, create_app
-from stash2plex.web.auth import make_token, token_file, token_of
 from stash2plex.web.door import Door
 from stash2plex.web.status import Status
 
@@ -304,6 +305,7 @@ async def _work(
         secrets=secrets,
         sync=settings.sync,
         jobs=jobs,
+        hooked=LastTime(database, LAST_HOOK),
         wake=worker.wake,
         syncer=Syncer(stash, jobs),
         preview=(

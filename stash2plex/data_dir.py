@@ -29,6 +29,24 @@ def held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(folder: Path) -> int | None:
+    """Return the process that holds *folder*; None if none does, 0 if it is unknown."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        told = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        return int(told) if told.isdecimal() else 0
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def has_room(folder: Path) -> bool:
     """Whether the disk of *folder* takes writes, as far as one can tell without."""
     try:

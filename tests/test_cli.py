@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from stash2plex import __version__
 from stash2plex.cli import main
-from stash2plex.db.database import DATABASE, Database
-from stash2plex.plex.item import Section
-from stash2plex.provider.setup import steps
-from stash2plex.provider.traffic import LAST_REQUEST
-from stash2plex.sandbox.agent import RegisteredProvider
 from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
 
@@ -91,182 +84,6 @@ def test_the_configuration_may_be_named_by_the_environment(
 
     assert main(["paths", "test", "/x"]) == 2
     assert "no.toml: no such file" in capsys.readouterr().err
-
-
-async def test_check_finds_all_well(config, stash, plex, capsys):
-    sample(stash, plex)
-    plex.providers[IDENTIFIER] = RegisteredProvider(
-        1, "http://x/plex", IDENTIFIER, "Stash2Plex", "/m", "/l"
-    )
-    plex.agents[1] = IDENTIFIER
-    (config.parent / "data").mkdir()
-    async with Database.open(config.parent / "data" / DATABASE) as database:
-        await database.set_fact(LAST_REQUEST, "2026-01-01T00:00:00Z")
-
-    assert await command("--config", config, "check") == 0
-
-    out = capsys.readouterr().out
-    assert [line.split()[1] for line in out.splitlines()] == [
-        "config:",
-        "data_dir:",
-        "stash:",
-        "plex:",
-        "plex_libraries:",
-        "provider_registered:",
-        "provider_called:",
-        "path_coverage:",
-    ]
-    assert all(line.startswith("ok ") for line in out.splitlines())
-    assert "1 of 1 files of Stash are in Plex" in out
-    assert "used by 'Scenes'" in out
-    assert "last asked the provider at 2026-01-01T00:00:00Z" in out
-
-
-async def test_check_tells_how_to_add_the_provider(config, stash, plex, capsys):
-    sample(stash, plex)
-    secret = '[provider]\nsecret = "not-to-be-shown"\n'
-    config.write_text(config.read_text() + secret)
-
-    assert await command("--config", config, "check") == 0
-
-    out = capsys.readouterr().out
-    assert "warn provider_registered: Plex does not have the metadata provider" in out
-    assert "Settings > Metadata Agents > Add Provider: http://<address of this" in out
-    assert "/plex/<provider.secret>" in out
-    assert "not-to-be-shown" not in out
-    assert "warn provider_called: Plex has never asked the provider" in out
-    # The steps of the API, as they stand there.
-    calls = re.findall(r"curl -X (\w+) \S+ '\S+ \S+ '(\S+)'", out.replace("\n", " "))
-    assert [method for method, _ in calls] == ["POST", "POST", "PUT"]
-
-
-async def test_the_steps_of_the_api_do_it(config, daemon, plex, stash):
-    headers = {"X-Plex-Token": plex.token}
-    root = quote(f"{daemon.url}/plex", safe="")
-    for line in steps(daemon.settings, [Section(id=1, title="Scenes", kind="movie")]):
-        found = re.search(r"-X (\w+) .* '([^']+)'$", line)
-        if found:
-            url = re.sub(r"uri=.*", f"uri={root}", found[2]).replace("<id>", "1")
-            async with daemon.session.request(found[1], url, headers=headers) as answer:
-                assert answer.status == 200, url
-
-    assert plex.agents == {1: IDENTIFIER}
-    assert plex.providers[IDENTIFIER].root == f"{daemon.url}/plex"
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("old", "update Plex to 1.43"),
-        ("unused", "no library uses it"),
-        ("fails", "HTTP 500"),
-        ("off", ""),
-    ],
-)
-async def test_check_knows_the_states_of_the_provider(
-    config, stash, plex, capsys, change, words
-):
-    match change:
-        case "old":
-            plex.read_status_of["/media/providers"] = 404
-        case "unused":
-            plex.providers[IDENTIFIER] = RegisteredProvider(
-                1, "http://x", IDENTIFIER, "Stash2Plex", "/m", "/l"
-            )
-        case "fails":
-            plex.read_status_of["/media/providers"] = 500
-        case "off":
-            config.write_text(config.read_text() + "[provider]\nenabled = false\n")
-
-    await command("--config", config, "check", "--json")
-
-    findings = {one["code"]: one for one in json.loads(capsys.readouterr().out)}
-    if change == "off":
-        assert not {"provider_registered", "provider_called"} & set(findings)
-    else:
-        found = findings["provider_registered"]
-        assert found["level"] == "warn"
-        assert words in found["message"] + found["fix"]
-
-
-async def test_check_names_what_is_wrong(config, stash, plex, capsys):
-    stash.api_key = "wanted"
-    plex.token = "another"
-
-    assert await command("--config", config, "check", "--json") == 1
-
-    findings = {one["code"]: one for one in json.loads(capsys.readouterr().out)}
-    assert findings["stash_access"]["level"] == "fail"
-    assert findings["plex_access"]["fix"] == "set plex.token"
-    assert "pretend-plex-token" not in str(findings)
-
-
-@pytest.mark.parametrize(
-    ("change", "code", "level", "words"),
-    [
-        ("stash down", "stash_reachable", "fail", "HTTP 503"),
-        ("stash old", "stash_version", "fail", "update Stash"),
-        ("plex down", "plex_reachable", "fail", "starting up"),
-        ("no library", "plex_libraries", "fail", "no movie library"),
-        ("wrong library", "plex_libraries", "fail", "it has 'Scenes'"),
-        (
-            "half a library",
-            "plex_libraries",
-            "warn",
-            "no library 'Nope'; using 'Scenes'",
-        ),
-        ("sections fail", "plex_libraries", "fail", "HTTP 500"),
-        (
-            "paths differ",
-            "path_coverage",
-            "warn",
-            "give path_rules; Plex has for example",
-        ),
-        ("some missing", "path_coverage", "warn", "scan the library in Plex"),
-        ("no files", "path_coverage", "warn", "Stash has no files yet"),
-        ("data dir", "data_dir", "fail", "set server.data_dir"),
-    ],
-)
-async def test_check_one_mistake_at_a_time(
-    config, stash, plex, capsys, change, code, level, words
-):
-    text = config.read_text()
-    if change not in {"no files", "paths differ"}:
-        sample(stash, plex)
-    match change:
-        case "stash down":
-            stash.status = 503
-        case "stash old":
-            from graphql import build_schema
-
-            stash.schema = build_schema("type Query { old: Int }")
-        case "plex down":
-            plex.status = 503
-        case "no library":
-            plex.sections.clear()
-        case "wrong library":
-            text = text.replace("[plex]", '[plex]\nlibraries = ["Nope"]')
-        case "half a library":
-            text = text.replace("[plex]", '[plex]\nlibraries = ["Nope", "Scenes"]')
-        case "sections fail":
-            plex.read_status_of["/library/sections"] = 500
-        case "paths differ":
-            stash.add("/data/a.mp4")
-            plex.add("/media/a.mp4")
-        case "some missing":
-            stash.add("/media/more.mp4")
-        case "data dir":
-            blocked = config.parent / "blocked"
-            blocked.write_text("")
-            text = text.replace("[server]", f'[server]\ndata_dir = "{blocked}/data"')
-    config.write_text(text)
-
-    status = await command("--config", config, "check", "--json")
-
-    findings = {one["code"]: one for one in json.loads(capsys.readouterr().out)}
-    assert findings[code]["level"] == level
-    assert words in findings[code]["message"] + findings[code]["fix"]
-    assert status == (1 if level == "fail" else 0)
 
 
 async def test_paths_test_names_the_rule(config, capsys):
@@ -343,11 +160,11 @@ def test_install_plugin(tmp_path, capsys):
         assert main(["install-plugin", str(tmp_path)]) == 0
 
     installed = tmp_path / "stash2plexd"
-    assert sorted(file.name for file in installed.iterdir()) == [
+    assert {file.name for file in installed.iterdir()} >= {
         "stash2plexd.py",
         "stash2plexd.yml",
         "stash2plexd_tasks.py",
-    ]
+    }
     assert "Daemon URL" in capsys.readouterr().out
     assert main(["install-plugin", str(tmp_path / "none")]) == 1
     assert "is not a folder" in capsys.readouterr().err

@@ -14,6 +14,7 @@ LAYERS = [
     {"text", "paths", "body", "moments", "pause", "cron", "plainly"},
     {"config", "movie"},
     {
+        "api_token",
         "config_file",
         "data_dir",
         "link",
@@ -29,7 +30,8 @@ LAYERS = [
     {"queue"},
     {"push", "provider"},
     {"reconcile"},
-    {"doctor", "explain", "path_report"},
+    {"explain", "path_report"},
+    {"doctor"},
     {"web"},
     {"daemon"},
     {"sandbox"},

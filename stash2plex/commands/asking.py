@@ -12,9 +12,9 @@ import aiohttp
 from rich.console import Console
 from rich.markup import escape
 
+from stash2plex.api_token import token_of
 from stash2plex.config import ServerSettings, Settings
 from stash2plex.errors import DaemonRefused, DaemonUnreachable
-from stash2plex.web.auth import token_of
 
 _NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 # Taking a whole queue up again may take a while.

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import structlog
 
 from stash2plex.errors import (
+    AccessDenied,
     LibraryNotFound,
     RequestRejected,
     ServerFault,
@@ -57,7 +58,7 @@ class PlexLibrary:
 
     def __init__(self, connection: PlexConnection, titles: Sequence[str]) -> None:
         self._connection = connection
-        self._titles = tuple(titles)
+        self.titles = tuple(titles)
 
     async def server(self) -> Server:
         """Ask the server who it is, within five seconds; the token is checked too."""
@@ -87,9 +88,9 @@ class PlexLibrary:
 
     def chosen(self, movies: list[Section]) -> list[Section]:
         """Return those of *movies* that we are to keep; see `sections`."""
-        if not self._titles:
+        if not self.titles:
             return movies
-        wanted = [one for one in movies if one.title in self._titles]
+        wanted = [one for one in movies if one.title in self.titles]
         missing = self.missing(wanted)
         if not wanted:
             have = ", ".join(repr(one.title) for one in movies) or "none"
@@ -100,6 +101,17 @@ class PlexLibrary:
         if missing:
             log.warning("libraries_missing", titles=missing)
         return wanted
+
+    async def is_owner(self) -> bool:
+        """Whether the token is that of the server's owner.
+
+        A shared user's reads, but ``/accounts`` is refused to it (HTTP 403).
+        """
+        try:
+            await self._connection.get("/accounts")
+        except AccessDenied:
+            return False
+        return True
 
     async def scan_folder(self, section_id: int, folder: str) -> None:
         """Have Plex look for new files in *folder*, as it sees it, and below."""
@@ -125,7 +137,7 @@ class PlexLibrary:
 
     def missing(self, sections: Iterable[Section]) -> list[str]:
         """Return the configured titles that are not among *sections*, sorted."""
-        return sorted(set(self._titles) - {one.title for one in sections})
+        return sorted(set(self.titles) - {one.title for one in sections})
 
     async def entries(
         self, section_id: int, since: int | None = None

@@ -92,6 +92,7 @@ class PretendPlex:
         self.machine = "pretend-machine"
         self.version = "1.43.1.10611"
         self.sections: dict[int, str] = {1: "Scenes"}
+        self.kinds: dict[int, str] = {}  # of sections that are not of movies
         self.locations: dict[int, list[str]] = {}
         self.items: dict[int, PretendItem] = {}
         self.providers: dict[str, RegisteredProvider] = {}
@@ -133,8 +134,7 @@ class PretendPlex:
         self.clients: set[str] = set()
         self.in_flight = 0
         self.most_in_flight = 0
-        self._writing = asyncio.Lock()
-        self._next_key = 1
+        self._writing, self._next_key = asyncio.Lock(), 1
 
         self.app = web.Application(
             middlewares=[self._guard], client_max_size=64 * 1024 * 1024
@@ -159,6 +159,7 @@ class PretendPlex:
                 web.put("/library/metadata/{keys}/match", self._bind),
                 web.get("/", self._root),
                 web.get("/identity", self._identity),
+                web.get("/accounts", self._accounts),
                 web.get("/library", self._root),
                 web.get("/library/sections", self._sections),
                 web.get("/library/sections/{section}/all", self._list),
@@ -282,12 +283,18 @@ class PretendPlex:
             machineIdentifier=self.machine, version=self.version, claimed="1"
         )
 
+    async def _accounts(self, _: web.Request) -> web.Response:
+        if self.shared_token:
+            raise web.HTTPForbidden
+        return _container(Xml.Element("Account", id="1", name="owner"))
+
     async def _sections(self, _: web.Request) -> web.Response:
         directories = []
         for key, title in self.sections.items():
             agent = self.agents.get(key, "tv.plex.agents.none")
+            kind = self.kinds.get(key, "movie")
             directory = Xml.Element(
-                "Directory", key=str(key), type="movie", title=title, agent=agent
+                "Directory", key=str(key), type=kind, title=title, agent=agent
             )
             for path in self.locations.get(key, []):
                 Xml.SubElement(directory, "Location", id="1", path=path)

@@ -13,6 +13,7 @@ scalar Timestamp
 scalar Int64
 scalar PluginConfigMap
 scalar Map
+scalar Any
 
 type Query {
   version: Version!
@@ -26,7 +27,10 @@ type Query {
   findMovies(movie_filter: MovieFilterType, filter: FindFilterType): FindMoviesResultType!
   %(find_groups)s
   configuration: ConfigResult!
+  plugins: [Plugin!]
 }
+
+type Mutation { runPluginOperation(plugin_id: ID!, args: Map): Any }
 
 type Subscription { scanCompleteSubscribe: Boolean! }
 
@@ -40,6 +44,7 @@ input TagFilterType { updated_at: TimestampCriterionInput }
 input MovieFilterType { updated_at: TimestampCriterionInput }
 
 type Version { version: String  hash: String!  build_time: String! }
+type Plugin { id: ID!  name: String!  version: String  enabled: Boolean! }
 type ConfigResult { plugins(include: [ID!]): PluginConfigMap! }
 
 type FindScenesResultType { count: Int!  scenes: [Scene!]! }

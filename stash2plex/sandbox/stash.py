@@ -97,6 +97,8 @@ class PretendStash:
         self.parents: dict[int, int] = {}  # of studios
         self.portraits: dict[tuple[str, int], bytes] = {}  # performers and studios
         self.plugin_settings: dict[str, dict[str, Any]] = {}
+        self.plugins: dict[str, bool] = {}  # other plugins, and whether enabled
+        self.plugin_enabled = True
         self.plugin: Path | None = None  # the shim, run for every hook
         self.plugin_log: list[str] = []
         self.facts = Facts()
@@ -112,6 +114,7 @@ class PretendStash:
         self.hanging_picture: int | None = None  # scene id
         self.picture_type: str | None = None
         self.latency = 0.0
+        self.date: str | None = None  # what its clock says in headers
 
         # What was asked of it.
         self.asked = 0
@@ -277,7 +280,12 @@ class PretendStash:
             stderr=asyncio.subprocess.PIPE,
         )
         message = {"server_connection": self.connection(), "args": args}
-        out, err = await process.communicate(json.dumps(message).encode())
+        try:
+            out, err = await process.communicate(json.dumps(message).encode())
+        except asyncio.CancelledError:  # Stash kills it when nobody waits any more
+            process.kill()
+            await process.wait()
+            raise
         self.plugin_log += err.decode("utf-8", "replace").splitlines()
         return json.loads(out) if out else None
 
@@ -374,8 +382,12 @@ class PretendStash:
             _Root(self, request),
             variable_values=body.get("variables"),
         )
-        assert isinstance(result, ExecutionResult)  # noqa: S101 - no resolver waits
-        return web.json_response(result.formatted)
+        if not isinstance(result, ExecutionResult):  # of a mutation; no query waits
+            result = await result
+        answer = web.json_response(result.formatted)
+        if self.date is not None:
+            answer.headers["Date"] = self.date
+        return answer
 
     def _read_document(self, text: str) -> tuple[DocumentNode, list[GraphQLError]]:
         """Parse and validate a document, once; Stash keeps them too."""
@@ -500,11 +512,33 @@ class _Root:
 
         return {"plugins": plugins}
 
+    def plugins(self, _info: Any) -> list[dict[str, Any]]:
+        known = dict(self._stash.plugins)
+        if self._stash.plugin is not None:
+            known[PLUGIN_ID] = self._stash.plugin_enabled
+        return [
+            {"id": key, "name": key, "version": "0.1.0", "enabled": enabled}
+            for key, enabled in known.items()
+        ]
+
     def findScene(self, _info: Any, id: str | None = None, **_: Any) -> Any:
         scene = self._stash.scenes.get(int(id or 0))
         if scene is not None and scene.id in self._stash.failing:
             raise GraphQLError(self._stash.failing[scene.id])
         return self._shown(scene) if scene else None
+
+    async def runPluginOperation(
+        self, _info: Any, plugin_id: str, args: dict[str, Any] | None = None
+    ) -> Any:
+        if plugin_id != PLUGIN_ID or self._stash.plugin is None:
+            raise GraphQLError(
+                "Internal system error. Error <runtime error: invalid memory address"
+                " or nil pointer dereference>"
+            )
+        printed = await self._stash.run_plugin(args or {})
+        if printed.get("error"):
+            raise GraphQLError(printed["error"])
+        return printed["output"]
 
     def findPerformer(self, _info: Any, id: str) -> Any:
         return self._with_image("performer", int(id))

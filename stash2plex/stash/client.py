@@ -96,6 +96,15 @@ class PictureAnswer:
     unchanged: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledPlugin:
+    """A plugin that Stash has found."""
+
+    id: str
+    enabled: bool
+    version: str
+
+
 def _path_like(value: str) -> dict[str, Any]:
     return {"path": {"modifier": "EQUALS", "value": value}}
 
@@ -372,6 +381,38 @@ class StashClient:
             return [self._understood(one) for one in answer["findScenes"]["scenes"]]
         except (KeyError, TypeError):
             raise ServiceUnavailable("Stash", _WRONG_URL) from None
+
+    async def plugins(self) -> list[InstalledPlugin]:
+        """Return the plugins that Stash has found."""
+        answer = await self._ask(queries.PLUGINS)
+        try:
+            return [
+                InstalledPlugin(
+                    id=str(one["id"]),
+                    enabled=bool(one["enabled"]),
+                    version=str(one["version"] or ""),
+                )
+                for one in answer["plugins"] or ()
+            ]
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+
+    async def plugin_settings(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what is set for plugins; those with nothing set are left out."""
+        answer = await self._ask(queries.PLUGIN_SETTINGS, ids=list(ids))
+        try:
+            found = answer["configuration"]["plugins"] or {}
+            return {key: dict(found[key] or {}) for key in ids if key in found}
+        except (KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+
+    async def run_operation(self, plugin_id: str, args: dict[str, Any]) -> Any:
+        """Run an operation of a plugin, which answers at once; returns its output.
+
+        What the plugin says is wrong is a `ServerFault`.
+        """
+        answer = await self._ask(queries.OPERATION, id=plugin_id, args=args)
+        return answer.get("output")
 
     async def image_url(self, kind: str, entity_id: int) -> str:
         """Return where the picture of a performer or studio is, "" without one.

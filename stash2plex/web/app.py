@@ -13,6 +13,7 @@ from aiohttp import web
 from stash2plex.body import json_body
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
+from stash2plex.db.last_time import LastTime
 from stash2plex.doctor import Finding
 from stash2plex.errors import Stash2PlexError
 from stash2plex.explain import Explainer
@@ -53,6 +54,7 @@ class Parts:
     secrets: Secrets
     sync: SyncSettings
     jobs: JobStore
+    hooked: LastTime
     wake: Callable[[], None]
     syncer: Syncer
     preview: Preview
@@ -132,6 +134,7 @@ async def receive_hook(request: web.Request) -> web.Response:
     """Make the change durable, wake the worker, answer; all in milliseconds."""
     parts = request.app[PARTS]
     hook = hooks.parse(await json_body(request))
+    await parts.hooked.note()
     wanted = hooks.sort_out(hook, parts.sync)
     if isinstance(wanted, hooks.Ignored):
         log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)

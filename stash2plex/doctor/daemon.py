@@ -1,0 +1,100 @@
+"""The daemon itself: its data directory, its port, and what it was told to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from stash2plex.catalog import brake
+from stash2plex.config import ServerSettings, Settings
+from stash2plex.data_dir import has_room, holder
+from stash2plex.db.database import DATABASE, read_fact
+from stash2plex.doctor.finding import Finding
+
+_MEGABYTE = 1024 * 1024
+# What the database, its copies and a log want beyond the pictures, bytes.
+_SPARE = 500 * _MEGABYTE
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at this machine; asks no server."""
+    return list(_findings(settings))
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    folder = settings.server.data_dir
+    yield (usable := _data_dir(folder))
+    if usable.level == "ok":
+        yield _disk_space(folder, settings.provider.image_cache_mb * _MEGABYTE)
+    yield _daemon(settings.server)
+    if braked := _brake(settings):
+        yield braked
+    if not settings.sync.enabled:
+        message = "sync.enabled is false: nothing is written to Plex"
+        yield Finding("sync_enabled", "warn", message, "set sync.enabled = true")
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _data_dir(folder: Path) -> Finding:
+    code, fix = "data_dir", "make it writable for the user the daemon runs as"
+    parent = _existing(folder)
+    if not parent.is_dir():
+        return Finding(code, "fail", f"{parent} is not a folder", "set server.data_dir")
+    if not os.access(parent, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(code, "fail", f"{parent} cannot be written", fix)
+    if not has_room(parent):
+        fix = "free some space, or mount it for writing"
+        return Finding(code, "fail", f"the disk of {parent} takes no more", fix)
+    state = "is writable" if parent == folder else "can be made"
+    return Finding(code, "ok", f"{folder} {state}")
+
+
+def _disk_space(folder: Path, cache: int) -> Finding:
+    free = shutil.disk_usage(_existing(folder)).free
+    told = f"{free // _MEGABYTE:,} MB are free for {folder}"
+    if free < cache + _SPARE:
+        fix = "free some space, or make provider.image_cache_mb smaller"
+        wanted = (cache + _SPARE) // _MEGABYTE
+        return Finding("disk_space", "warn", f"{told}; {wanted:,} are wanted", fix)
+    return Finding("disk_space", "ok", told)
+
+
+def _daemon(server: ServerSettings) -> Finding:
+    """Say whether the daemon runs, or something else stands in its place."""
+    code = "daemon"
+    if (process := holder(server.data_dir)) is not None:
+        return Finding(code, "ok", f"the daemon runs (process {process or 'unknown'})")
+    where = f"{server.host}:{server.port}"
+    if _is_taken(server.host, server.port):
+        message = f"something else listens on {where}, so the daemon cannot"
+        return Finding(code, "fail", message, "stop it, or set server.port")
+    message = f"the daemon does not run with data_dir {server.data_dir}"
+    return Finding(code, "warn", message, "start it: stash2plex run")
+
+
+def _is_taken(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _brake(settings: Settings) -> Finding | None:
+    """Say that a comparison was stopped, if one was."""
+    file = settings.server.data_dir / DATABASE
+    reason = read_fact(file, brake.FACT) if file.exists() else None
+    fix = "mount the share, then: stash2plex reconcile"
+    return Finding("brake", "fail", reason, fix) if reason else None

@@ -1,0 +1,105 @@
+"""The plugin in Stash: there, enabled, and able to reach the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from stash2plex.api_token import token_of
+from stash2plex.config import Settings
+from stash2plex.db.database import DATABASE, read_fact
+from stash2plex.db.last_time import LAST_HOOK
+from stash2plex.doctor.finding import Finding
+from stash2plex.doctor.provider import is_loopback
+from stash2plex.errors import Stash2PlexError
+from stash2plex.plugin import PLUGIN_ID
+from stash2plex.provider.setup import HERE
+from stash2plex.stash.client import InstalledPlugin, StashClient
+
+_OLDER = "Stash2Plex"
+_POLLED = "changes are found by asking Stash instead, a minute later"
+
+
+async def examine(
+    stash: StashClient, settings: Settings, *, runs: bool
+) -> list[Finding]:
+    """Look at Stash's plugins; *runs* says whether the daemon does."""
+    try:
+        installed = {one.id: one for one in await stash.plugins()}
+        given = (await stash.plugin_settings([PLUGIN_ID])).get(PLUGIN_ID) or {}
+    except Stash2PlexError as error:
+        return [Finding("plugin", "warn", str(error), "look at Stash's log")]
+    findings = [_installed(installed.get(PLUGIN_ID))]
+    if findings[0].level == "ok":
+        findings += await asyncio.to_thread(_settings, given, settings)
+        if runs:
+            findings.append(await _reaches(stash, settings))
+        findings.append(await asyncio.to_thread(_hooks, settings))
+    older = installed.get(_OLDER)
+    if older is not None and older.enabled:
+        message = f"the plugin {_OLDER} is enabled too: both write to Plex"
+        fix = "disable it under Settings > Plugins in Stash"
+        findings.append(Finding("plugin_older", "warn", message, fix))
+    return findings
+
+
+def _installed(plugin: InstalledPlugin | None) -> Finding:
+    code = "plugin"
+    if plugin is None:
+        fix = "stash2plex install-plugin DIR, then Settings > Plugins > Reload plugins"
+        message = f"Stash does not have the plugin {PLUGIN_ID}; {_POLLED}"
+        return Finding(code, "warn", message, fix)
+    if not plugin.enabled:
+        message = f"the plugin {PLUGIN_ID} is disabled in Stash; {_POLLED}"
+        return Finding(code, "warn", message, "enable it under Settings > Plugins")
+    return Finding(code, "ok", f"Stash has the plugin {PLUGIN_ID} {plugin.version}")
+
+
+def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
+    """Compare what is set in Stash with what is set here."""
+    found = []
+    own = f"http://{HERE}:{settings.server.port}"
+    url = str(given.get("daemonUrl") or "")
+    parts = urlsplit(url)
+    stash_is_elsewhere = not is_loopback(urlsplit(settings.stash.url).hostname)
+    fix = f"set Daemon URL to {own}, as Stash's machine or container reaches it"
+    if stash_is_elsewhere and (not url or is_loopback(parts.hostname)):
+        message = (
+            f"the plugin's Daemon URL is {url or 'empty'}, which means Stash's own"
+            " machine or container"
+        )
+        found.append(Finding("plugin_url", "warn", message, fix))
+    token = str(given.get("daemonToken") or "").strip()
+    ours = token_of(settings.server)
+    if ours is not None and token != ours:
+        state = "is not the daemon's" if token else "is empty"
+        fix = "copy server.token, or the content of data_dir/token, to Daemon token"
+        message = f"the plugin's Daemon token {state}: hooks are refused"
+        found.append(Finding("plugin_token", "fail", message, fix))
+    return found
+
+
+async def _reaches(stash: StashClient, settings: Settings) -> Finding:
+    """Have the plugin ask the daemon for its status, from where Stash runs."""
+    code = "plugin_reaches"
+    try:
+        await stash.run_operation(PLUGIN_ID, {"mode": "status"})
+    except Stash2PlexError as error:
+        fix = (
+            "see Settings > Plugins in Stash; Daemon URL is"
+            f" http://{HERE}:{settings.server.port} as Stash's machine or container"
+            " reaches it"
+        )
+        return Finding(code, "fail", str(error), fix)
+    return Finding(code, "ok", "the plugin reaches the daemon")
+
+
+def _hooks(settings: Settings) -> Finding:
+    code, file = "plugin_hooks", settings.server.data_dir / DATABASE
+    moment = read_fact(file, LAST_HOOK) if file.exists() else None
+    if moment:
+        return Finding(code, "ok", f"the last hook came at {moment}")
+    fix = "edit a scene in Stash; if none comes, look at Settings > Logs there"
+    return Finding(code, "warn", "no hook has come yet", fix)
