@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +296,8 @@ class Storm:
         """Let no file of the daemon grow beyond *size*: that is a full disk to it."""
         if self._process and self._process.returncode is None:
             limits = (size, resource.RLIM_INFINITY)
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, limits)
+            with suppress(ProcessLookupError):  # gone already, over a full disk
+                resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, limits)
 
     def _new_scene(self) -> PretendScene:
         number = self.counts["scenes"] = self.counts["scenes"] + 1
@@ -439,7 +440,8 @@ class Storm:
 
     def _signal(self, number: int) -> None:
         if self._process and self._process.returncode is None:
-            os.kill(self._process.pid, number)
+            with suppress(ProcessLookupError):  # the same
+                os.kill(self._process.pid, number)
 
     async def _end(self, number: int) -> int:
         assert self._process
