@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from stash2plex import __version__
 from stash2plex.catalog.gaps import GapKind
 from stash2plex.commands import operate, paths, serving, setup
+from stash2plex.commands.init import init
 from stash2plex.commands.shared import FAILED, MISUSED
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, Stash2PlexError
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         return FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # at a question
         return 130
 
 
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     showing.add_argument("--once", action="store_true", help="end when all is shown")
 
+    _with_servers(_command(commands, "init", init))
     _with_json(_command(commands, "check", setup.check))
     _with_json(_command(commands, "status", operate.status))
 
@@ -135,9 +137,28 @@ def _parser() -> argparse.ArgumentParser:
     testing = _with_json(_command(ways, "test", paths.test))
     testing.add_argument("path", metavar="PATH")
 
+    reporting = _command(commands, "support", setup.support)
+    reporting.add_argument("file", metavar="FILE", type=Path, nargs="?")
     installing = _command(commands, "install-plugin", setup.install_plugin)
     installing.add_argument("folder", metavar="DIR", type=Path)
     return parser
+
+
+def _with_servers(parser: argparse.ArgumentParser) -> None:
+    for server, secret in (("stash", "api-key"), ("plex", "token")):
+        variable = f"STASH2PLEX_{server.upper()}__{secret.upper().replace('-', '_')}"
+        parser.add_argument(f"--{server}-url", metavar="URL")
+        parser.add_argument(
+            f"--{server}-{secret}",
+            metavar="SECRET",
+            help=f"or {variable}, which no list of processes shows",
+        )
+    parser.add_argument(
+        "--library", action="extend", nargs="+", metavar="TITLE", help="only these"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace a file that is there"
+    )
 
 
 def _command(commands: Any, name: str, command: Command) -> argparse.ArgumentParser:

@@ -367,6 +367,9 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console on a terminal, else json"
     )
+    obfuscate_paths: bool = Field(
+        False, description="show a stable word for each folder, file name and title"
+    )
 
 
 class Settings(BaseSettings):

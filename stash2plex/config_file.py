@@ -38,7 +38,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     named = path is not None
     path = path or Path(DEFAULT_FILE)
     table = _read_toml(path, required=named)
-    overrides = _from_environment(environment)
+    overrides = from_environment(environment)
     try:
         settings = Settings(**_merged(table, overrides))
     except ValidationError as error:
@@ -75,8 +75,8 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigError(msg) from error
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what STASH2PLEX_… variables set, as nested tables."""
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what STASH2PLEX_… variables set, as tables; raises `ConfigError`."""
     values: dict[str, str] = {}
     for name, value in environment.items():
         if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS:

@@ -38,6 +38,7 @@ from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
 from stash2plex.health.ramp import Ramp
+from stash2plex.measures import Measures
 from stash2plex.paths import PathMap
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.library import PlexLibrary
@@ -62,6 +63,7 @@ from stash2plex.queue.job import Kind, Reason
 from stash2plex.queue.outcome import Result
 from stash2plex.queue.retry import RetryPolicy
 from stash2plex.queue.store import Choice, JobStore
+from stash2plex.queue.summary import Summary
 from stash2plex.queue.worker import Worker
 from stash2plex.reconcile.changes import Changes
 from stash2plex.reconcile.comparison import Comparison
@@ -69,6 +71,7 @@ from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.reconcile.runs import Runs
 from stash2plex.schedule import Schedule
 from stash2plex.stash.client import StashClient
+from stash2plex.support import report, words_of
 from stash2plex.translation import Translation
 from stash2plex.web.app import Parts, create_app
 from stash2plex.web.door import Door
@@ -104,6 +107,7 @@ class Ground:
     jobs: JobStore
     results: Counter[Result]
     door: Door
+    measures: Measures
 
 
 @asynccontextmanager
@@ -120,6 +124,7 @@ async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Gr
         stack.push(holding.__exit__)
         token = await asyncio.to_thread(_token, settings)
         secrets.add(token)
+        secrets.words = await asyncio.to_thread(words_of, folder)
         database = await stack.enter_async_context(Database.open(folder / DATABASE))
         yield Ground(
             started_at=started_at,
@@ -128,6 +133,7 @@ async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Gr
             database=database,
             jobs=JobStore(database),
             results=Counter(),
+            measures=Measures(),
             door=await stack.enter_async_context(
                 Door.closed_after(settings.host, settings.port)
             ),
@@ -195,11 +201,13 @@ async def _work(
     stopping: asyncio.Event,
     on_ready: Callable[[], None] | None,
 ) -> None:
-    database, jobs = base.database, base.jobs
-    stash = await answering.enter_async_context(StashClient.connect(settings.stash))
+    database, jobs, measures = base.database, base.jobs, base.measures
+    stash = await answering.enter_async_context(
+        StashClient.connect(settings.stash, measures.server("stash"))
+    )
     identifier = await _client_identifier(database)
     connection = await answering.enter_async_context(
-        PlexConnection.open(settings.plex, identifier)
+        PlexConnection.open(settings.plex, identifier, measures.server("plex"))
     )
     plex = PlexLibrary(connection, settings.plex.libraries)
 
@@ -250,6 +258,7 @@ async def _work(
         RetryPolicy(settings.queue),
         (stash_breaker, plex_breaker),
         ramp=ramp,
+        summary=(summary := Summary()),
         results=base.results,
     )
 
@@ -271,6 +280,7 @@ async def _work(
         scans=scans if settings.plex.scan_new_scenes else None,
         mends=settings.sync.enabled,
         wake=worker.wake,
+        took=measures.compared,
     )
     # Time zones are files.
     schedule = await asyncio.to_thread(
@@ -305,6 +315,7 @@ async def _work(
         secrets=secrets,
         sync=settings.sync,
         jobs=jobs,
+        measures=measures,
         hooked=LastTime(database, LAST_HOOK),
         wake=worker.wake,
         syncer=Syncer(stash, jobs),
@@ -344,6 +355,7 @@ async def _work(
         outages=outages,
         reconciler=reconciler,
         examine=partial(examine, settings),
+        report=lambda: report(settings, secrets, examine(settings)),
         recovery=Recovery(jobs, stash, (stash_probe, plex_probe)),
         retention_days=settings.queue.dead_retention_days,
         ready=lambda: not stopping.is_set() and database.is_writable,
@@ -355,6 +367,8 @@ async def _work(
         # What only reads is not waited for: a server may hang.
         for running in (
             outages.run(),
+            summary.run(),
+            measures.watch_loop(),
             _copying(base.folder / DATABASE),
             _purging(jobs, gaps, settings.queue.dead_retention_days),
             _minding(database, base.folder, worker.wake),

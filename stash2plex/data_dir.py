@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from stash2plex.errors import AlreadyRunning, DataDirUnusable
 
 _LOCK = "lock"
+_KEY_LENGTH = 32  # bytes
 _FULL = 1024 * 1024  # with less free space, bytes, the disk counts as full
 
 
@@ -54,6 +56,25 @@ def has_room(folder: Path) -> bool:
         return not read_only and shutil.disk_usage(folder).free >= _FULL
     except OSError:
         return False
+
+
+def kept_key(folder: Path, name: str) -> bytes:
+    """Return the random key that *folder* keeps in the file *name*, made if need be.
+
+    Raises `DataDirUnusable`.
+    """
+    file = folder / name
+    try:
+        if file.exists() and len(key := file.read_bytes()) == _KEY_LENGTH:
+            return key
+        key = secrets.token_bytes(_KEY_LENGTH)
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(key)
+    except OSError as error:
+        raise DataDirUnusable(f"{file}: {error.strerror}") from error
+    return key
 
 
 def _make_usable(folder: Path) -> None:

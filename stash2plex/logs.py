@@ -8,13 +8,17 @@ must not be shown; errors and HTTP answers use it too.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
-from collections.abc import Iterable
-from typing import Literal, TextIO
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from stash2plex.words import Words
 
 MASK = "***"
 _IN_URL = re.compile(r"(?i)(x-plex-token|apikey|api_key|token)=[^&\s\"'<>]+")
@@ -34,12 +38,22 @@ _NOISY = (
 )
 # Shorter values would mask half the log; nobody uses them in earnest.
 _LEAST_SECRET = 4
+# So many lines of the log are kept in memory.
+_RECENT = 2000
+_KEY_LENGTH = 32  # bytes
 
 
 class Secrets:
-    """The values that must be masked wherever they turn up."""
+    """What must not be shown: values, and with *hides_paths* folders and titles too.
+
+    *recent* are the last lines of the log for a bug report, with nothing private in
+    them; *words* stand for paths, once the data directory gave the key to them.
+    """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
+        self.hides_paths = False
+        self.words: Words | None = None
+        self.recent: deque[str] = deque(maxlen=_RECENT)
         self._values: set[str] = set()
         for value in values:
             self.add(value)
@@ -56,11 +70,35 @@ class Secrets:
         text = _IN_URL.sub(rf"\1={MASK}", text)
         return _IN_HEADER.sub(rf"\1\2{MASK}", text)
 
+    def error(self, text: str) -> str:
+        """Return the text of an error as it may be shown."""
+        text = self.mask(text)
+        return self.hidden_words.text(text) if self.hides_paths else text
+
     def process(
         self, _logger: WrappedLogger, _method: str, event: EventDict
     ) -> EventDict:
         """Mask every string of a log record (a structlog processor)."""
-        return {key: self._masked(value) for key, value in event.items()}
+        masked = {key: self._masked(value) for key, value in event.items()}
+        return self.hidden_words.fields(masked) if self.hides_paths else masked
+
+    def strip(
+        self, _logger: WrappedLogger, _method: str, event: EventDict
+    ) -> EventDict:
+        """Take all that is private out of a log record (a structlog processor)."""
+        return self.private(event)
+
+    def private(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *document* with nothing private in it, whatever is configured."""
+        masked = {key: self._masked(value) for key, value in document.items()}
+        return self.hidden_words.fields(masked)
+
+    @property
+    def hidden_words(self) -> Words:
+        """The words; before the data directory is known, some that nobody can match."""
+        if self.words is None:
+            self.words = Words(os.urandom(_KEY_LENGTH))
+        return self.words
 
     def _masked(self, value: object) -> object:
         match value:
@@ -72,6 +110,17 @@ class Secrets:
                 return [self._masked(inner) for inner in value]
             case _:
                 return value
+
+
+class _Keeping(logging.Handler):
+    """Keeps the last lines in memory."""
+
+    def __init__(self, lines: deque[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
 
 
 def configure(
@@ -102,17 +151,29 @@ def configure(
     if console:
         last.insert(0, structlog.processors.format_exc_info)
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *last,
+    keeping = _Keeping(secrets.recent)
+    for one, rendering in (
+        (handler, last),
+        (
+            keeping,
+            [
+                structlog.processors.format_exc_info,
+                secrets.strip,
+                structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
             ],
+        ),
+    ):
+        one.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+                processors=[
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *rendering,
+                ],
+            )
         )
-    )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [handler, keeping]
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -57,11 +57,34 @@ class Proposal:
     @property
     def toml(self) -> str:
         """The rules as they stand in ``config.toml``."""
-        return "\n".join(
-            f"[[path_rules]]\nname  = {_quoted(rule.name)}\n"
-            f"stash = {_quoted(rule.stash)}\nplex  = {_quoted(rule.plex)}\n"
-            for rule in self.rules
+        return rules_as_toml(self.rules)
+
+    @property
+    def told(self) -> str:
+        """How far the rules reach, in one line."""
+        mapped = self.twins - len(self.left)
+        shown = ", ".join(self.left[:EXAMPLES])
+        return (
+            f"{mapped / max(1, self.twins):.1%} of {self.twins:,} files that are on"
+            f" both sides, {len(self.left):,} left"
+            f"{f', for example {shown}' if shown else ''}"
         )
+
+
+def rules_as_toml(rules: Iterable[PathRule]) -> str:
+    """Return rules as they stand in ``config.toml``."""
+    return "\n".join(
+        f"[[path_rules]]\nname  = {_quoted(rule.name)}\n"
+        f"stash = {_quoted(rule.stash)}\nplex  = {_quoted(rule.plex)}\n"
+        for rule in rules
+    )
+
+
+def folder_rule(number: int, ours: str, theirs: str) -> PathRule:
+    """Return the rule for all below a folder of Stash, *ours*, and one of Plex."""
+    return PathRule(
+        name=_name(ours, number), stash=_pattern(ours), plex=_pattern(theirs)
+    )
 
 
 async def read_files(settings: Settings) -> tuple[list[File], list[File]]:
@@ -104,7 +127,7 @@ def propose(stash_files: Sequence[File], plex_files: Sequence[File]) -> Proposal
     # The more specific folder first, so that a wider one does not take its files.
     heads.sort(key=lambda pair: (-pair[0].count("/"), pair))
     rules = tuple(
-        PathRule(name=_name(ours, number), stash=_pattern(ours), plex=_pattern(theirs))
+        folder_rule(number, ours, theirs)
         for number, (ours, theirs) in enumerate(heads, 1)
     )
     if all(ours == theirs for ours, theirs in heads):

@@ -42,7 +42,6 @@ def suggest(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     demand_plex_token(settings)
     found = path_report.propose(*asyncio.run(path_report.read_files(settings)))
-    mapped = found.twins - len(found.left)
     if options.json:
         rules = [
             rule.model_dump(include={"name", "stash", "plex"}) for rule in found.rules
@@ -58,11 +57,7 @@ def suggest(options: argparse.Namespace) -> int:
         found.toml or "# No rules are needed: both sides see the same paths.\n",
         end="\n" if found.toml else "",
     )
-    share = mapped / found.twins
-    print(
-        f"# {share:.1%} of {counted(found.twins, 'file')} that are on both sides,"
-        f" {len(found.left)} left{_for_example(found.left)}"
-    )
+    print(f"# {found.told}")
     return WELL
 
 

@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     def adopt(settings: Settings) -> None:
         for secret in settings.secrets():
             secrets.add(secret)
+        secrets.hides_paths = settings.log.obfuscate_paths
         configure(settings.log.level, settings.log.format, secrets)
 
     secrets = Secrets()

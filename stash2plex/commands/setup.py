@@ -6,17 +6,36 @@ import argparse
 import asyncio
 import json
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from stash2plex import plugin
+from stash2plex.commands.asking import ask
 from stash2plex.commands.shared import FAILED, WELL, demand_plex_token, settings_of
 from stash2plex.config import Settings
 from stash2plex.doctor import Finding, examine
+from stash2plex.errors import (
+    DaemonRefused,
+    DaemonUnreachable,
+    DataDirUnusable,
+    Stash2PlexError,
+)
 from stash2plex.logs import Secrets, configure
+from stash2plex.support import report, words_of, zipped
 
+# The doctor reads both libraries, seconds.
+_PATIENCE = 600.0
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+class ReportNotWritten(Stash2PlexError):
+    """The report could not be put where it was wanted."""
+
+    code = "report_not_written"
 
 
 def check(options: argparse.Namespace) -> int:
@@ -39,6 +58,31 @@ def install_plugin(options: argparse.Namespace) -> int:
     print("  Daemon URL    where this daemon listens, as seen from Stash's machine or")
     print("                container, such as http://192.168.1.5:9898")
     print("  Daemon token  server.token, or the content of 'token' in server.data_dir")
+    return WELL
+
+
+def support(options: argparse.Namespace) -> int:
+    """Write a zip for a bug report, with nothing private in it."""
+    settings = settings_of(options)
+    file = options.file or Path(f"stash2plex-{time.strftime('%Y%m%d-%H%M%S')}.zip")
+    secrets = Secrets(settings.secrets())
+    try:
+        found = ask(settings.server, "GET", "/api/v1/support", patience=_PATIENCE)
+    except (DaemonUnreachable, DaemonRefused) as error:
+        configure("error", "auto", secrets, stream=sys.stderr)
+        with suppress(DataDirUnusable):
+            secrets.words = words_of(settings.server.data_dir)
+        found = asyncio.run(report(settings, secrets, examine(settings)))
+        found["daemon"] = secrets.private({"error": str(error)})
+        print("The daemon does not answer; its status and log are not in the report.")
+    log = found.pop("log", [])
+    try:
+        file.write_bytes(zipped(found, log))
+    except OSError as error:
+        raise ReportNotWritten(
+            f"{file}: {error.strerror}; name another file"
+        ) from error
+    print(f"Written: {file}. Nothing private should be in it; please look it over.")
     return WELL
 
 

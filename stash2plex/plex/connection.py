@@ -32,6 +32,7 @@ from stash2plex.errors import (
     StaleCatalog,
     Stash2PlexError,
 )
+from stash2plex.measures import Watch, nobody, timed
 from stash2plex.pause import pause_asked
 
 T = TypeVar("T")
@@ -71,7 +72,9 @@ class PlexConnection:
         pool: ThreadPoolExecutor,
         probing: ThreadPoolExecutor,
         session: requests.Session,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._settings = settings
         self._pool = pool
         self._probing = probing
@@ -81,12 +84,12 @@ class PlexConnection:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: PlexSettings, client_identifier: str
+        cls, settings: PlexSettings, client_identifier: str, watch: Watch = nobody
     ) -> AsyncIterator[PlexConnection]:
         """Hold threads and connections open for the length of the block.
 
         *client_identifier* is what Plex lists among its devices; it must stay the
-        same for the life of an installation.
+        same for the life of an installation; *watch* takes the time of each request.
         """
         size = settings.concurrency
         pool = ThreadPoolExecutor(size, thread_name_prefix=POOL_NAME)
@@ -94,7 +97,7 @@ class PlexConnection:
         probing = ThreadPoolExecutor(1, thread_name_prefix=POOL_NAME)
         session = _session(settings, client_identifier, size + 1)
         try:
-            yield cls(settings, pool, probing, session)
+            yield cls(settings, pool, probing, session, watch)
         finally:
             session.close()
             # A hung request ends with its time-out; nobody waits for it here.
@@ -136,7 +139,8 @@ class PlexConnection:
     ) -> T:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(pool, self._twice, function, *args)
+            with timed(self._watch):
+                return await loop.run_in_executor(pool, self._twice, function, *args)
         except _Answered as error:
             raise _translated(error.status, error.pause) from None
         except ParseError:

@@ -300,7 +300,7 @@ class ProviderMatcher:
     def _settle_path(self, decision: Decision, exact: Sequence[StashFile]) -> None:
         ids = [file.scene_id for file in exact]
         decision.place = exact[0].key or decision.place
-        self._settle(decision, "path", ids, f"it has {exact[0].path}")
+        self._settle(decision, "path", ids, f"it has {exact[0].path!r}")
 
     def _places(self, hints: Hints) -> Places:
         return places_of(hints.path, self._catalog.folders or (), self._paths)
@@ -383,7 +383,7 @@ class ProviderMatcher:
             alike = [one for one in alike if one.key is None]
         if alike:
             ids = [one.scene_id for one in alike]
-            reason = f"{alike[0].path} ends alike"
+            reason = f"{alike[0].path!r} ends alike"
             alone = namesakes.share_alone(alike, parts)
             self._settle(decision, "end of the path", ids, reason, is_certain=alone)
             if decision.certain is not None:
@@ -393,16 +393,16 @@ class ProviderMatcher:
             decision.steps.append("name: match.fallback is none")
         elif sized := namesakes.sized():
             ids = [one.scene_id for one in sized]
-            reason = f"{name}, {namesakes.size} bytes"
+            reason = f"{name!r}, {namesakes.size} bytes"
             alone = namesakes.are_alone(sized, by_size=True)
             self._settle(decision, "name and size", ids, reason, is_certain=alone)
         elif unsized := namesakes.unsized():
             ids = [one.scene_id for one in unsized]
-            reason = f"it has a file {name}"
+            reason = f"it has a file {name!r}"
             alone = namesakes.are_alone(unsized, by_size=False)
             self._settle(decision, "name", ids, reason, is_certain=alone)
         else:
-            decision.steps.append(f"name: no free scene has a file {name}")
+            decision.steps.append(f"name: no free scene has a file {name!r}")
         nearest = namesakes.nearest(parts)
         self._offer(hints, decision, "folder and name", nearest, "its folder agrees")
         self._offer(hints, decision, "name", namesakes.everywhere, "it has the name")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,7 @@ _MATCH = MATCH_KEY.strip("/").split("/")
 _START, _SIZE = "X-Plex-Container-Start", "X-Plex-Container-Size"
 _TOTAL = "X-Plex-Container-Total-Size"
 _MOST = 10_000
+_REFUSED, _FAULT = 400, 500
 # A host as a URL may have it; Plex's own is an address or a name.
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _YEAR = 365 * 24 * 3600
@@ -43,8 +45,12 @@ _YEAR = 365 * 24 * 3600
 class ProviderRoutes:
     """Handlers for the provider's root and for its pictures."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(
+        self, provider: Provider, answered: Callable[[str, str, float], None]
+    ) -> None:
+        """Answer from *provider*; *answered* is told what, how, and in which time."""
         self._provider = provider
+        self._answered_in = answered
         self._settings = provider.settings
         self._secret = provider.settings.secret.get_secret_value()
 
@@ -59,6 +65,14 @@ class ProviderRoutes:
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer whatever is below the root."""
+        started = time.monotonic()
+        answer = await self._answered(request)
+        self._answered_in(
+            _what(request.path), _outcome(answer.status), time.monotonic() - started
+        )
+        return answer
+
+    async def _answered(self, request: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(_BUDGET):
                 return await self._answer(request)
@@ -171,6 +185,22 @@ class ProviderRoutes:
         if not _HOST.fullmatch(request.host):
             raise InvalidRequest("the Host header names no host")
         return f"{request.scheme}://{request.host}"
+
+
+def _what(path: str) -> str:
+    """Return which of the few things Plex asks for *path* is."""
+    last = path.rstrip("/").rpartition("/")[2]
+    if last == _MATCH[-1]:
+        return "match"
+    if last == "images":
+        return "images"
+    return "metadata" if scene_of_rating_key(last) is not None else "other"
+
+
+def _outcome(status: int) -> str:
+    if status < _REFUSED:
+        return "ok"
+    return "refused" if status < _FAULT else "failed"
 
 
 def _page(request: web.Request) -> tuple[int, int | None]:

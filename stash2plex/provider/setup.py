@@ -41,7 +41,7 @@ def steps(settings: Settings, sections: Sequence[Section]) -> list[str]:
         "In Plex (1.43 or newer), as its owner:",
         f"  1. Settings > Metadata Agents > Add Provider: {root}",
         f"  2. Settings > Metadata Agents > Add Agent, primary provider: {title}",
-        f"  3. {name} > Edit > Advanced > Agent: {title}; then Refresh All Metadata",
+        f"  3. {name!r} > Edit > Advanced > Agent: {title}; then Refresh All Metadata",
         "Or with its API:",
         f"  1. curl -X POST {header} '{plex}/media/providers/metadata?uri={encoded}'",
         f"  2. curl -X POST {header} '{plex}/media/providers/metadata/group?{group}'",

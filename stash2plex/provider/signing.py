@@ -9,32 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
-import secrets
 from pathlib import Path
 
-from stash2plex.errors import DataDirUnusable
+from stash2plex.data_dir import kept_key
 
 IMAGES = "/img"
 _KEY_FILE = "image.key"
-_KEY_LENGTH = 32
 _SIGNATURE_LENGTH = 16
 
 
 def image_key(folder: Path) -> bytes:
     """Return the signing key kept in *folder*, made if there is none."""
-    file = folder / _KEY_FILE
-    try:
-        if file.exists() and len(key := file.read_bytes()) == _KEY_LENGTH:
-            return key
-        key = secrets.token_bytes(_KEY_LENGTH)
-        file.unlink(missing_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(key)
-    except OSError as error:
-        raise DataDirUnusable(f"{file}: {error.strerror}") from error
-    return key
+    return kept_key(folder, _KEY_FILE)
 
 
 class Signer:

@@ -16,7 +16,7 @@ import structlog
 
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import GapKind, Gaps
-from stash2plex.catalog.matching import Answer, Match
+from stash2plex.catalog.matching import Answer, Confidence, Match
 from stash2plex.config import Settings
 from stash2plex.db.database import Transaction
 from stash2plex.errors import (
@@ -155,6 +155,14 @@ class Delivery:
                 ends.append(partial(settle, job, failed))
                 continue
             self._stash_breaker.succeed()
+            log.debug(
+                "scene_read",
+                scene=job.stash_id,
+                reason=job.reason,
+                updated_at=scene.updated_at if scene else None,
+                title=scene.title if scene else None,
+                files=[file.path for file in scene.files] if scene else [],
+            )
             if scene is None:
                 ends.append(partial(self._gone, job, settle))
             elif reason := refusal(scene, self._settings.sync):
@@ -232,6 +240,7 @@ class Delivery:
             elif isinstance(answer, Stash2PlexError):
                 ends.append(self._undecided(job, answer, settle))
             else:
+                log.debug("scene_matched", scene=scene.id, matches=_told(answer))
                 movie = self._movie(scene)
                 tasks.append(_Task(job, scene, movie, answer))
         self._note_undecided(answers.values())
@@ -261,6 +270,7 @@ class Delivery:
         self, job: Job, scene: Scene, error: ItemNotFound, settle: Settle
     ) -> None:
         """Let a scene wait for Plex; at last it is a gap that people can see."""
+        log.debug("scene_unmatched", scene=scene.id, reason=str(error))
         if self._settings.match.not_found == "skip" and not isinstance(
             error, AmbiguousMatch
         ):
@@ -420,6 +430,12 @@ class Delivery:
                 result=Result.FAILED if errors else result,
                 error=min(errors, key=_severity) if errors else None,
                 record=record,
+                seconds=sum(written.seconds for written in task.done),
+                confidence=min(
+                    (match.confidence for match in task.matches),
+                    key=lambda one: one is Confidence.HIGH,
+                    default=None,
+                ),
             ),
         )
 
@@ -440,6 +456,12 @@ async def _fail_all(
 ) -> None:
     outcome = Outcome(result=Result.FAILED, error=error)
     await _together(settle(job, outcome) for job in jobs)
+
+
+def _told(matches: Iterable[Match]) -> list[dict[str, object]]:
+    return [
+        {"item": one.rating_key, "how": one.how, "file": one.file} for one in matches
+    ]
 
 
 def _log(task: _Task, written: Written) -> None:

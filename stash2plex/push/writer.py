@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 from stash2plex.errors import (
     PictureFailed,
     ServerFault,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from stash2plex.push.ledger import Ledger
     from stash2plex.scene import Scene
 
+log = structlog.get_logger()
 
 # Other lists are made exact, whoever added to them.
 _COLLECTION = TAG_NAMES[Field.COLLECTIONS]
@@ -133,6 +136,16 @@ class ItemWriter:
             pictures,
             error=pictures.error,
         )
+        log.debug(
+            "item_planned",
+            scene=target.scene.id,
+            item=item.rating_key,
+            changes=planned.changed,
+            locks=sorted(locks),
+            uploads=sorted(pictures.uploads),
+            drops=list(pictures.drops),
+            respected=written.respected,
+        )
         if planned.writes or pictures.uploads or pictures.drops:
             async with self._pace.write():
                 self._breaker.refuse_while_open()
@@ -186,6 +199,7 @@ class ItemWriter:
             self._breaker.stumble(item.rating_key)
             raise
         if written.requests:
+            log.debug("item_edited", item=item.rating_key, requests=written.requests)
             self._pace.observe((time.monotonic() - started) / written.requests)
             self._breaker.succeed()
 
@@ -196,6 +210,9 @@ class ItemWriter:
             try:
                 upload = await self._plex.upload(rating_key, name, data)
                 written.uploaded[name] = (upload, remembered)
+                log.debug(
+                    "picture_uploaded", item=rating_key, field=name, size=len(data)
+                )
             except Stash2PlexError as error:
                 written.error = PictureFailed(f"{name}: {error}")
         # The bytes are not needed any more, and there may be many of them.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stash2plex.db.database import Transaction
 
 if TYPE_CHECKING:
+    from stash2plex.catalog.matching import Confidence
     from stash2plex.queue.job import Job
 
 
@@ -36,7 +37,8 @@ class Outcome:
     """The end of one delivery.
 
     *error* decides the fate of the job, and what could be done nevertheless is in
-    *record*; *ended* is recorded only if the job ends over the error.
+    *record*; *ended* is recorded only if the job ends over the error. *seconds* is how
+    long Plex took, and *confidence* that of the least sure match.
     """
 
     result: Result
@@ -44,6 +46,8 @@ class Outcome:
     error: Exception | None = None
     record: Record = nothing
     ended: Record = nothing
+    seconds: float = 0.0
+    confidence: Confidence | None = None
 
 
 Settle = Callable[["Job", Outcome], Awaitable[None]]

@@ -20,6 +20,7 @@ from stash2plex.queue.job import Job
 from stash2plex.queue.outcome import Deliver, Outcome, Result, nothing
 from stash2plex.queue.retry import Fate, RetryPolicy, Verdict, code_of
 from stash2plex.queue.store import JobStore
+from stash2plex.queue.summary import Summary
 
 log = structlog.get_logger()
 
@@ -65,6 +66,7 @@ class Worker:
         breakers: Sequence[CircuitBreaker],
         *,
         ramp: Ramp | None = None,
+        summary: Summary | None = None,
         results: Counter[Result] | None = None,
         poll: float = _POLL,
         grace: float = _GRACE,
@@ -76,6 +78,7 @@ class Worker:
         self._policy = policy
         self._breakers = breakers
         self._ramp = ramp
+        self._summary = summary or Summary()
         self._poll = poll
         self._grace = grace
         self._now = now
@@ -232,7 +235,9 @@ class Worker:
         if self._ramp:
             self._ramp.note(failed=isinstance(error, ServiceUnavailable | ServerFault))
         verdict = self._policy.judge(job, error) if error else None
-        await self._settling.submit(_End(job, outcome, error, verdict))
+        await self._settling.submit(end := _End(job, outcome, error, verdict))
+        code = code_of(error) if error else None
+        self._summary.note(outcome, end.result, code)
         if error is None or verdict is None:
             return
         await self._note_attempt(job, error, verdict)

@@ -54,6 +54,7 @@ class Reconciler:
         scans: FolderScans | None,
         mends: bool,
         wake: Callable[[], None],
+        took: Callable[[str, float], None] = lambda scope, seconds: None,
     ) -> None:
         self._mends = mends
         self._ended = False
@@ -66,6 +67,7 @@ class Reconciler:
         self._jobs = jobs
         self._scans = scans
         self._wake = wake
+        self._took = took
         self._waiting: list[Run] = []
         self._any = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
@@ -149,6 +151,7 @@ class Reconciler:
             run.state, run.error = RunState.FAILED, "a bug; the log tells more"
             log.exception("reconcile_crashed", run=run.id)
         run.finished_at = self._runs.now()
+        self._took(run.scope, run.finished_at - run.started_at)
         with suppress(StoreUnavailable):
             await self._runs.save(run)
         say = log.info if run.state is RunState.DONE else log.error

@@ -41,6 +41,7 @@ from stash2plex.errors import (
     ServiceUnavailable,
     Stash2PlexError,
 )
+from stash2plex.measures import Watch, nobody, timed
 from stash2plex.pause import pause_asked
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
@@ -130,7 +131,9 @@ class StashClient:
         session: AsyncClientSession,
         pictures: aiohttp.ClientSession,
         headers: dict[str, str],
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._headers = headers
         self._transport = session.transport
         self._settings = settings
@@ -142,8 +145,13 @@ class StashClient:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: StashSettings) -> AsyncIterator[StashClient]:
-        """Hold HTTP sessions open for the length of the block; asks nothing yet."""
+    async def connect(
+        cls, settings: StashSettings, watch: Watch = nobody
+    ) -> AsyncIterator[StashClient]:
+        """Hold HTTP sessions open for the length of the block; asks nothing yet.
+
+        *watch* takes the time of each query.
+        """
         headers = {"Accept": "application/json"}
         if key := settings.api_key.get_secret_value():
             headers["ApiKey"] = key
@@ -164,7 +172,7 @@ class StashClient:
                 connector=aiohttp.TCPConnector(ssl=checked),
             ) as pictures,
         ):
-            yield cls(settings, session, pictures, headers)
+            yield cls(settings, session, pictures, headers, watch)
 
     async def probe(self) -> str:
         """Ask which version this is and what its schema offers; returns the version."""
@@ -561,9 +569,10 @@ class StashClient:
         """Return the answer, and what went wrong by the top-level field it hit."""
         request = queries.Question(query, variables)
         try:
-            answer = await self._session.execute(
-                request, extra_args={"allow_redirects": False}
-            )
+            with timed(self._watch):
+                answer = await self._session.execute(
+                    request, extra_args={"allow_redirects": False}
+                )
         except TransportQueryError as error:
             return _sorted_out(error)
         except TransportServerError as error:

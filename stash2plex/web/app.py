@@ -19,6 +19,7 @@ from stash2plex.errors import Stash2PlexError
 from stash2plex.explain import Explainer
 from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
+from stash2plex.measures import Measures
 from stash2plex.provider.routes import ProviderRoutes
 from stash2plex.provider.service import Provider
 from stash2plex.push.preview import Preview
@@ -39,6 +40,8 @@ from stash2plex.web.sync import differences, parse_sync
 
 log = structlog.get_logger()
 
+# So many dead letters, jobs and gaps are in a bug report.
+_SOME = 50
 MAX_BODY = 1024 * 1024
 _API = "/api/"
 _DIGITS = 18  # of the largest number that SQLite holds, less one
@@ -55,6 +58,7 @@ class Parts:
     sync: SyncSettings
     jobs: JobStore
     hooked: LastTime
+    measures: Measures
     wake: Callable[[], None]
     syncer: Syncer
     preview: Preview
@@ -64,6 +68,7 @@ class Parts:
     reconciler: Reconciler
     explainer: Explainer
     examine: Callable[[], AsyncIterator[Finding]]
+    report: Callable[[], Awaitable[dict[str, Any]]]
     retention_days: float
     status: Status
     ready: Callable[[], bool]
@@ -98,13 +103,14 @@ def create_app(parts: Parts) -> web.Application:
             web.get("/api/v1/reconcile/{run}", show_run),
             web.get("/api/v1/explain", explain),
             web.get("/api/v1/health", health),
+            web.get("/api/v1/support", support),
             web.get("/api/v1/queue", list_queue),
             web.post("/api/v1/queue/process", process_queue),
             web.post("/api/v1/queue/clear", clear_queue),
         ]
     )
     if parts.provider is not None:
-        app.add_routes(ProviderRoutes(parts.provider).routes())
+        app.add_routes(ProviderRoutes(parts.provider, parts.measures.answered).routes())
     return app
 
 
@@ -124,9 +130,11 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """Tell Prometheus how everything is; nothing private is in it."""
-    status = await request.app[PARTS].status.read()
+    parts = request.app[PARTS]
+    status = await parts.status.read()
     return web.Response(
-        body=metrics_text(status), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        body=metrics_text(status, parts.measures.registry),
+        headers={"Content-Type": CONTENT_TYPE_LATEST},
     )
 
 
@@ -266,6 +274,24 @@ async def explain(request: web.Request) -> web.Response:
     return web.json_response(explanation_shown(found))
 
 
+async def support(request: web.Request) -> web.Response:
+    """Tell what a bug report needs, with nothing private in it."""
+    parts = request.app[PARTS]
+    private = parts.secrets.private
+    dead_letters, _ = await parts.jobs.dead(_SOME, 0)
+    waiting, _ = await parts.jobs.waiting(_SOME, 0)
+    open_gaps, _ = await parts.gaps.listed(None, _SOME, 0)
+    found = await parts.report() | {
+        "status": private(await parts.status.read()),
+        "dead": [private(dead.shown(one)) for one in dead_letters],
+        "queue": [private(dead.shown(one)) for one in waiting],
+        "gaps": [private(shown(one)) for one in open_gaps],
+        "outages": private(await outage_report(parts.outages)),
+        "log": list(parts.secrets.recent),
+    }
+    return web.json_response(found)
+
+
 async def list_queue(request: web.Request) -> web.Response:
     """List what runs, is queued or waits."""
     page = dead.parse_page(request.query)
@@ -300,12 +326,12 @@ async def demand_token(request: web.Request, handler: Handler) -> web.StreamResp
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into JSON, ours and aiohttp's; a bug says nothing of itself."""
-    mask = request.app[PARTS].secrets.mask
+    shown = request.app[PARTS].secrets.error
     try:
         return await handler(request)
     except Stash2PlexError as error:
-        log.warning("request_failed", path=request.path, code=error.code)
-        return _error(error.code, mask(str(error)), error.http_status)
+        log.warning("request_failed", route=request.path, code=error.code)
+        return _error(error.code, shown(str(error)), error.http_status)
     except web.HTTPException as error:
         code = error.reason.lower().replace(" ", "_")
         answer = _error(
@@ -315,7 +341,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
     except Exception:
-        log.exception("request_crashed", path=request.path)
+        log.exception("request_crashed", route=request.path)
         return _error("internal", "a bug in stash2plex; its log tells more", 500)
 
 

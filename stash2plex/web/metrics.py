@@ -22,11 +22,14 @@ _STATES = ("up", "down", "denied", "unknown")
 _SERVER_STATE = ("server", "state")
 
 
-def metrics_text(status: dict[str, Any]) -> bytes:
-    """Return the figures of the *status* document in Prometheus's text format."""
+def metrics_text(status: dict[str, Any], measured: CollectorRegistry) -> bytes:
+    """Return what the *status* document says, and what was *measured*.
+
+    In Prometheus's text format.
+    """
     registry = CollectorRegistry()
     registry.register(_Figures(status))
-    return generate_latest(registry)
+    return generate_latest(registry) + generate_latest(measured)
 
 
 class _Figures(Collector):

@@ -1,0 +1,307 @@
+"""``stash2plex init``: a ``config.toml`` that works, from as little as possible.
+
+Both servers are tried before anything is written. What is missing is asked for on a
+terminal; elsewhere it is an error that names the option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from getpass import getpass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.prompt import Confirm, Prompt
+
+from stash2plex import config_writer, path_report
+from stash2plex.commands.shared import WELL
+from stash2plex.config import PlexSettings, Settings, StashSettings
+from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, from_environment
+from stash2plex.errors import (
+    AccessDenied,
+    ConfigError,
+    Stash2PlexError,
+)
+from stash2plex.older_plugin import OLDER_PLUGIN, Imported, import_settings
+from stash2plex.plainly import plainly
+from stash2plex.plex.connection import PlexConnection
+from stash2plex.plex.item import Section
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.provider.setup import HERE
+from stash2plex.stash.client import StashClient
+
+T = TypeVar("T")
+S = TypeVar("S", StashSettings, PlexSettings)
+
+_CLIENT = "stash2plex-init"
+_PORT = 9898
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a configuration file, after trying both servers."""
+    named = options.config or os.environ.get(CONFIG_VARIABLE)
+    file = Path(named or DEFAULT_FILE)
+    if file.exists() and not options.force:
+        raise ConfigError(
+            f"{file}: is there already; --force replaces it, and keeps it"
+        )
+    _Dialogue(file, options, from_environment(os.environ)).run()
+    return WELL
+
+
+class _Dialogue:
+    """The questions, their answers, and what is made of them."""
+
+    def __init__(
+        self, file: Path, options: argparse.Namespace, environment: Mapping[str, Any]
+    ) -> None:
+        self._file = file
+        self._options = options
+        self._environment = environment
+        self._asks = sys.stdin.isatty() and sys.stdout.isatty()
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._tables: dict[str, dict[str, Any]] = {"stash": {}, "plex": {}}
+        self._imported = import_settings({})
+        self._typed: dict[tuple[str, str], str] = {}
+
+    def run(self) -> None:
+        """Ask, try, write, and say what to do next."""
+        stash = self._until_it_works(self._try_stash)
+        self._import_from(stash)
+        plex, sections = self._until_it_works(self._try_plex)
+        chosen = self._libraries(sections)
+        rules = self._rules(stash, plex, [one.title for one in chosen])
+        self._write(rules)
+
+    # --- the servers ------------------------------------------------------------
+
+    def _until_it_works(self, attempt: Callable[[bool], T]) -> T:
+        """Try a server; on a terminal ask again until it answers."""
+        again = False
+        while True:
+            try:
+                return attempt(again)
+            except Stash2PlexError as error:
+                if not self._asks:
+                    raise
+                self._say(f"[red]{escape(str(error))}[/red]")
+                again = True
+
+    def _try_stash(self, again: bool) -> StashSettings:
+        default = str(StashSettings().url)
+        url = self._value("stash", "url", "Stash's URL", default=default, again=again)
+        key = self._value("stash", "api_key", "", default="")
+        settings = _checked(StashSettings, url=url, api_key=key)
+        try:
+            version = asyncio.run(_stash_version(settings))
+        except AccessDenied:
+            if not self._asks:
+                raise
+            key = self._ask_secret("Stash's API key (Settings > Security)")
+            settings = _checked(StashSettings, url=url, api_key=key)
+            version = asyncio.run(_stash_version(settings))
+        self._tables["stash"]["url"] = url
+        if key:
+            self._tables["stash"]["api_key"] = key
+        self._say(f"Stash {version} answers at {url}.")
+        return settings
+
+    def _try_plex(self, again: bool) -> tuple[PlexSettings, list[Section]]:
+        default = str(PlexSettings().url)
+        url = self._value("plex", "url", "Plex's URL", default=default, again=again)
+        token = self._value("plex", "token", "", default="")
+        if not token or again:
+            token = self._ask_secret("Plex's token (X-Plex-Token of its owner)")
+        if not token:
+            raise ConfigError(
+                "plex.token is missing: give --plex-token, or STASH2PLEX_PLEX__TOKEN"
+                " in the environment"
+            )
+        settings = _checked(PlexSettings, url=url, token=token)
+        version, sections = asyncio.run(_plex_sections(settings))
+        self._tables["plex"]["url"] = url
+        self._tables["plex"]["token"] = token
+        titles = ", ".join(repr(one.title) for one in sections) or "none"
+        self._say(f"Plex {version} answers at {url}; movie libraries: {titles}.")
+        return settings, sections
+
+    def _import_from(self, stash: StashSettings) -> None:
+        """Take what the older plugin was told in Stash, if it is there."""
+        with suppress(Stash2PlexError):
+            self._imported = asyncio.run(_imported(stash))
+        if not self._imported.taken:
+            return
+        self._say(f"From the settings of the plugin {OLDER_PLUGIN} in Stash:")
+        for given, key in self._imported.taken:
+            self._say(f"  {given} -> {key}")
+        for given in self._imported.left:
+            self._say(f"  {given}: has no counterpart, left out")
+        for name, table in self._imported.tables.items():
+            own = self._tables.setdefault(name, {})
+            for key, one in table.items():
+                own.setdefault(key, one)
+
+    # --- libraries and paths ----------------------------------------------------
+
+    def _libraries(self, sections: list[Section]) -> list[Section]:
+        """Return the libraries to keep; none are written down for all of them."""
+        titles = [one.title for one in sections]
+        wanted = self._options.library or self._tables["plex"].get("libraries") or []
+        unknown = [one for one in wanted if one not in titles]
+        if unknown and self._options.library:
+            have = ", ".join(map(repr, titles)) or "none"
+            raise ConfigError(
+                f"--library {unknown[0]!r}: Plex has no movie library of that title; it"
+                f" has {have}"
+            )
+        wanted = [one for one in wanted if one in titles]
+        if not wanted and self._asks and len(titles) > 1:
+            wanted = self._ask_libraries(titles)
+        self._tables["plex"].pop("libraries", None)
+        if wanted and set(wanted) != set(titles):
+            self._tables["plex"]["libraries"] = wanted
+        return [one for one in sections if not wanted or one.title in wanted]
+
+    def _ask_libraries(self, titles: list[str]) -> list[str]:
+        for number, title in enumerate(titles, 1):
+            self._say(f"  {number}  {escape(title)}")
+        while True:
+            said = Prompt.ask(
+                "Which libraries? Numbers, or Enter for all",
+                default="",
+                console=self._console,
+            )
+            picked = said.replace(",", " ").split()
+            if all(one.isdecimal() and 0 < int(one) <= len(titles) for one in picked):
+                return [titles[int(one) - 1] for one in picked]
+
+    def _rules(
+        self, stash: StashSettings, plex: PlexSettings, titles: list[str]
+    ) -> str:
+        """Return the path rules to write, as TOML."""
+        plex = plex.model_copy(update={"libraries": tuple(titles)})
+        settings = Settings(stash=stash, plex=plex)
+        with self._console.status("Comparing the files of both libraries …"):
+            files = asyncio.run(path_report.read_files(settings))
+        found = path_report.propose(*files)
+        if not found.twins:
+            self._say(
+                "No file has the same name and size on both sides yet, so no path rules"
+                " can be proposed; scan both, then: stash2plex paths suggest"
+            )
+            return path_report.rules_as_toml(self._imported.rules)
+        self._say(escape(f"Paths: {found.told}."))
+        if not found.rules:
+            self._say("Both sides see the same paths: no path rules are needed.")
+            return ""
+        self._say(escape(found.toml))
+        if self._asks and not Confirm.ask(
+            "Use these path rules?", default=True, console=self._console
+        ):
+            return ""
+        return found.toml
+
+    # --- the end ------------------------------------------------------------------
+
+    def _write(self, rules: str) -> None:
+        server = {"token": secrets.token_urlsafe(32)}
+        provider = {"secret": secrets.token_urlsafe(24)}
+        tables = {"server": server, **self._tables, "provider": provider}
+        for name, table in tables.items():
+            for key in self._environment.get(name, {}):
+                table.pop(key, None)  # it stays where it is, and goes before the file
+        text = config_writer.as_toml(tables, rules)
+        kept = config_writer.write(self._file, text)
+        port = self._environment.get("server", {}).get("port", _PORT)
+        self._say(f"Written: {self._file}, with a token and a secret of its own.")
+        if kept is not None:
+            self._say(f"The former file is {kept}.")
+        for line in (
+            "What is left to do:",
+            "  1. stash2plex install-plugin DIR   (DIR is Stash's plugins folder)",
+            f"     In Stash, Settings > Plugins: Daemon URL http://{HERE}:{port},",
+            f"     Daemon token: server.token of {self._file}",
+            "  2. stash2plex run",
+            "  3. In Plex, Settings > Metadata Agents > Add Provider:",
+            f"     http://{HERE}:{port}/plex/<provider.secret>",
+            "  4. stash2plex check                (says what is still wrong)",
+        ):
+            self._say(escape(line))
+
+    # --- small things ---------------------------------------------------------------
+
+    def _value(
+        self,
+        section: str,
+        key: str,
+        question: str,
+        *,
+        default: str,
+        again: bool = False,
+    ) -> str:
+        """Return an option, or what the environment or the older plugin says.
+
+        Only then is it asked for, or the *default*; *again* when it did not work.
+        """
+        given = getattr(self._options, f"{section}_{key}")
+        found = (
+            self._typed.get((section, key))
+            or given
+            or self._environment.get(section, {}).get(key)
+            or self._tables[section].get(key)
+        )
+        if found and not again:
+            return str(found).rstrip("/") if key == "url" else str(found)
+        if question and self._asks:
+            shown = str(found or default)
+            said: str = Prompt.ask(question, default=shown, console=self._console)
+            self._typed[section, key] = said.strip().rstrip("/")
+            return self._typed[section, key]
+        return str(found or default)
+
+    def _ask_secret(self, question: str) -> str:
+        if not self._asks:
+            return ""
+        return getpass(f"{question}: ").strip()
+
+    def _say(self, text: str) -> None:
+        self._console.print(text)
+
+
+def _checked(section: type[S], **values: str) -> S:
+    """Return the settings of a server; raises `ConfigError` over what is none."""
+    try:
+        return section(**values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise ConfigError(f"{problem['loc'][0]}: {plainly(problem, 'text')}") from None
+
+
+# --- asking the servers ---------------------------------------------------------------
+
+
+async def _stash_version(settings: StashSettings) -> str:
+    async with StashClient.connect(settings) as stash:
+        return await stash.probe()
+
+
+async def _imported(settings: StashSettings) -> Imported:
+    async with StashClient.connect(settings) as stash:
+        found = await stash.plugin_settings([OLDER_PLUGIN])
+    return import_settings(found.get(OLDER_PLUGIN, {}))
+
+
+async def _plex_sections(settings: PlexSettings) -> tuple[str, list[Section]]:
+    async with PlexConnection.open(settings, _CLIENT) as connection:
+        plex = PlexLibrary(connection, ())
+        server = await plex.server()
+        return server.version, await plex.movie_sections()
