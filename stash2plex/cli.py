@@ -7,6 +7,7 @@ one document goes to standard output and nothing else does.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import threading
@@ -15,27 +16,24 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stash2plex import __version__
-from stash2plex.catalog.gaps import GapKind
-from stash2plex.commands import operate, paths, serving, setup
-from stash2plex.commands.init import init
 from stash2plex.commands.shared import FAILED, MISUSED
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, Stash2PlexError
-from stash2plex.plex.connection import POOL_NAME
+from stash2plex.gap_kinds import GapKind
 
 _DEMO_PORT = 9898
 _MOST = 2**63 - 1
+# What `stash2plex.plex.connection` calls its threads; a test compares.
+_PLEX_THREADS = "plex"
 # How long a thread may take to notice that it is not needed any more, seconds.
 _PATIENCE = 0.2
-
-Command = Callable[[argparse.Namespace], int]
 
 
 def console() -> NoReturn:
     """Run one command as a process of its own, and end it."""
     status = main()
     for thread in threading.enumerate():
-        if thread.name.startswith(POOL_NAME):
+        if thread.name.startswith(_PLEX_THREADS):
             thread.join(_PATIENCE)
             if thread.is_alive():
                 # A request to Plex hangs; Python would wait for it to the end.
@@ -48,9 +46,11 @@ def console() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(argv)
-    command: Command = options.command
+    module, _, name = options.command.partition(".")
     try:
-        return command(options)
+        # Only what the command itself needs: `status` is to answer at once.
+        commands = importlib.import_module(f"stash2plex.commands.{module}")
+        status: int = getattr(commands, name)(options)
     except ConfigError as error:
         _complain(str(error))
         return MISUSED
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except (KeyboardInterrupt, EOFError):  # at a question
         return 130
+    return status
 
 
 def _complain(message: str) -> None:
@@ -81,40 +82,96 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    _command(commands, "run", serving.run)
+    _command(commands, "run", "serving.run", "Run the daemon in the foreground.")
 
-    showing = _command(commands, "demo", serving.demo)
+    showing = _command(
+        commands,
+        "demo",
+        "serving.demo",
+        "Show the daemon at work between a pretend Stash and a pretend Plex.",
+    )
     showing.add_argument("--port", type=int, default=_DEMO_PORT, help="of the daemon")
     showing.add_argument(
         "--scenes", type=_between(1, _MOST), default=20, help="how many"
     )
     showing.add_argument("--once", action="store_true", help="end when all is shown")
 
-    _with_servers(_command(commands, "init", init))
-    _with_json(_command(commands, "check", setup.check))
-    _with_json(_command(commands, "status", operate.status))
+    _with_servers(
+        _command(
+            commands,
+            "init",
+            "init.init",
+            "Write a configuration file, after trying both servers.",
+        )
+    )
+    _with_json(
+        _command(
+            commands, "check", "setup.check", "Look for what is wrong with the set-up."
+        )
+    )
+    _with_json(
+        _command(
+            commands, "status", "operate.status", "Ask the running daemon how it is."
+        )
+    )
 
-    queueing = _with_json(_command(commands, "queue", operate.queue))
+    queueing = _with_json(
+        _command(
+            commands,
+            "queue",
+            "operate.queue",
+            "Show, hurry or clear what is queued or waiting.",
+        )
+    )
     _with_action(queueing, "list", "process", "clear")
-    burying = _with_json(_command(commands, "dead", operate.dead))
+    burying = _with_json(
+        _command(
+            commands, "dead", "operate.dead", "Show, retry or forget dead letters."
+        )
+    )
     _with_action(burying, "list", "retry", "clear", "purge")
     _with_scenes(burying)
     burying.add_argument("--days", type=_days, metavar="N", help="only older ones")
     _with_codes(burying)
-    _with_codes(_with_json(_command(commands, "recover", operate.recover)))
-    missing = _with_json(_command(commands, "gaps", operate.gaps))
+    _with_codes(
+        _with_json(
+            _command(
+                commands,
+                "recover",
+                "operate.recover",
+                "Try again what died of an outage.",
+            )
+        )
+    )
+    missing = _with_json(
+        _command(commands, "gaps", "operate.gaps", "Show what is not in step, and why.")
+    )
     missing.add_argument("--kind", choices=[kind.value for kind in GapKind])
     missing.add_argument("--resolved", action="store_true", help="those closed lately")
     missing.add_argument("--csv", action="store_true", help="print all as CSV")
     missing.add_argument("--limit", type=_between(1, 1000), default=1000, metavar="N")
     missing.add_argument("--offset", type=_between(0, 2**31), default=0, metavar="N")
-    syncing = _with_json(_command(commands, "sync", operate.sync))
+    syncing = _with_json(
+        _command(
+            commands,
+            "sync",
+            "operate.sync",
+            "Have scenes delivered, or show what that would change.",
+        )
+    )
     which = syncing.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every scene")
     which.add_argument("--since", choices=["24h", "7d"], help="updated lately")
     _with_scenes(which)
     syncing.add_argument("--dry-run", action="store_true", help="only show it")
-    comparing = _with_json(_command(commands, "reconcile", operate.reconcile))
+    comparing = _with_json(
+        _command(
+            commands,
+            "reconcile",
+            "operate.reconcile",
+            "Compare both libraries, and have mended what can be.",
+        )
+    )
     comparing.add_argument("--scope", choices=["all", "24h", "7d"], default="all")
     comparing.add_argument("--dry-run", action="store_true", help="only show it")
     comparing.add_argument(
@@ -125,21 +182,61 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="enqueue only what shows nothing in Plex",
     )
-    _with_json(_command(commands, "outages", operate.outages))
+    _with_json(
+        _command(
+            commands,
+            "outages",
+            "operate.outages",
+            "Show when Plex and Stash were away.",
+        )
+    )
 
-    explaining = _with_json(_command(commands, "explain", operate.explain))
+    explaining = _with_json(
+        _command(
+            commands,
+            "explain",
+            "operate.explain",
+            "Say why a scene, an item or a path is, or is not, in step.",
+        )
+    )
     explaining.add_argument("what", metavar="scene:ID | plex:RATINGKEY | PATH")
 
     mapping = commands.add_parser("paths", help="Try the path rules.")
     ways = mapping.add_subparsers(required=True, metavar="WHAT")
-    _with_json(_command(ways, "suggest", paths.suggest))
-    _with_json(_command(ways, "coverage", paths.coverage))
-    testing = _with_json(_command(ways, "test", paths.test))
+    _with_json(
+        _command(
+            ways,
+            "suggest",
+            "paths.suggest",
+            "Propose path rules from what both libraries hold.",
+        )
+    )
+    _with_json(
+        _command(
+            ways,
+            "coverage",
+            "paths.coverage",
+            "Say how many files of each side find their twin, with examples.",
+        )
+    )
+    testing = _with_json(
+        _command(ways, "test", "paths.test", "Map a path both ways, and name the rule.")
+    )
     testing.add_argument("path", metavar="PATH")
 
-    reporting = _command(commands, "support", setup.support)
+    reporting = _command(
+        commands,
+        "support",
+        "setup.support",
+        "Write a zip for a bug report, with nothing private in it.",
+    )
     reporting.add_argument("file", metavar="FILE", type=Path, nargs="?")
-    installing = _command(commands, "install-plugin", setup.install_plugin)
+    installing = _command(
+        commands,
+        "install-plugin",
+        "setup.install_plugin",
+        "Put the Stash plugin into a Stash plugins folder.",
+    )
     installing.add_argument("folder", metavar="DIR", type=Path)
     return parser
 
@@ -161,8 +258,10 @@ def _with_servers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _command(commands: Any, name: str, command: Command) -> argparse.ArgumentParser:
-    described = (command.__doc__ or "").strip()
+def _command(
+    commands: Any, name: str, command: str, described: str
+) -> argparse.ArgumentParser:
+    """Add a command; *command* is its module and function, loaded when it is run."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=described, description=described
     )

@@ -86,6 +86,37 @@ def test_the_configuration_may_be_named_by_the_environment(
     assert "no.toml: no such file" in capsys.readouterr().err
 
 
+def test_the_threads_that_are_not_waited_for_are_those():
+    from stash2plex import cli
+    from stash2plex.plex.connection import POOL_NAME
+
+    assert cli._PLEX_THREADS == POOL_NAME
+
+
+def test_every_command_is_there_and_says_what_it_does():
+    import argparse
+    import importlib
+
+    from stash2plex.cli import _parser
+
+    def leaves(parser):
+        if command := parser.get_default("command"):
+            yield command, parser.description
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for one in action.choices.values():
+                    yield from leaves(one)
+
+    found = dict(leaves(_parser()))
+    assert len(found) > 18
+    for command, described in found.items():
+        module, _, name = command.partition(".")
+        function = getattr(
+            importlib.import_module(f"stash2plex.commands.{module}"), name
+        )
+        assert function.__doc__ == described
+
+
 async def test_paths_test_names_the_rule(config, capsys):
     config.write_text(
         config.read_text()

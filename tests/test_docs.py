@@ -13,9 +13,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from stash2plex import errors
-from stash2plex.catalog.gaps import GapKind
 from stash2plex.config import PathRule, Settings
 from stash2plex.config_file import load
+from stash2plex.gap_kinds import GapKind
 from stash2plex.plugin import PluginNotInstalled
 from stash2plex.web.hooks import parse
 from stash2plex.web.sync import parse_sync

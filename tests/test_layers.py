@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
-    {"errors", "scene"},
+    {"errors", "scene", "gap_kinds"},
     {"text", "paths", "words", "body", "moments", "pause", "cron", "plainly"},
     {"config", "movie"},
     {

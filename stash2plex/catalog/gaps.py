@@ -6,9 +6,9 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from stash2plex.db.database import Database, Transaction
+from stash2plex.gap_kinds import GapKind
 from stash2plex.paths import file_name, normal
 from stash2plex.text import name_key
 
@@ -28,22 +28,6 @@ _RESOLVE = "UPDATE gap SET resolved_at = ?1 WHERE resolved_at IS NULL AND"
 _RESOLVE_OTHERS = f"{_RESOLVE} subject = ?2 AND kind != ?3"
 # How long what was resolved is kept, seconds.
 _KEPT = 30 * 24 * 3600.0
-
-
-class GapKind(StrEnum):
-    """Why a scene and an item are not in step; see ``docs/errors.md``."""
-
-    EMPTY = "empty"
-    STALE = "stale"
-    DRIFT = "drift"
-    MISSING_IN_PLEX = "missing_in_plex"
-    MISSING_IN_STASH = "missing_in_stash"
-    UNMAPPED = "unmapped"
-    AMBIGUOUS = "ambiguous"
-
-
-# What a push can mend.
-REPAIRABLE = (GapKind.EMPTY, GapKind.STALE, GapKind.DRIFT)
 
 
 @dataclass(frozen=True, slots=True)

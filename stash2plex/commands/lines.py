@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from stash2plex.catalog.gaps import REPAIRABLE
 from stash2plex.commands.asking import Lines
+from stash2plex.gap_kinds import REPAIRABLE
 
 
 def status_lines(document: dict[str, Any]) -> list[str]:

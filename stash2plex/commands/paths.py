@@ -62,7 +62,7 @@ def suggest(options: argparse.Namespace) -> int:
 
 
 def coverage(options: argparse.Namespace) -> int:
-    """Say how many files of each side find their twin, with examples of the others."""
+    """Say how many files of each side find their twin, with examples."""
     settings = settings_of(options)
     demand_plex_token(settings)
     files = asyncio.run(path_report.read_files(settings))

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex import __version__
-from stash2plex.catalog.gaps import GapKind, Gaps
+from stash2plex.catalog.gaps import Gaps
 from stash2plex.errors import Stash2PlexError, StoreUnavailable
+from stash2plex.gap_kinds import GapKind
 from stash2plex.movie import Field, Movie
 from stash2plex.provider import documents
 from stash2plex.provider.documents import Document

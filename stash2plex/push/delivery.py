@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from stash2plex.catalog.catalog import Catalog
-from stash2plex.catalog.gaps import GapKind, Gaps
+from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.matching import Answer, Confidence, Match
 from stash2plex.config import Settings
 from stash2plex.db.database import Transaction
@@ -32,6 +32,7 @@ from stash2plex.errors import (
     StoreUnavailable,
     UnmappedPath,
 )
+from stash2plex.gap_kinds import GapKind
 from stash2plex.gates import gates_digest, refusal
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.pace import Pace

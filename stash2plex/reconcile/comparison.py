@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from stash2plex.catalog.gaps import FoundGap, GapKind
+from stash2plex.catalog.gaps import FoundGap
 from stash2plex.catalog.matching import Match
 from stash2plex.errors import (
     AmbiguousMatch,
@@ -17,6 +17,7 @@ from stash2plex.errors import (
     Stash2PlexError,
     UnmappedPath,
 )
+from stash2plex.gap_kinds import GapKind
 from stash2plex.gates import gates_digest
 from stash2plex.movie import Field
 from stash2plex.paths import Mapped, PathMap

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stash2plex.catalog.gaps import FoundGap, GapKind
+from stash2plex.catalog.gaps import FoundGap
+from stash2plex.gap_kinds import GapKind
 from stash2plex.plex.item import LISTED_FIELDS
 from stash2plex.push.changes import TEXT_NAMES, drifted
 

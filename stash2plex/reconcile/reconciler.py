@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from stash2plex.catalog.gaps import REPAIRABLE, FoundGap, GapKind, Gaps
+from stash2plex.catalog.gaps import FoundGap, Gaps
 from stash2plex.errors import Braked, Restarting, Stash2PlexError, StoreUnavailable
+from stash2plex.gap_kinds import REPAIRABLE, GapKind
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.reconcile.comparison import Comparison
 from stash2plex.reconcile.runs import Run, Runs, RunState

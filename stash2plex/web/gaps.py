@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stash2plex.catalog.gaps import Gap, GapKind
+from stash2plex.catalog.gaps import Gap
+from stash2plex.gap_kinds import GapKind
 from stash2plex.moments import iso, iso_or_none
 from stash2plex.web.validation import Page, invalid_request
 
