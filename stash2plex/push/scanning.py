@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import ServiceUnavailable, Stash2PlexError
 from stash2plex.paths import Mapped, PathMap, normal
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 _SETTLING = 2.0
 # A folder is not scanned again so soon, seconds.
 _REST = 300.0
+# While Plex is away it is asked again so often, seconds.
+_AGAIN = 60.0
 
 
 class FolderScans:
@@ -82,6 +84,12 @@ class FolderScans:
         self._scanned[section_id, folder] = self._now()
         try:
             await self._plex.scan_folder(section_id, folder)
+        except ServiceUnavailable as error:
+            # Nobody asks for the folder again as long as its scenes stay missing.
+            self._wanted[section_id, folder] = None
+            loop = asyncio.get_running_loop()
+            loop.call_later(_AGAIN, self._any.set)
+            log.warning("folder_not_scanned", folder=folder, error=str(error))
         except Stash2PlexError as error:
             log.warning("folder_not_scanned", folder=folder, error=str(error))
         else:

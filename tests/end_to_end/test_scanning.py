@@ -15,6 +15,30 @@ def impatient(monkeypatch):
     monkeypatch.setattr("stash2plex.push.scanning._SETTLING", 0.2)
 
 
+async def test_a_scan_that_plex_could_not_start_is_asked_for_again(
+    stash, plex, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.push.scanning._AGAIN", 0.05)
+    plex.locations[1] = ["/media"]
+    plex.read_status_of["/library/sections/1/refresh"] = 503
+    stash.add("/media/new/1.mp4", title="New", tags=["t"])
+    plex.on_disk.append("/media/new/1.mp4")
+    settings = make_settings(stash, plex, tmp_path, plex=SCANS)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.until(lambda status: status["plex"]["listening"])
+        await daemon.post("sync", {"scene_ids": [1]})
+        asked = "/library/sections/1/refresh"
+        await plex.facts.until(
+            lambda: sum(path.startswith(asked) for _, path in plex.requests) > 1
+        )
+        plex.read_status_of.clear()
+        await daemon.idle()
+
+    assert plex.scans == ["/media/new"]
+    assert [item.text["title"] for item in plex.items.values()] == ["New"]
+
+
 async def test_one_scan_for_a_folder_brings_its_scenes(stash, plex, tmp_path):
     plex.locations[1] = ["/media"]
     for number in range(1, 6):
