@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import threading
@@ -31,6 +32,10 @@ _PATIENCE = 0.2
 
 def console() -> NoReturn:
     """Run one command as a process of its own, and end it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a title is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     status = main()
     for thread in threading.enumerate():
         if thread.name.startswith(_PLEX_THREADS):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stash2plex.api_token import token_of
+from stash2plex.commands.shared import print_json
 from stash2plex.config import ServerSettings, Settings
 from stash2plex.errors import DaemonRefused, DaemonUnreachable
 
@@ -36,7 +36,7 @@ def show(
     """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
     document = ask(settings.server, method, route, body, patience=patience)
     if options.json:
-        print(json.dumps(document, ensure_ascii=False))
+        print_json(document)
         return
     console = Console(highlight=False, soft_wrap=True)
     for line in lines(document):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 import time
 from typing import Any
@@ -16,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from stash2plex.commands.asking import ask
 from stash2plex.commands.lines import run_lines
+from stash2plex.commands.shared import print_json
 from stash2plex.config import Settings
 
 _INTERVAL = 0.5
@@ -35,7 +35,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
     number = ask(settings.server, "POST", "/api/v1/reconcile", body)["run"]
     run = _followed(settings, f"/api/v1/reconcile/{number}")
     if options.json:
-        print(json.dumps(run, ensure_ascii=False))
+        print_json(run)
     else:
         console = Console(highlight=False, soft_wrap=True)
         for line in run_lines(run):

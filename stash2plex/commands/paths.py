@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from collections.abc import Sequence
 
 from stash2plex import path_report
 from stash2plex.commands.lines import counted
-from stash2plex.commands.shared import FAILED, WELL, demand_plex_token, settings_of
+from stash2plex.commands.shared import (
+    FAILED,
+    WELL,
+    demand_plex_token,
+    print_json,
+    settings_of,
+)
 from stash2plex.paths import Mapped, PathMap
 
 
@@ -26,7 +31,7 @@ def test(options: argparse.Namespace) -> int:
             else {"path": None, "rule": None, "reason": one.reason}
             for way, one in answers.items()
         }
-        print(json.dumps({"path": options.path, **document}, ensure_ascii=False))
+        print_json({"path": options.path, **document})
     else:
         for way, one in (("Stash to Plex", to_plex), ("Plex to Stash", to_stash)):
             if isinstance(one, Mapped):
@@ -47,7 +52,7 @@ def suggest(options: argparse.Namespace) -> int:
             rule.model_dump(include={"name", "stash", "plex"}) for rule in found.rules
         ]
         document = {"rules": rules, "twins": found.twins, "left": found.left}
-        print(json.dumps(document, ensure_ascii=False))
+        print_json(document)
         return WELL
     if not found.twins:
         print("No file has the same name and size on both sides, so there is nothing")
@@ -73,7 +78,7 @@ def coverage(options: argparse.Namespace) -> int:
             | {"missing": one.missing}
             for name, one in zip(("stash", "plex"), sides, strict=True)
         }
-        print(json.dumps(document, ensure_ascii=False))
+        print_json(document)
         return WELL
     for name, one in zip(("Stash", "Plex"), sides, strict=True):
         print(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from contextlib import suppress
@@ -15,7 +14,13 @@ from rich.markup import escape
 
 from stash2plex import plugin
 from stash2plex.commands.asking import ask
-from stash2plex.commands.shared import FAILED, WELL, demand_plex_token, settings_of
+from stash2plex.commands.shared import (
+    FAILED,
+    WELL,
+    demand_plex_token,
+    print_json,
+    settings_of,
+)
 from stash2plex.config import Settings
 from stash2plex.doctor import Finding, examine
 from stash2plex.errors import (
@@ -46,7 +51,7 @@ def check(options: argparse.Namespace) -> int:
     configure("error", "auto", secrets, stream=sys.stderr)
     findings = asyncio.run(_examined(settings, secrets, silent=options.json))
     if options.json:
-        print(json.dumps([one.as_json() for one in findings], ensure_ascii=False))
+        print_json([one.as_json() for one in findings])
     return FAILED if any(one.level == "fail" for one in findings) else WELL
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
 from pathlib import Path
 
 from stash2plex.config import Settings
@@ -18,6 +20,13 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Return the configuration that *options* name; raises `ConfigError`."""
     named = options.config or os.environ.get(CONFIG_VARIABLE)
     return load(Path(named) if named else None, os.environ)
+
+
+def print_json(document: object) -> None:
+    """Print a document; with escapes where the terminal cannot show every letter."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    everything = encoding.lower().replace("-", "").startswith("utf")
+    print(json.dumps(document, ensure_ascii=not everything))
 
 
 def demand_plex_token(settings: Settings) -> None:

@@ -1,0 +1,167 @@
+"""Commands on terminals of all kinds: narrow, monochrome, old, or none at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import sys
+
+import pytest
+from aiohttp import web
+
+from stash2plex.sandbox.server import serving
+from tests.conftest import make_settings
+from tests.running import running
+
+TITLE = "<script>alert(1)</script> [bold]" + "x" * 300
+ARABIC = "عنوان طويل"
+PATIENT = {"not_found_base": 36e3, "not_found_cap": 36e3}
+OLD = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.fixture
+async def daemon(stash, plex, tmp_path):
+    """A daemon with gaps and dead letters that hold what is hard to show."""
+    stash.add(f"/media/{TITLE}.mp4".replace("</", "<"), title=TITLE, details="x")
+    stash.add(f"/media/{ARABIC} 秘密 😀.mp4", title=ARABIC, details="x")
+    stash.add("/media/dead.mp4", title="x", details="y")
+    plex.add("/media/dead.mp4")
+    stash.failing[3] = f"resolver failed over {ARABIC} 😀 [red]"
+    settings = make_settings(stash, plex, tmp_path, queue=PATIENT | {"max_attempts": 1})
+    (tmp_path / "config.toml").write_text(
+        f'[server]\nhost = "127.0.0.1"\nport = {settings.server.port}\n'
+        'token = "test-token"\n'
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.post("sync", {"scope": "all"})
+        await daemon.until(
+            lambda status: (
+                (status["queue"]["waiting"], status["queue"]["dead"]) == (2, 1)
+            )
+        )
+        await daemon.post("reconcile", {})
+        await daemon.until(lambda status: status["gaps"]["missing_in_plex"] == 2)
+        yield daemon
+
+
+async def told(tmp_path, *words, terminal=False, **environment):
+    """Run a command as a process; returns its status, output and errors as bytes."""
+    ours, theirs = pty.openpty() if terminal else (None, asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "stash2plex",
+        "--config",
+        str(tmp_path / "config.toml"),
+        *words,
+        stdout=theirs,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    if ours is None:
+        out, err = await process.communicate()
+        return process.returncode, out, err
+    os.close(theirs)
+    out = b""
+    while True:
+        try:
+            more = await asyncio.to_thread(os.read, ours, 65536)
+        except OSError:
+            break
+        out += more
+    os.close(ours)
+    err = await process.stderr.read()
+    return await process.wait(), out, err
+
+
+COMMANDS = [
+    ["status"],
+    ["gaps"],
+    ["gaps", "--csv"],
+    ["dead"],
+    ["queue"],
+    ["outages"],
+    ["explain", "scene:1"],
+    ["explain", "scene:2"],
+    ["sync", "--all", "--dry-run"],
+    ["reconcile", "--dry-run"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+async def test_a_locale_that_knows_no_letters(daemon, tmp_path, words):
+    status, out, err = await told(tmp_path, *words, **OLD)
+
+    assert (status, err) == (0, b"")
+    assert out.isascii()
+    assert out
+
+
+@pytest.mark.parametrize(
+    "words", [one for one in COMMANDS if "--csv" not in one], ids=" ".join
+)
+async def test_json_is_json_in_any_locale(daemon, tmp_path, words):
+    status, out, _ = await told(tmp_path, *words, "--json", **OLD)
+    assert status == 0
+    assert out.isascii()
+    assert json.loads(out)
+
+
+async def test_what_is_typed_into_titles_stays_text(daemon, tmp_path):
+    _, out, _ = await told(tmp_path, "explain", "scene:1", PYTHONUTF8="1")
+    text = out.decode()
+
+    assert TITLE in text
+    _, out, _ = await told(tmp_path, "dead", PYTHONUTF8="1")
+    assert f"resolver failed over {ARABIC} 😀 [red]" in out.decode()
+
+
+@pytest.mark.parametrize("words", [["check"], ["status"]], ids=" ".join)
+async def test_no_colour_where_none_is_wanted(daemon, tmp_path, words):
+    text = (tmp_path / "config.toml").read_text()
+    plex, stash = daemon.plex, daemon.stash
+    (tmp_path / "config.toml").write_text(
+        f'{text}[plex]\nurl = "{plex.url}"\ntoken = "{plex.token}"\n'
+        f'[stash]\nurl = "{stash.url}"\n'
+    )
+    plain = {"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "40"}
+    _, out, _ = await told(tmp_path, *words, terminal=True, **plain)
+    assert b"\x1b[" not in out
+    assert out
+    _, piped, _ = await told(tmp_path, *words, TERM="xterm")
+    assert b"\x1b[" not in piped
+
+
+async def test_narrow_terminals_lose_nothing(daemon, tmp_path):
+    _, out, _ = await told(
+        tmp_path, "explain", "scene:1", terminal=True, COLUMNS="40", NO_COLOR="1"
+    )
+
+    assert "x" * 300 in out.decode()
+
+
+async def test_a_status_of_a_newer_daemon(daemon, tmp_path):
+    """It has fields that we do not know, and states that we have never heard of."""
+    status = await daemon.status()
+    status["plex"] |= {"state": "hibernating", "mood": {"deep": [1]}}
+    status["gaps"]["haunted"] = 3
+    status["news"] = "x"
+
+    async def answer(_):
+        return web.json_response(status)
+
+    app = web.Application()
+    app.add_routes([web.get("/api/v1/status", answer)])
+    async with serving(app) as url:
+        (tmp_path / "config.toml").write_text(
+            f'[server]\nhost = "127.0.0.1"\nport = {url.rpartition(":")[2]}\n'
+            'token = "test-token"\n'
+        )
+        code, out, _ = await told(tmp_path, "status")
+
+    assert code == 0
+    assert "hibernating" in out.decode()
+    assert "3 haunted" in out.decode()
