@@ -164,3 +164,20 @@ def test_every_link_leads_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_every_finding_of_the_doctor_is_documented():
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    told = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", text))
+    found = set()
+    for file in (ROOT / "stash2plex" / "doctor").glob("*.py"):
+        source = file.read_text()
+        found |= set(re.findall(r'Finding\(\s*"(\w+)"', source))
+        found |= set(re.findall(r'\bcode(?:, \w+)* = "(\w+)"', source))
+    assert len(found) > 20
+    assert found <= told
+    rows = text.partition("## By symptom")[0]
+    in_tables = set(
+        re.findall(r"`((?:stash|plex|plugin|provider|path)_[a-z_]+)`", rows)
+    )
+    assert in_tables <= found
