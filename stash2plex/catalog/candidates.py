@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from stash2plex.catalog.items import PlexFile
 from stash2plex.catalog.matching import Answer
-from stash2plex.catalog.store import CatalogStore, PlexFile
+from stash2plex.catalog.store import CatalogStore
 from stash2plex.config import MatchSettings
 from stash2plex.errors import Stash2PlexError
 from stash2plex.paths import PathMap

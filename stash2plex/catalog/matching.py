@@ -13,7 +13,8 @@ from enum import StrEnum
 
 import structlog
 
-from stash2plex.catalog.store import CatalogStore, PlexFile
+from stash2plex.catalog.items import PlexFile
+from stash2plex.catalog.store import CatalogStore
 from stash2plex.config import MatchSettings
 from stash2plex.errors import (
     AmbiguousMatch,

@@ -28,7 +28,7 @@ from stash2plex.scene import Scene, scene_of_guid, scene_of_rating_key
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
-    from stash2plex.catalog.store import StashFile
+    from stash2plex.catalog.scenes import StashFile
     from stash2plex.config import Settings
     from stash2plex.provider.background import Background
     from stash2plex.provider.scenes import SceneReader

@@ -15,7 +15,9 @@ from stash2plex.provider.hints import Hints
 from stash2plex.text import name_key
 
 if TYPE_CHECKING:
-    from stash2plex.catalog.store import CatalogStore, PlexFile, StashFile
+    from stash2plex.catalog.items import PlexFile
+    from stash2plex.catalog.scenes import StashFile
+    from stash2plex.catalog.store import CatalogStore
 
 _SAME_DURATION = 1.0  # seconds
 

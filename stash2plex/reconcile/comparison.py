@@ -28,7 +28,7 @@ from stash2plex.translation import Translation
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
-    from stash2plex.catalog.store import ItemRow
+    from stash2plex.catalog.items import ItemRow
     from stash2plex.config import Settings
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.scene import SceneEntry

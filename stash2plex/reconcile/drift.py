@@ -14,7 +14,7 @@ from stash2plex.plex.item import LISTED_FIELDS
 from stash2plex.push.changes import TEXT_NAMES, drifted
 
 if TYPE_CHECKING:
-    from stash2plex.catalog.store import ItemRow
+    from stash2plex.catalog.items import ItemRow
     from stash2plex.config import SyncSettings
     from stash2plex.movie import Field
     from stash2plex.plex.library import PlexLibrary
