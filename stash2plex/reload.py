@@ -20,6 +20,7 @@ from stash2plex import daemon
 from stash2plex.config import Settings
 from stash2plex.errors import ConfigError
 from stash2plex.logs import Secrets
+from stash2plex.systemd import Systemd
 
 log = structlog.get_logger()
 
@@ -33,11 +34,12 @@ async def run(
     *,
     load: Callable[[], Settings],
     adopt: Callable[[Settings], None],
+    service: Systemd,
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT, or until a part fails.
 
     *load* reads the settings and raises `ConfigError`; *adopt* is told of new ones
-    before they take effect.
+    before they take effect, and *service* of how it goes.
     """
     stopping, ending = asyncio.Event(), asyncio.Event()
     reading: set[asyncio.Task[None]] = set()
@@ -45,10 +47,12 @@ async def run(
 
     async def read() -> None:
         nonlocal current
+        service.reloading()
         try:
             found = await asyncio.to_thread(load)
         except ConfigError as error:
             log.error("configuration_invalid", error=str(error))  # noqa: TRY400
+            service.ready()
             return
         found = _kept(found, current)
         if changed := differences(current, found):
@@ -57,6 +61,7 @@ async def run(
             stopping.set()
         else:
             log.info("configuration_unchanged")
+            service.ready()
 
     def hang_up() -> None:
         task = asyncio.create_task(read())
@@ -64,6 +69,7 @@ async def run(
         task.add_done_callback(reading.discard)
 
     def end() -> None:
+        service.stopping()
         ending.set()
         stopping.set()
 
@@ -72,12 +78,18 @@ async def run(
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     async with daemon.ground(settings.server, secrets) as base:
+        alive = asyncio.create_task(service.keep_alive())
         former = AsyncExitStack()
         try:
             while True:
                 running = current
                 former = await daemon.work(
-                    base, running, secrets, stopping=stopping, former=former
+                    base,
+                    running,
+                    secrets,
+                    stopping=stopping,
+                    on_ready=service.ready,
+                    former=former,
                 )
                 if ending.is_set() or current is running:
                     log.info("daemon_stopping")
@@ -85,6 +97,7 @@ async def run(
                 stopping.clear()
                 adopt(current)
         finally:
+            alive.cancel()
             await former.aclose()
 
 

@@ -24,6 +24,7 @@ LAYERS = [
         "measures",
         "plugin",
         "schedule",
+        "systemd",
         "translation",
     },
     {"db", "stash", "plex", "config_writer"},

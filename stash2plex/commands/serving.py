@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from stash2plex.commands.shared import WELL, demand_plex_token, settings_of
 from stash2plex.config import Settings
 from stash2plex.errors import Stash2PlexError
 from stash2plex.logs import Secrets, configure
+from stash2plex.systemd import Systemd
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,7 +35,10 @@ def run(options: argparse.Namespace) -> int:
     settings = read()
     adopt(settings)
     try:
-        asyncio.run(reload.run(settings, secrets, load=read, adopt=adopt))
+        service = Systemd(os.environ)
+        asyncio.run(
+            reload.run(settings, secrets, load=read, adopt=adopt, service=service)
+        )
     except* Stash2PlexError as group:
         error = group.exceptions[0]
         while isinstance(error, ExceptionGroup):

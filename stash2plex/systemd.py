@@ -1,0 +1,65 @@
+"""Telling systemd how the daemon is, as sd_notify(3) describes it.
+
+Without ``NOTIFY_SOCKET`` in the environment, as in a container or on a terminal,
+nothing is told to anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+_MICROSECOND = 1e-6
+
+
+class Systemd:
+    """The service manager that started us, if one did."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        # A name in the abstract namespace.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._interval = 0.0
+        watched = environment.get("WATCHDOG_PID", "") in {"", str(os.getpid())}
+        period = environment.get("WATCHDOG_USEC", "")
+        if watched and period.isdecimal():
+            self._interval = int(period) * _MICROSECOND / 2
+
+    def ready(self) -> None:
+        """Say that hooks are taken, at the start and after a reload."""
+        self._tell("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the configuration is read again."""
+        now = time.clock_gettime(time.CLOCK_MONOTONIC)
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(now / _MICROSECOND)}")
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._tell("STOPPING=1")
+
+    async def keep_alive(self) -> None:
+        """Say again and again that the event loop turns, until cancelled.
+
+        systemd starts a daemon anew that has fallen silent.
+        """
+        while self._interval:
+            self._tell("WATCHDOG=1")
+            await asyncio.sleep(self._interval)
+
+    def _tell(self, state: str) -> None:
+        if not self._address:
+            return
+        # A datagram that systemd does not take is no reason to fail.
+        with (
+            suppress(OSError),
+            socket.socket(
+                socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+            ) as to,
+        ):
+            to.setblocking(False)
+            to.sendto(state.encode(), self._address)
