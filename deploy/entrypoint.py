@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""What the container starts: becomes the right user, then the command.
+
+Started as root it takes on PUID and PGID (1000 unless told), started with --user it
+stays who it is. It passes signals on and reaps what others leave behind, so that no init is
+needed. ``healthcheck`` asks the daemon whether it takes hooks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from pathlib import Path
+from typing import NoReturn
+
+CONFIG = "/config/config.toml"
+DATA = "/data"
+PORT = 9898
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
+
+def main() -> NoReturn:
+    arguments = sys.argv[1:] or ["run"]
+    if arguments[0] == "healthcheck":
+        sys.exit(healthcheck())
+    become_user()
+    if arguments[0] == "run":
+        demand_a_place_for_data()
+    if arguments[0] != "--config" and config_file().exists():
+        arguments = ["--config", str(config_file()), *arguments]
+    sys.exit(run(["stash2plex", *arguments]))
+
+
+def config_file() -> Path:
+    return Path(os.environ.get("STASH2PLEX_CONFIG", CONFIG))
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("STASH2PLEX_SERVER__DATA_DIR", DATA))
+
+
+def become_user() -> None:
+    """Drop root for PUID and PGID; files that root left in /data change hands."""
+    if os.getuid() != 0:
+        return
+    user, group = number("PUID"), number("PGID")
+    if user == 0:
+        return
+    data = data_folder()
+    try:
+        if data.is_dir():
+            for one in (data, *data.rglob("*")):
+                if one.stat().st_uid != user:
+                    os.chown(one, user, group)
+    except OSError as error:
+        complain(f"{data} cannot be given to {user}:{group}: {error.strerror}")
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+
+
+def number(name: str) -> int:
+    text = os.environ.get(name, "1000")
+    if not text.isdecimal():
+        complain(f"{name} = {text!r} must be a number")
+    return int(text)
+
+
+def demand_a_place_for_data() -> None:
+    """End in one line if nothing can be kept."""
+    data = data_folder()
+    if not data.is_dir() or not os.access(data, os.W_OK | os.X_OK):
+        complain(
+            f"{data} cannot be written by {os.getuid()}:{os.getgid()}; mount a folder"
+            " there that belongs to it, or set PUID and PGID"
+        )
+
+
+def complain(message: str) -> NoReturn:
+    sys.exit(f"stash2plex: {message}")
+
+
+def run(command: list[str]) -> int:
+    """Run *command* as its init would: signals passed on, orphans reaped."""
+    early: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: object) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    for one in PASSED_ON:
+        signal.signal(one, pass_on)
+    child = subprocess.Popen(command)  # noqa: S603 - it is ours
+    for one in early:
+        child.send_signal(one)
+    while True:
+        process, status = os.wait()
+        if process == child.pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def healthcheck() -> int:
+    """Ask /readyz; 0 when hooks are taken."""
+    try:
+        url = f"http://127.0.0.1:{port()}/readyz"
+        urllib.request.urlopen(url, timeout=4).close()
+    except OSError as error:
+        print(f"not ready: {error}")
+        return 1
+    return 0
+
+
+def port() -> str:
+    """Return the daemon's port; what is wrong with a file the daemon tells itself."""
+    if given := os.environ.get("STASH2PLEX_SERVER__PORT"):
+        return given
+    try:
+        settings = tomllib.loads(config_file().read_text(encoding="utf-8"))
+        return str(settings.get("server", {}).get("port", PORT))
+    except (OSError, ValueError):
+        return str(PORT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The container, as far as it can be tried without an engine for containers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import sys
+import sysconfig
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from tests.conftest import free_port
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+ENTRYPOINT = DEPLOY / "entrypoint.py"
+NOBODY = 54321
+INSTRUCTIONS = set(
+    "ARG FROM WORKDIR COPY RUN ENV VOLUME EXPOSE HEALTHCHECK ENTRYPOINT CMD".split()
+)
+
+
+def instructions():
+    text = (DEPLOY / "Dockerfile").read_text()
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    return [line.split(None, 1) for line in text.splitlines() if line.strip()]
+
+
+def test_the_recipe_is_one_and_what_it_copies_is_there():
+    found = instructions()
+
+    assert {name for name, _ in found} <= INSTRUCTIONS
+    copied = [
+        source
+        for name, rest in found
+        if name == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    ]
+    assert len(copied) > 5
+    assert all((ROOT / source).exists() for source in copied)
+    by_name = dict(found)
+    assert by_name["ENTRYPOINT"] == '["/usr/local/bin/entrypoint"]'
+    assert by_name["CMD"] == '["run"]'
+    assert "ARG BASE=" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_the_build_installs_what_the_wheel_needs():
+    """Whatever pyproject.toml names is copied before pip reads it."""
+    copied = " ".join(rest for name, rest in instructions() if name == "COPY")
+    for needed in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "stash2plex",
+        "plugin_shim",
+    ):
+        assert needed in copied
+
+
+def test_the_services_fit_together():
+    found = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    own = found["services"]["stash2plex"]
+
+    assert set(found["services"]) == {"stash2plex", "stash", "plex"}
+    assert (DEPLOY / own["build"]["context"] / own["build"]["dockerfile"]).exists()
+    for name, value in own["environment"].items():
+        if name.endswith("_FILE"):
+            secret = value.removeprefix("/run/secrets/")
+            assert secret in own["secrets"]
+            assert secret in found["secrets"]
+    assert own["read_only"]
+    targets = {one.partition(":")[2] for one in own["volumes"]}
+    assert targets == {"/data", "/config"}
+
+
+def test_its_environment_is_a_configuration():
+    from stash2plex.config_file import load
+
+    own = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][
+        "stash2plex"
+    ]
+    given = {
+        name: value
+        for name, value in own["environment"].items()
+        if name.startswith("STASH2PLEX_") and not name.endswith("_FILE")
+    }
+    settings = load(None, given)
+
+    assert settings.stash.url == "http://stash:9999"
+
+
+# --- the entry script -----------------------------------------------------------------
+
+
+def python_for_others() -> str:
+    """Return a Python that any user may start, with the version of this one."""
+    for one in (
+        os.path.realpath(sys.executable),
+        shutil.which("python3", path="/usr/bin"),
+    ):
+        if one is None:
+            continue
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        reachable = all(
+            folder.stat().st_mode & 0o001 for folder in Path(one).resolve().parents
+        )
+        if reachable and version in os.path.realpath(one):
+            return one
+    pytest.skip("no Python of this version that other users may start")
+    return ""
+
+
+@pytest.fixture
+def room():
+    """A clean folder that belongs to nobody in particular."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    command = bin_folder / "stash2plex"
+    command.write_text(f'#!/bin/sh\nexec {python_for_others()} -m stash2plex "$@"\n')
+    command.chmod(0o755)
+    (folder / "data").mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def environment(room, stash, plex):
+    """Nothing but the environment: no configuration file."""
+    return {
+        "PATH": f"{room / 'bin'}:/usr/bin:/bin",
+        "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "STASH2PLEX_SERVER__HOST": "127.0.0.1",
+        "STASH2PLEX_SERVER__PORT": str(free_port()),
+        "STASH2PLEX_SERVER__DATA_DIR": str(room / "data"),
+        "STASH2PLEX_STASH__URL": stash.url,
+        "STASH2PLEX_PLEX__URL": plex.url,
+        "STASH2PLEX_PLEX__TOKEN": plex.token,
+    }
+
+
+@asynccontextmanager
+async def started(room, environment, *words, user=None):
+    process = await asyncio.create_subprocess_exec(
+        python_for_others(),
+        str(ENTRYPOINT),
+        *words,
+        cwd=room,
+        env=environment,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def said(room, environment, *words, user=None):
+    async with started(room, environment, *words, user=user) as process:
+        out, _ = await process.communicate()
+    return process.returncode, out.decode()
+
+
+async def ready(environment):
+    url = f"http://127.0.0.1:{environment['STASH2PLEX_SERVER__PORT']}/readyz"
+    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(url) as answer:
+                    if answer.ok:
+                        return
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may be others")
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["--user", "PUID"])
+async def test_the_environment_alone_starts_it_as_another_user(room, environment, how):
+    if how == "--user":
+        os.chown(room / "data", NOBODY, NOBODY)
+        user = NOBODY
+    else:
+        environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
+        (room / "data" / "left-by-root").write_text("")
+        user = None
+    async with started(room, environment, user=user) as process:
+        await ready(environment)
+        assert await said(room, environment, "healthcheck", user=NOBODY) == (0, "")
+        process.send_signal(signal.SIGHUP)  # is passed on, and not the end
+        process.send_signal(signal.SIGTERM)
+        out, _ = await process.communicate()
+
+    assert process.returncode == 0, out.decode()
+    assert b"configuration_unchanged" in out
+    assert b"daemon_stopping" in out
+    owners = {file.stat().st_uid for file in (room / "data").iterdir()}
+    assert owners == {NOBODY}
+    status, text = await said(room, environment, "healthcheck")
+    assert status == 1
+    assert text.startswith("not ready: ")
+
+
+@needs_root
+async def test_a_place_for_data_that_cannot_be_written(room, environment):
+    status, text = await said(room, environment, user=NOBODY)
+
+    assert status == 1
+    assert text == (
+        f"stash2plex: {room / 'data'} cannot be written by {NOBODY}:{NOBODY}; mount a"
+        " folder there that belongs to it, or set PUID and PGID\n"
+    )
+
+
+@needs_root
+async def test_a_number_that_is_none(room, environment):
+    status, text = await said(room, environment | {"PUID": "me"})
+
+    assert (status, text) == (1, "stash2plex: PUID = 'me' must be a number\n")
+
+
+async def test_other_commands_and_a_configuration_file(room, environment):
+    file = room / "config.toml"
+    file.write_text("[server]\nport = 12345\n")
+    environment |= {
+        "STASH2PLEX_CONFIG": str(file),
+        "STASH2PLEX_SERVER__TOKEN": "some-token",
+        "PUID": "0",
+    }
+    del environment["STASH2PLEX_SERVER__PORT"]
+
+    assert (await said(room, environment, "--version"))[0] == 0
+    status, text = await said(room, environment, "paths", "test", "/x")
+    assert (status, "Stash to Plex: /x" in text) == (0, True)
+    status, text = await said(room, environment, "status")
+    assert "12345" in text
+    status, text = await said(room, environment, "healthcheck")
+    assert status == 1
