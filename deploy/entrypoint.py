@@ -2,8 +2,8 @@
 """What the container starts: becomes the right user, then the command.
 
 Started as root it takes on PUID and PGID (1000 unless told), started with --user it
-stays who it is. It passes signals on and reaps what others leave behind, so that no init is
-needed. ``healthcheck`` asks the daemon whether it takes hooks.
+stays who it is. It passes signals on and reaps what others leave behind, so that no
+init is needed. ``healthcheck`` asks the daemon whether it takes hooks.
 """
 
 from __future__ import annotations
