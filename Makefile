@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check run bench chaos install dev format lint types clean
+.PHONY: demo test test-ui check run bench chaos install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
@@ -14,6 +14,14 @@ test: dev lint types
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/python tests/complete_coverage.py
+
+# The page in Stash, in a real browser. `make test` skips this part where one is missing.
+test-ui: dev $(VENV)/.ui tests/ui/node_modules/.installed
+	test -x /usr/bin/chromium || { \
+	  test "$$(id -u)" = 0 || { echo "install chromium, or run this as root"; exit 1; }; \
+	  apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	STASH2PLEX_REQUIRE_UI=1 $(BIN)/python -m pytest tests/ui
 
 check: test
 
@@ -51,5 +59,14 @@ $(VENV)/.dev: pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	touch $@ $(VENV)/.installed
 
+$(VENV)/.ui: $(VENV)/.dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui]'
+	touch $@
+
+tests/ui/node_modules/.installed: tests/ui/package.json
+	cd tests/ui && npm install --loglevel=error --no-audit --no-fund
+	touch $@
+
 clean:
-	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	  tests/ui/node_modules

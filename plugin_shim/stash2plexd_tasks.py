@@ -311,6 +311,11 @@ def gaps(ask, args, say):
     return answer
 
 
+def ping(ask, args, say):
+    """Post an event that means no scene, as a hook would."""
+    return ask("POST", "/api/v1/hooks", {"type": "Plugin.Ping.Post", "id": 1})
+
+
 # --- the page in Stash ---------------------------------------------------------
 
 
@@ -395,6 +400,7 @@ MODES = {
     "sync": sync,
     "reconcile": reconcile,
     "gaps": gaps,
+    "ping": ping,
     "overview": overview,
     "explain": explain,
 }

@@ -8,7 +8,19 @@ from pathlib import Path
 from stash2plex.errors import Stash2PlexError
 
 PLUGIN_ID = "stash2plexd"
-_FILES = (f"{PLUGIN_ID}.yml", f"{PLUGIN_ID}.py", f"{PLUGIN_ID}_tasks.py")
+FILES = (
+    f"{PLUGIN_ID}.yml",
+    f"{PLUGIN_ID}.py",
+    f"{PLUGIN_ID}_tasks.py",
+    f"{PLUGIN_ID}_ui.js",
+    f"{PLUGIN_ID}_asking.js",
+    f"{PLUGIN_ID}_state.js",
+    f"{PLUGIN_ID}_lists.js",
+    f"{PLUGIN_ID}_page.js",
+    f"{PLUGIN_ID}_scene.js",
+    f"{PLUGIN_ID}.js",
+    f"{PLUGIN_ID}.css",
+)
 
 
 class PluginNotInstalled(Stash2PlexError):
@@ -21,7 +33,7 @@ def plugin_folder() -> Path:
     """Return the folder that holds the plugin's files."""
     package = Path(__file__).parent
     for folder in (package / "plugin_shim", package.parent / "plugin_shim"):
-        if (folder / _FILES[0]).is_file():
+        if (folder / FILES[0]).is_file():
             return folder
     raise PluginNotInstalled(f"the plugin's files are missing beside {package}")
 
@@ -36,7 +48,7 @@ def install(plugins: Path) -> Path:
     target = plugins / PLUGIN_ID
     try:
         target.mkdir(exist_ok=True)
-        for name in _FILES:
+        for name in FILES:
             copied = shutil.copyfile(plugin_folder() / name, target / name)
             copied.chmod(0o644)
         target.chmod(0o755)

@@ -28,9 +28,26 @@ type Query {
   %(find_groups)s
   configuration: ConfigResult!
   plugins: [Plugin!]
+  findJob(input: FindJobInput!): Job
 }
 
-type Mutation { runPluginOperation(plugin_id: ID!, args: Map): Any }
+type Mutation {
+  runPluginOperation(plugin_id: ID!, args: Map): Any
+  configureGeneral(input: ConfigGeneralInput!): ConfigGeneralResult!
+  configurePlugin(plugin_id: ID!, input: Map!): Map!
+  setPluginsEnabled(enabledMap: BoolMap!): Boolean!
+  installPackages(type: PackageType!, packages: [PackageSpecInput!]!): ID!
+}
+scalar BoolMap
+enum PackageType { Scraper Plugin }
+input PackageSpecInput { id: String!  sourceURL: String! }
+type PackageSource { name: String  url: String!  local_path: String }
+input PackageSourceInput { name: String  url: String!  local_path: String }
+input ConfigGeneralInput { pluginPackageSources: [PackageSourceInput!] }
+type ConfigGeneralResult { pluginPackageSources: [PackageSource!]! }
+enum JobStatus { READY RUNNING FINISHED STOPPING CANCELLED FAILED }
+type Job { id: ID!  status: JobStatus! }
+input FindJobInput { id: ID! }
 
 type Subscription { scanCompleteSubscribe: Boolean! }
 
@@ -45,7 +62,10 @@ input MovieFilterType { updated_at: TimestampCriterionInput }
 
 type Version { version: String  hash: String!  build_time: String! }
 type Plugin { id: ID!  name: String!  version: String  enabled: Boolean! }
-type ConfigResult { plugins(include: [ID!]): PluginConfigMap! }
+type ConfigResult {
+  general: ConfigGeneralResult!
+  plugins(include: [ID!]): PluginConfigMap!
+}
 
 type FindScenesResultType { count: Int!  scenes: [Scene!]! }
 

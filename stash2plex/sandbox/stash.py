@@ -99,6 +99,16 @@ class PretendStash:
         self.plugin_settings: dict[str, dict[str, Any]] = {}
         self.plugins: dict[str, bool] = {}  # other plugins, and whether enabled
         self.plugin_enabled = True
+        self.package_sources: list[dict[str, Any]] = [
+            {
+                "name": "Community (stable)",
+                "url": "https://x",
+                "local_path": "community",
+            }
+        ]
+        # Installs a plugin as Stash does, given its id and source; returns the shim.
+        self.installer: Callable[[str, str], Awaitable[Path]] | None = None
+        self.package_jobs: dict[str, asyncio.Task[Path]] = {}
         self.plugin: Path | None = None  # the shim, run for every hook
         self.plugin_log: list[str] = []
         self.facts = Facts()
@@ -510,7 +520,48 @@ class _Root:
                 key: value for key, value in known.items() if key in (include or known)
             }
 
-        return {"plugins": plugins}
+        return {"plugins": plugins, "general": self._general()}
+
+    def _general(self) -> dict[str, Any]:
+        return {"pluginPackageSources": self._stash.package_sources}
+
+    def configureGeneral(self, _info: Any, input: dict[str, Any]) -> dict[str, Any]:
+        self._stash.package_sources = input["pluginPackageSources"]
+        return self._general()
+
+    def configurePlugin(
+        self, _info: Any, plugin_id: str, input: dict[str, Any]
+    ) -> dict[str, Any]:
+        self._stash.plugin_settings[plugin_id] = input  # the whole map
+        return input
+
+    def setPluginsEnabled(self, _info: Any, enabledMap: dict[str, bool]) -> bool:
+        self._stash.plugin_enabled = enabledMap.get(
+            PLUGIN_ID, self._stash.plugin_enabled
+        )
+        return True
+
+    def installPackages(
+        self, _info: Any, type: str, packages: list[dict[str, str]]
+    ) -> str:
+        number = str(len(self._stash.package_jobs) + 1)
+        (package,) = packages
+
+        async def install() -> Path:
+            assert self._stash.installer  # noqa: S101
+            shim = await self._stash.installer(package["id"], package["sourceURL"])
+            self._stash.plugin = shim
+            return shim
+
+        self._stash.package_jobs[number] = asyncio.create_task(install())
+        return number
+
+    def findJob(self, _info: Any, input: dict[str, str]) -> dict[str, str] | None:
+        job = self._stash.package_jobs.get(input["id"])
+        if job is None:
+            return None
+        # What went wrong with a package is in Stash's log only.
+        return {"id": input["id"], "status": "FINISHED" if job.done() else "RUNNING"}
 
     def plugins(self, _info: Any) -> list[dict[str, Any]]:
         known = dict(self._stash.plugins)

@@ -160,8 +160,16 @@ async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkey
     assert result["output"]["queue"]
     assert lines
     assert sorted(await asyncio.to_thread(os.listdir, folder)) == [
+        "stash2plexd.css",
+        "stash2plexd.js",
         "stash2plexd.py",
         "stash2plexd.yml",
+        "stash2plexd_asking.js",
+        "stash2plexd_lists.js",
+        "stash2plexd_page.js",
+        "stash2plexd_scene.js",
+        "stash2plexd_state.js",
         "stash2plexd_tasks.py",
+        "stash2plexd_ui.js",
     ]
     assert json.dumps(result)
