@@ -239,10 +239,10 @@ def _parser() -> argparse.ArgumentParser:
     installing = _command(
         commands,
         "install-plugin",
-        "setup.install_plugin",
-        "Put the Stash plugin into a Stash plugins folder.",
+        "install_plugin.install_plugin",
+        "Put the Stash plugin into a folder, or have Stash install it.",
     )
-    installing.add_argument("folder", metavar="DIR", type=Path)
+    _with_ways_to_install(installing)
     return parser
 
 
@@ -272,6 +272,17 @@ def _command(
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def _with_ways_to_install(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?")
+    parser.add_argument(
+        "--via-stash", action="store_true", help="have Stash install and configure it"
+    )
+    parser.add_argument(
+        "--daemon-url", metavar="URL", help="of this daemon, as Stash reaches it"
+    )
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
 
 
 def _with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

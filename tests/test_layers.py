@@ -33,7 +33,7 @@ LAYERS = [
     {"push", "provider"},
     {"reconcile"},
     {"explain", "path_report"},
-    {"older_plugin"},
+    {"older_plugin", "plugin_source"},
     {"doctor"},
     {"support"},
     {"web"},

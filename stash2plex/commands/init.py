@@ -38,6 +38,7 @@ from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.provider.setup import HERE
 from stash2plex.stash.client import StashClient
+from stash2plex.stash.plugins import StashPlugins
 
 T = TypeVar("T")
 S = TypeVar("S", StashSettings, PlexSettings)
@@ -296,8 +297,8 @@ async def _stash_version(settings: StashSettings) -> str:
 
 async def _imported(settings: StashSettings) -> Imported:
     async with StashClient.connect(settings) as stash:
-        found = await stash.plugin_settings([OLDER_PLUGIN])
-    return import_settings(found.get(OLDER_PLUGIN, {}))
+        found = await StashPlugins(stash).settings(OLDER_PLUGIN)
+    return import_settings(found)
 
 
 async def _plex_sections(settings: PlexSettings) -> tuple[str, list[Section]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from stash2plex import plugin
 from stash2plex.commands.asking import ask
 from stash2plex.commands.shared import (
     FAILED,
@@ -53,17 +52,6 @@ def check(options: argparse.Namespace) -> int:
     if options.json:
         print_json([one.as_json() for one in findings])
     return FAILED if any(one.level == "fail" for one in findings) else WELL
-
-
-def install_plugin(options: argparse.Namespace) -> int:
-    """Put the Stash plugin into a Stash plugins folder."""
-    folder = plugin.install(options.folder)
-    print(f"The plugin is in {folder}.")
-    print("In Stash: Settings > Plugins > Reload plugins, then set there")
-    print("  Daemon URL    where this daemon listens, as seen from Stash's machine or")
-    print("                container, such as http://192.168.1.5:9898")
-    print("  Daemon token  server.token, or the content of 'token' in server.data_dir")
-    return WELL
 
 
 def support(options: argparse.Namespace) -> int:

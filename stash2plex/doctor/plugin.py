@@ -14,11 +14,12 @@ from stash2plex.db.last_time import LAST_HOOK
 from stash2plex.doctor.finding import Finding
 from stash2plex.doctor.provider import is_loopback
 from stash2plex.errors import Stash2PlexError
+from stash2plex.older_plugin import OLDER_PLUGIN
 from stash2plex.plugin import PLUGIN_ID
 from stash2plex.provider.setup import HERE
-from stash2plex.stash.client import InstalledPlugin, StashClient
+from stash2plex.stash.client import StashClient
+from stash2plex.stash.plugins import InstalledPlugin, StashPlugins, found_among
 
-_OLDER = "Stash2Plex"
 _POLLED = "changes are found by asking Stash instead, a minute later"
 
 
@@ -27,19 +28,20 @@ async def examine(
 ) -> list[Finding]:
     """Look at Stash's plugins; *runs* says whether the daemon does."""
     try:
-        installed = {one.id: one for one in await stash.plugins()}
-        given = (await stash.plugin_settings([PLUGIN_ID])).get(PLUGIN_ID) or {}
+        plugins = StashPlugins(stash)
+        installed = await plugins.installed()
+        given = await plugins.settings(PLUGIN_ID)
     except Stash2PlexError as error:
         return [Finding("plugin", "warn", str(error), "look at Stash's log")]
-    findings = [_installed(installed.get(PLUGIN_ID))]
+    findings = [_installed(found_among(installed, PLUGIN_ID))]
     if findings[0].level == "ok":
         findings += await asyncio.to_thread(_settings, given, settings)
         if runs:
-            findings.append(await _reaches(stash, settings))
+            findings.append(await _reaches(plugins, settings))
         findings.append(await asyncio.to_thread(_hooks, settings))
-    older = installed.get(_OLDER)
+    older = found_among(installed, OLDER_PLUGIN)
     if older is not None and older.enabled:
-        message = f"the plugin {_OLDER} is enabled too: both write to Plex"
+        message = f"the plugin {OLDER_PLUGIN} is enabled too: both write to Plex"
         fix = "disable it under Settings > Plugins in Stash"
         findings.append(Finding("plugin_older", "warn", message, fix))
     return findings
@@ -81,11 +83,11 @@ def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
     return found
 
 
-async def _reaches(stash: StashClient, settings: Settings) -> Finding:
+async def _reaches(plugins: StashPlugins, settings: Settings) -> Finding:
     """Have the plugin ask the daemon for its status, from where Stash runs."""
     code = "plugin_reaches"
     try:
-        await stash.run_operation(PLUGIN_ID, {"mode": "status"})
+        await plugins.run(PLUGIN_ID, {"mode": "status"})
     except Stash2PlexError as error:
         fix = (
             "see Settings > Plugins in Stash; Daemon URL is"

@@ -10,6 +10,7 @@ from stash2plex.errors import AccessDenied, SchemaMismatch, Stash2PlexError
 from stash2plex.queue.job import PARTS
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
+from stash2plex.stash.plugins import StashPlugins
 
 # How many scenes are looked at.
 _SAMPLE = 500
@@ -51,7 +52,7 @@ async def _schema(stash: StashClient) -> Finding:
         await stash.entries_hashed("0" * 16)
         await stash.entries_known_as("none")
         await stash.scenes_of_file("none", ["/none"])
-        await stash.plugins()
+        await StashPlugins(stash).installed()
     except SchemaMismatch as error:
         fix = "update Stash, or stash2plex, whichever is older"
         return Finding(code, "fail", str(error), fix)

@@ -64,7 +64,7 @@ _MAX_PICTURE = 32 * 1024 * 1024
 _PICTURES_AT_ONCE = 4
 # GraphQL's own words for a query that does not fit the schema.
 _MISFIT = frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"})
-_WRONG_URL = (
+WRONG_URL = (
     "it answers something else than GraphQL (a web page?); is stash.url right, base"
     " path included?"
 )
@@ -95,15 +95,6 @@ class PictureAnswer:
     data: bytes | None
     etag: str
     unchanged: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledPlugin:
-    """A plugin that Stash has found."""
-
-    id: str
-    enabled: bool
-    version: str
 
 
 def _path_like(value: str) -> dict[str, Any]:
@@ -176,13 +167,13 @@ class StashClient:
 
     async def probe(self) -> str:
         """Ask which version this is and what its schema offers; returns the version."""
-        answer = await self._ask(queries.PROBE)
+        answer = await self.ask(queries.PROBE)
         if "scene" in answer and answer["scene"] is None:
             raise _misfit("it knows no scenes")
         try:
             fields = {field["name"] for field in answer["scene"]["fields"]}
         except (KeyError, TypeError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
         filters = (answer.get("filter") or {}).get("inputFields") or ()
         self._dialect = Dialect(
             has_groups="groups" in fields,
@@ -195,7 +186,7 @@ class StashClient:
         """Ask whether the server is there and takes our key; returns its version."""
         if self._dialect is None:
             return await self.probe()
-        answer = await self._ask(queries.VERSION)
+        answer = await self.ask(queries.VERSION)
         version = version_from(answer)
         if version != self.version:
             return await self.probe()
@@ -256,14 +247,14 @@ class StashClient:
         if after:
             beyond = {"modifier": "GREATER_THAN", "value": after}
             scenes = {"id": beyond, "AND": scenes}
-        answer = await self._ask(
+        answer = await self.ask(
             queries.counted_entries(), filter=self._first_page(), scenes=scenes
         )
         try:
             found = answer["findScenes"]
             return [entry_from(one) for one in found["scenes"]], int(found["count"])
         except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
 
     async def changed_parts(self, kind: str, since: str) -> dict[int, str]:
         """Return the performers, studios, tags or groups that changed since.
@@ -276,12 +267,12 @@ class StashClient:
         chosen = self._first_page() | {"per_page": _PARTS}
         found: dict[int, str] = {}
         while True:
-            answer = await self._ask(query, filter=chosen, parts=parts)
+            answer = await self.ask(query, filter=chosen, parts=parts)
             try:
                 parts_of_page = answer["found"]["parts"]
                 page = {int(p["id"]): str(p["updated_at"]) for p in parts_of_page}
             except (KeyError, TypeError, ValueError):
-                raise ServiceUnavailable("Stash", _WRONG_URL) from None
+                raise ServiceUnavailable("Stash", WRONG_URL) from None
             found |= page
             if len(page) < _PARTS:
                 return found
@@ -342,7 +333,7 @@ class StashClient:
         except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ServiceUnavailable("Stash", _reason(error)) from None
         except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
         raise ServiceUnavailable("Stash", "it ended the subscription")
 
     async def entries_at(self, path: str) -> list[SceneEntry]:
@@ -384,50 +375,18 @@ class StashClient:
         dialect = await self._known_dialect()
         chosen = self._first_page() | {"per_page": _NAMESAKES}
         query = queries.whole_scenes(dialect)
-        answer = await self._ask(query, filter=chosen, scenes=scenes)
+        answer = await self.ask(query, filter=chosen, scenes=scenes)
         try:
             return [self._understood(one) for one in answer["findScenes"]["scenes"]]
         except (KeyError, TypeError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
-
-    async def plugins(self) -> list[InstalledPlugin]:
-        """Return the plugins that Stash has found."""
-        answer = await self._ask(queries.PLUGINS)
-        try:
-            return [
-                InstalledPlugin(
-                    id=str(one["id"]),
-                    enabled=bool(one["enabled"]),
-                    version=str(one["version"] or ""),
-                )
-                for one in answer["plugins"] or ()
-            ]
-        except (KeyError, TypeError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
-
-    async def plugin_settings(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return what is set for plugins; those with nothing set are left out."""
-        answer = await self._ask(queries.PLUGIN_SETTINGS, ids=list(ids))
-        try:
-            found = answer["configuration"]["plugins"] or {}
-            return {key: dict(found[key] or {}) for key in ids if key in found}
-        except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
-
-    async def run_operation(self, plugin_id: str, args: dict[str, Any]) -> Any:
-        """Run an operation of a plugin, which answers at once; returns its output.
-
-        What the plugin says is wrong is a `ServerFault`.
-        """
-        answer = await self._ask(queries.OPERATION, id=plugin_id, args=args)
-        return answer.get("output")
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
 
     async def image_url(self, kind: str, entity_id: int) -> str:
         """Return where the picture of a performer or studio is, "" without one.
 
         Only this tells a picture from the one that stands for none.
         """
-        answer = await self._ask(queries.image_of(kind), id=str(entity_id))
+        answer = await self.ask(queries.image_of(kind), id=str(entity_id))
         found = answer.get("found")
         return picture_of(found, self._settings.url) if found else ""
 
@@ -522,7 +481,7 @@ class StashClient:
             if alias in failed:
                 answers[scene_id] = ServerFault("Stash", failed[alias])
             elif alias not in data:
-                raise ServiceUnavailable("Stash", _WRONG_URL)
+                raise ServiceUnavailable("Stash", WRONG_URL)
             elif data[alias] is None:
                 answers[scene_id] = None
             else:
@@ -533,7 +492,7 @@ class StashClient:
         try:
             return scene_from(found, self._settings.url)
         except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
 
     def _first_page(self) -> dict[str, Any]:
         return {
@@ -544,20 +503,21 @@ class StashClient:
         }
 
     async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
-        answer = await self._ask(
+        answer = await self.ask(
             queries.entries(), filter=self._first_page(), scenes=scenes
         )
         try:
             return [entry_from(found) for found in answer["findScenes"]["scenes"]]
         except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
 
     async def _known_dialect(self) -> Dialect:
         if self._dialect is None:
             await self.probe()
         return self._dialect or Dialect()
 
-    async def _ask(self, query: GraphQLRequest, **variables: Any) -> dict[str, Any]:
+    async def ask(self, query: GraphQLRequest, **variables: Any) -> dict[str, Any]:
+        """Return the answer to one of our documents; raises our errors."""
         data, failed = await self._ask_partly(query, variables)
         if failed:
             raise ServerFault("Stash", next(iter(failed.values())))
@@ -578,12 +538,12 @@ class StashClient:
         except TransportServerError as error:
             raise _refused(error) from None
         except TransportProtocolError:
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
         except (TransportError, aiohttp.ClientError, TimeoutError) as error:
             raise ServiceUnavailable("Stash", _reason(error)) from None
         except (AssertionError, AttributeError, TypeError, ValueError):
             # JSON, but no answer of a GraphQL server; gql trusts what it gets.
-            raise ServiceUnavailable("Stash", _WRONG_URL) from None
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
         return _table(answer), {}
 
 
@@ -609,7 +569,7 @@ def _sorted_out(
 
 def _table(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise ServiceUnavailable("Stash", _WRONG_URL)
+        raise ServiceUnavailable("Stash", WRONG_URL)
     return data
 
 

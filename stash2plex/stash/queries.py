@@ -23,16 +23,6 @@ PROBE = gql(
 )
 VERSION = gql("query Stash2PlexVersion { version { version } }")
 
-PLUGINS = gql("query Stash2PlexPlugins { plugins { id enabled version } }")
-PLUGIN_SETTINGS = gql(
-    "query Stash2PlexPluginSettings($ids: [ID!])"
-    " { configuration { plugins(include: $ids) } }"
-)
-OPERATION = gql(
-    "mutation Stash2PlexOperation($id: ID!, $args: Map)"
-    " { output: runPluginOperation(plugin_id: $id, args: $args) }"
-)
-
 _SCENE = """
     fragment SceneParts on Scene {
       id title code details director date rating100 organized updated_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from stash2plex import plugin_source
 from stash2plex.body import json_body
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.config import SyncSettings
@@ -89,6 +91,8 @@ def create_app(parts: Parts) -> web.Application:
             web.get("/livez", live),
             web.get("/readyz", ready),
             web.get("/metrics", metrics),
+            web.get(f"/plugin/{plugin_source.INDEX}", plugin_index),
+            web.get(f"/plugin/{plugin_source.ZIP}", plugin_zip),
             web.post("/api/v1/hooks", receive_hook),
             web.post("/api/v1/sync", sync),
             web.get("/api/v1/status", status),
@@ -138,11 +142,26 @@ async def metrics(request: web.Request) -> web.Response:
     )
 
 
+async def plugin_index(_: web.Request) -> web.Response:
+    """Tell Stash which plugin there is to install: the one of this release."""
+    zipped = await asyncio.to_thread(plugin_source.zip_bytes)
+    return web.Response(
+        text=plugin_source.index_text(zipped), content_type="application/yaml"
+    )
+
+
+async def plugin_zip(_: web.Request) -> web.Response:
+    """Hand out the plugin; it holds no token."""
+    zipped = await asyncio.to_thread(plugin_source.zip_bytes)
+    return web.Response(body=zipped, content_type="application/zip")
+
+
 async def receive_hook(request: web.Request) -> web.Response:
     """Make the change durable, wake the worker, answer; all in milliseconds."""
     parts = request.app[PARTS]
     hook = hooks.parse(await json_body(request))
-    await parts.hooked.note()
+    if hook.type != hooks.PING:
+        await parts.hooked.note()
     wanted = hooks.sort_out(hook, parts.sync)
     if isinstance(wanted, hooks.Ignored):
         log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)

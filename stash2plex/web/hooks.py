@@ -37,6 +37,8 @@ _KINDS = {
     "Group": Kind.GROUP,
     "Movie": Kind.GROUP,
 }
+# What the plugin posts to try the way; no scene is meant.
+PING = "Plugin.Ping.Post"
 _ACTIONS = frozenset({"Create", "Update", "Destroy", "Merge"})
 
 

@@ -1,0 +1,91 @@
+"""``stash2plex install-plugin``: into a folder, or all the way through Stash itself."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+from urllib.parse import urlsplit
+
+from rich.prompt import Confirm, Prompt
+
+from stash2plex import plugin
+from stash2plex.api_token import token_of
+from stash2plex.commands.shared import WELL, settings_of
+from stash2plex.config import Settings
+from stash2plex.errors import ConfigError, DaemonUnreachable, RequestRejected
+from stash2plex.plugin import PLUGIN_ID
+from stash2plex.plugin_source import INDEX, SOURCE_NAME
+from stash2plex.stash.client import StashClient
+from stash2plex.stash.plugins import StashPlugins, found_among
+
+
+def install_plugin(options: argparse.Namespace) -> int:
+    """Put the Stash plugin into a folder, or have Stash install it."""
+    if options.via_stash == bool(options.folder):
+        raise ConfigError(
+            "name Stash's plugins folder, or give --via-stash and have Stash install it"
+        )
+    if options.via_stash:
+        _via_stash(settings_of(options), options)
+        return WELL
+    folder = plugin.install(options.folder)
+    print(f"The plugin is in {folder}.")
+    print("In Stash: Settings > Plugins > Reload plugins, then set there")
+    print("  Daemon URL    where this daemon listens, as seen from Stash's machine or")
+    print("                container, such as http://192.168.1.5:9898")
+    print("  Daemon token  server.token, or the content of 'token' in server.data_dir")
+    return WELL
+
+
+def _via_stash(settings: Settings, options: argparse.Namespace) -> None:
+    """Add the source, install, set, and try it; asks before it changes anything."""
+    token = token_of(settings.server)
+    if token is None:
+        raise DaemonUnreachable(
+            f"no token in {settings.server.data_dir}: start the daemon first, with"
+            " 'stash2plex run'; Stash gets the plugin from it"
+        )
+    asks = sys.stdin.isatty() and sys.stdout.isatty()
+    url = options.daemon_url or _own_url(settings)
+    if asks and not options.daemon_url:
+        url = Prompt.ask("This daemon's URL, as Stash reaches it", default=url)
+    url = url.strip().rstrip("/")
+    source = f"{url}/plugin/{INDEX}"
+    print(f"In Stash at {settings.stash.url} this will")
+    print(f"  add the plugin source {source}")
+    print(f"  install the plugin {PLUGIN_ID} from it, or update it, and enable it")
+    print("  set its Daemon URL and Daemon token; nothing else of Stash is changed")
+    if not options.yes and not (asks and Confirm.ask("Go on?", default=True)):
+        raise ConfigError("nothing was changed; --yes goes on without asking")
+    asyncio.run(_install(settings, url, source, token))
+    print("Done: Stash runs the plugin, and the plugin reaches the daemon.")
+
+
+async def _install(settings: Settings, url: str, source: str, token: str) -> None:
+    async with StashClient.connect(settings.stash) as stash:
+        await stash.probe()
+        plugins = StashPlugins(stash)
+        await plugins.add_source(SOURCE_NAME, source)
+        await plugins.install(PLUGIN_ID, source)
+        found = found_among(await plugins.installed(), PLUGIN_ID)
+        if found is not None and not found.enabled:
+            await plugins.enable(PLUGIN_ID)
+        given = {"daemonUrl": url, "daemonToken": token}
+        await plugins.merge_settings(PLUGIN_ID, given)
+        answer = await plugins.run(PLUGIN_ID, {"mode": "ping"})
+    if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
+        raise RequestRejected(f"the plugin was tried, but answered {answer!r}")
+
+
+def _own_url(settings: Settings) -> str:
+    """Return where Stash most likely reaches this machine."""
+    host = urlsplit(settings.stash.url).hostname or ""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as towards:
+            towards.connect((host, 9))  # sends nothing; only chooses an address
+            address = towards.getsockname()[0]
+    except OSError:
+        address = "127.0.0.1"
+    return f"http://{address}:{settings.server.port}"

@@ -1,0 +1,151 @@
+"""Stash's plugins: which there are, what is set for them, and getting ours in.
+
+The only place that changes anything in Stash, and never anything of its library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gql import gql
+
+from stash2plex.errors import RequestRejected, ServiceUnavailable
+from stash2plex.stash.client import WRONG_URL, StashClient
+
+_INSTALLED = gql("query Stash2PlexPlugins { plugins { id enabled version } }")
+_SETTINGS = gql(
+    "query Stash2PlexPluginSettings($ids: [ID!])"
+    " { configuration { plugins(include: $ids) } }"
+)
+_OPERATION = gql(
+    "mutation Stash2PlexOperation($id: ID!, $args: Map)"
+    " { output: runPluginOperation(plugin_id: $id, args: $args) }"
+)
+_SOURCES = gql(
+    "query Stash2PlexSources { configuration"
+    " { general { pluginPackageSources { name url local_path } } } }"
+)
+_SET_SOURCES = gql(
+    "mutation Stash2PlexSetSources($sources: [PackageSourceInput!])"
+    " { configureGeneral(input: {pluginPackageSources: $sources})"
+    " { pluginPackageSources { url } } }"
+)
+_INSTALL = gql(
+    "mutation Stash2PlexInstall($packages: [PackageSpecInput!]!)"
+    " { job: installPackages(type: Plugin, packages: $packages) }"
+)
+_JOB = gql(
+    "query Stash2PlexJob($id: ID!) { job: findJob(input: {id: $id}) { status } }"
+)
+_ENABLE = gql(
+    "mutation Stash2PlexEnable($enabled: BoolMap!)"
+    " { setPluginsEnabled(enabledMap: $enabled) }"
+)
+_CONFIGURE = gql(
+    "mutation Stash2PlexConfigure($id: ID!, $settings: Map!)"
+    " { configurePlugin(plugin_id: $id, input: $settings) }"
+)
+_GOES_ON = frozenset({"READY", "RUNNING", "STOPPING"})
+_ASKED_EVERY = 0.5
+# An index and a zip, behind whatever other jobs Stash has, seconds.
+_PATIENCE = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledPlugin:
+    """A plugin that Stash has found."""
+
+    id: str
+    enabled: bool
+    version: str
+
+
+class StashPlugins:
+    """The plugins of one Stash."""
+
+    def __init__(self, stash: StashClient) -> None:
+        self._stash = stash
+
+    async def installed(self) -> list[InstalledPlugin]:
+        """Return the plugins that Stash has found."""
+        answer = await self._stash.ask(_INSTALLED)
+        try:
+            return [
+                InstalledPlugin(
+                    id=str(one["id"]),
+                    enabled=bool(one["enabled"]),
+                    version=str(one["version"] or ""),
+                )
+                for one in answer["plugins"] or ()
+            ]
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+
+    async def settings(self, plugin_id: str) -> dict[str, Any]:
+        """Return what is set for a plugin; nothing is an empty table."""
+        answer = await self._stash.ask(_SETTINGS, ids=[plugin_id])
+        try:
+            found = answer["configuration"]["plugins"] or {}
+            return dict(found.get(plugin_id) or {})
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+
+    async def merge_settings(self, plugin_id: str, more: Mapping[str, Any]) -> None:
+        """Set some settings of a plugin; ``configurePlugin`` replaces the whole map."""
+        settings = await self.settings(plugin_id) | dict(more)
+        await self._stash.ask(_CONFIGURE, id=plugin_id, settings=settings)
+
+    async def run(self, plugin_id: str, args: Mapping[str, Any]) -> Any:
+        """Run an operation of a plugin, which answers at once; returns its output.
+
+        What the plugin says is wrong is a `ServerFault`.
+        """
+        answer = await self._stash.ask(_OPERATION, id=plugin_id, args=dict(args))
+        return answer.get("output")
+
+    async def add_source(self, name: str, url: str) -> None:
+        """Have Stash know a package source; an older one of this name gives way."""
+        answer = await self._stash.ask(_SOURCES)
+        try:
+            known = answer["configuration"]["general"]["pluginPackageSources"]
+            kept = [dict(one) for one in known if one["name"] != name]
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        source = {"name": name, "url": url, "local_path": name}
+        if source not in known:
+            await self._stash.ask(_SET_SOURCES, sources=[*kept, source])
+
+    async def install(self, plugin_id: str, source: str) -> None:
+        """Install a plugin from a source that Stash knows, or update it; wait for it.
+
+        Raises `RequestRejected` when it is not there afterwards.
+        """
+        packages = [{"id": plugin_id, "sourceURL": source}]
+        answer = await self._stash.ask(_INSTALL, packages=packages)
+        async with asyncio.timeout(_PATIENCE):
+            while await self._goes_on(answer["job"]):  # noqa: ASYNC110 - Stash's job
+                await asyncio.sleep(_ASKED_EVERY)
+        if all(one.id != plugin_id for one in await self.installed()):
+            raise RequestRejected(
+                f"Stash could not install the plugin from {source}: does its machine or"
+                " container reach that address? Its log (Settings > Logs) tells more"
+            )
+
+    async def _goes_on(self, job: Any) -> bool:
+        """Whether a job of Stash is not over; those long over are not known."""
+        found = (await self._stash.ask(_JOB, id=job)).get("job") or {}
+        return found.get("status") in _GOES_ON
+
+    async def enable(self, plugin_id: str) -> None:
+        """Enable a plugin."""
+        await self._stash.ask(_ENABLE, enabled={plugin_id: True})
+
+
+def found_among(
+    plugins: Sequence[InstalledPlugin], plugin_id: str
+) -> InstalledPlugin | None:
+    """Return the plugin of this id."""
+    return next((one for one in plugins if one.id == plugin_id), None)

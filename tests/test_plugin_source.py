@@ -1,0 +1,213 @@
+"""The plugin as a package: built, served, and installed through Stash."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from stash2plex import __released__, __version__
+from stash2plex.cli import main
+from stash2plex.plugin import FILES, PLUGIN_ID, plugin_folder
+from stash2plex.plugin_source import index_text, write, zip_bytes
+from tests import packages
+from tests.conftest import make_settings
+from tests.running import running
+
+
+def test_the_same_bytes_every_time(tmp_path, monkeypatch):
+    write(tmp_path / "one")
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    done = subprocess.run(
+        [sys.executable, "-m", "stash2plex.plugin_source", str(tmp_path / "two")],
+        check=False,
+        cwd=Path(__file__).parents[1],
+        umask=0o077,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    assert done.returncode == 0
+    for name in ("index.yml", f"{PLUGIN_ID}.zip"):
+        one, two = (tmp_path / folder / name for folder in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_zip_has_one_manifest_and_readable_files():
+    with zipfile.ZipFile(io.BytesIO(zip_bytes())) as archive:
+        assert archive.testzip() is None
+        entries = archive.infolist()
+    names = [one.filename for one in entries]
+
+    assert set(names) == set(FILES)
+    assert set(names) == {
+        one.name for one in plugin_folder().iterdir() if one.is_file()
+    }
+    assert [one for one in names if one.endswith(".yml")] == [f"{PLUGIN_ID}.yml"]
+    for one in entries:
+        assert stat.S_IMODE(one.external_attr >> 16) == 0o644
+
+
+def test_the_index_is_as_stash_reads_it():
+    (found,) = packages.read_index(index_text(zip_bytes()).encode())
+
+    assert found["id"] == PLUGIN_ID
+    assert found["date"] == __released__
+    assert found["version"].startswith(f"{__version__}-")
+    assert found["requires"] == []
+
+
+def test_the_manifest_is_of_this_release_and_of_known_keys_only():
+    """Stash refuses the whole plugin over a key that it does not know."""
+    manifest = yaml.safe_load((plugin_folder() / f"{PLUGIN_ID}.yml").read_text())
+
+    assert str(manifest["version"]) == __version__
+    assert set(manifest) <= {
+        "name",
+        "description",
+        "url",
+        "version",
+        "exec",
+        "interface",
+        "errLog",
+        "tasks",
+        "hooks",
+        "settings",
+        "ui",
+    }
+    assert set(manifest["ui"]) <= {"javascript", "css", "requires", "assets", "csp"}
+    for name in (*manifest["ui"]["javascript"], *manifest["ui"]["css"]):
+        assert name in FILES
+    for one in manifest["tasks"]:
+        assert set(one) <= {"name", "description", "execArgs", "defaultArgs"}
+        assert all(isinstance(value, str) for value in one["defaultArgs"].values())
+    for one in manifest["settings"].values():
+        assert set(one) <= {"displayName", "description", "type"}
+
+
+def test_installed_from_a_file_and_updated(tmp_path):
+    write(tmp_path / "dist")
+    source = (tmp_path / "dist" / "index.yml").as_uri()
+    for _ in range(2):
+        folder = packages.install(source, PLUGIN_ID, tmp_path / "plugins", "local")
+
+    assert {one.name for one in folder.iterdir()} == {*FILES, "manifest"}
+
+
+async def test_served_without_a_token_and_with_nothing_else(daemon):
+    async with aiohttp.ClientSession() as session:
+        for name, kind in (
+            ("index.yml", "application/yaml"),
+            (f"{PLUGIN_ID}.zip", "application/zip"),
+        ):
+            async with session.get(f"{daemon.url}/plugin/{name}") as answer:
+                assert (answer.status, answer.content_type) == (200, kind)
+                assert b"test-token" not in await answer.read()
+            async with session.head(f"{daemon.url}/plugin/{name}") as answer:
+                assert answer.status == 200
+        for name in ("", "x", "../api/v1/status", "stash2plexd.py", "%2e%2e/token"):
+            async with session.get(f"{daemon.url}/plugin/{name}") as answer:
+                assert answer.status in {401, 404}
+
+
+@pytest.fixture
+async def told(stash, plex, tmp_path, capsys):
+    """A running daemon, and what the command says to a Stash that can install."""
+    settings = make_settings(stash, plex, tmp_path)
+    stash.installer = packages.installer(tmp_path / "plugins")
+    port = settings.server.port
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[server]\nhost = "127.0.0.1"\nport = {port}\ntoken = "test-token"\n'
+        f'data_dir = "{settings.server.data_dir}"\n[stash]\nurl = "{stash.url}"\n'
+    )
+
+    async def tell(*words):
+        given = ["--config", str(file), "install-plugin", *map(str, words)]
+        status = await asyncio.to_thread(main, given)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    async with running(settings, stash, plex) as daemon:
+        tell.url = daemon.url
+        tell.daemon = daemon
+        yield tell
+
+
+async def test_all_the_way_through_stash(told, stash, plex):
+    stash.plugin_settings[PLUGIN_ID] = {"hidden": [1], "daemonToken": "old"}
+    stash.plugin_settings["other"] = {"kept": True}
+    stash.plugin_enabled = False
+    before = list(stash.package_sources)
+    status, out, err = await told("--via-stash", "--daemon-url", f"{told.url}/", "--yes")
+
+    assert (status, err) == (0, "")
+    assert "Done" in out
+    assert stash.plugin_settings == {
+        PLUGIN_ID: {"hidden": [1], "daemonUrl": told.url, "daemonToken": "test-token"},
+        "other": {"kept": True},
+    }
+    url = f"{told.url}/plugin/index.yml"
+    ours = {"name": "stash2plex", "url": url, "local_path": "stash2plex"}
+    assert stash.package_sources == [*before, ours]
+    assert stash.plugin_enabled
+    assert stash.plugin.parent.name == PLUGIN_ID
+    assert "test-token" not in out
+    # The proof of it touched no scene.
+    found = await told.daemon.status()
+    assert sum(found["deliveries"].values()) == 0
+    assert found["queue"]["queued"] == found["queue"]["waiting"] == 0
+    # And hooks come through it.
+    stash.add("/media/1.mp4", scene_id=1, title="Old", details="x")
+    plex.add("/media/1.mp4")
+    await told.daemon.cataloged()
+    await stash.edit(1, title="New")
+    await plex.facts.until(lambda: plex.items[1].text["title"] == "New")
+    # Again: an update, from another address than before.
+    status, _, _ = await told("--via-stash", "--yes")
+    assert status == 0
+    assert len(stash.package_sources) == len(before) + 1
+
+
+async def test_nothing_is_changed_without_a_yes(told, stash):
+    status, out, err = await told("--via-stash")
+
+    assert status == 2
+    assert "add the plugin source" in out
+    assert "nothing was changed; --yes" in err
+    assert stash.plugin_settings == {}
+    assert len(stash.package_sources) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--via-stash", "somewhere"]])
+async def test_one_way_or_the_other(told, words):
+    status, _, err = await told(*words)
+
+    assert status == 2
+    assert "--via-stash" in err
+
+
+async def test_a_source_that_stash_does_not_reach(told, stash):
+    status, _, err = await told(
+        "--via-stash", "--yes", "--daemon-url", "http://127.0.0.1:1"
+    )
+
+    assert status == 1
+    assert "does its machine or container reach that address?" in err
+    await asyncio.gather(*stash.package_jobs.values(), return_exceptions=True)
+
+
+async def test_a_daemon_that_has_not_run(stash, tmp_path, capsys):
+    file = tmp_path / "config.toml"
+    file.write_text(f'[stash]\nurl = "{stash.url}"\n')
+    given = ["--config", str(file), "install-plugin", "--via-stash", "--yes"]
+
+    assert await asyncio.to_thread(main, given) == 1
+    assert "start the daemon first" in capsys.readouterr().err
