@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-ui check run bench chaos install dev format lint types clean
+.PHONY: demo test test-ui check run bench chaos plugin install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
@@ -33,6 +33,9 @@ bench: dev
 
 chaos: dev
 	$(BIN)/python -m tests.chaos
+
+plugin: install
+	$(BIN)/python -m stash2plex.plugin_source dist
 
 lint: dev
 	$(BIN)/ruff check .

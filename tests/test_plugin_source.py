@@ -146,7 +146,9 @@ async def test_all_the_way_through_stash(told, stash, plex):
     stash.plugin_settings["other"] = {"kept": True}
     stash.plugin_enabled = False
     before = list(stash.package_sources)
-    status, out, err = await told("--via-stash", "--daemon-url", f"{told.url}/", "--yes")
+    status, out, err = await told(
+        "--via-stash", "--daemon-url", f"{told.url}/", "--yes"
+    )
 
     assert (status, err) == (0, "")
     assert "Done" in out

@@ -248,29 +248,6 @@ async def test_an_unknown_mode_is_refused(stash):
     assert result["error"].startswith("unknown mode 'x'; known are clear_queue, dead,")
 
 
-def test_the_manifest_is_what_stash_takes():
-    """Stash decodes strictly: an unknown key keeps the whole plugin from loading."""
-    lines = (SHIM.parent / f"{PLUGIN_ID}.yml").read_text().splitlines()
-    top = {
-        line.partition(":")[0]
-        for line in lines
-        if line and not line.startswith((" ", "#"))
-    }
-
-    assert top == {
-        "name",
-        "description",
-        "version",
-        "exec",
-        "interface",
-        "errLog",
-        "settings",
-        "hooks",
-        "tasks",
-    }
-    assert [one.name for one in SHIM.parent.glob("*.yml")] == [f"{PLUGIN_ID}.yml"]
-
-
 def test_the_shim_imports_only_what_is_quick():
     source = Path(SHIM).read_text()
     imports = [
