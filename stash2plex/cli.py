@@ -95,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         "serving.demo",
         "Show the daemon at work between a pretend Stash and a pretend Plex.",
     )
-    showing.add_argument("--port", type=int, default=_DEMO_PORT, help="of the daemon")
+    showing.add_argument(
+        "--port", type=_between(1, 65_535), default=_DEMO_PORT, help="of the daemon"
+    )
     showing.add_argument(
         "--scenes", type=_between(1, _MOST), default=20, help="how many"
     )

@@ -48,7 +48,14 @@ def test_help_everywhere_and_the_version(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["paths"], ["demo", "--scenes", "0"], ["paths", "test"]],
+    [
+        [],
+        ["nonsense"],
+        ["paths"],
+        ["demo", "--scenes", "0"],
+        ["demo", "--port", "0"],
+        ["paths", "test"],
+    ],
 )
 def test_wrong_usage_is_2(arguments, capsys):
     with pytest.raises(SystemExit) as raised:
