@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,17 +10,24 @@ from aiohttp import ClientError, http_exceptions, web
 
 from stash2plex.errors import InvalidRequest
 
+# How long a body may take to arrive, seconds.
+PATIENCE = 30.0
+
 
 async def json_body(request: web.Request, *, optional: bool = False) -> Any:
     """Return the body of *request*; raises `InvalidRequest` if it is not JSON.
 
     One that is *optional* may be empty: that is None.
 
-    A body that is too large leaves as aiohttp's own error, which is a 413.
+    A body that is too large leaves as aiohttp's own error, which is a 413, and one that
+    does not come to its end in time as a 408.
     """
     try:
-        body = await request.read()
+        async with asyncio.timeout(PATIENCE):
+            body = await request.read()
         return json.loads(body) if body or not optional else None
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     except (
         ValueError,
         RecursionError,

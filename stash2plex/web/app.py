@@ -32,13 +32,16 @@ from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.web import dead, hooks
 from stash2plex.web.auth import check_token
-from stash2plex.web.explain import explanation_shown
-from stash2plex.web.gaps import parse_page, shown
+from stash2plex.web.dead import ChoiceRequest
+from stash2plex.web.explain import Question, explanation_shown, parse_question
+from stash2plex.web.gaps import GapPage, parse_page, shown
 from stash2plex.web.metrics import CONTENT_TYPE_LATEST, metrics_text
+from stash2plex.web.openapi import Handler, Operation, describe
 from stash2plex.web.outages import outage_report
-from stash2plex.web.reconcile import parse_reconcile
+from stash2plex.web.reconcile import ReconcileRequest, parse_reconcile
 from stash2plex.web.status import Status
-from stash2plex.web.sync import differences, parse_sync
+from stash2plex.web.sync import SyncRequest, differences, parse_sync
+from stash2plex.web.validation import Page
 
 log = structlog.get_logger()
 
@@ -47,8 +50,6 @@ _SOME = 50
 MAX_BODY = 1024 * 1024
 _API = "/api/"
 _DIGITS = 18  # of the largest number that SQLite holds, less one
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,24 +94,7 @@ def create_app(parts: Parts) -> web.Application:
             web.get("/metrics", metrics),
             web.get(f"/plugin/{plugin_source.INDEX}", plugin_index),
             web.get(f"/plugin/{plugin_source.ZIP}", plugin_zip),
-            web.post("/api/v1/hooks", receive_hook),
-            web.post("/api/v1/sync", sync),
-            web.get("/api/v1/status", status),
-            web.get("/api/v1/gaps", list_gaps),
-            web.get("/api/v1/outages", list_outages),
-            web.get("/api/v1/dead", list_dead),
-            web.post("/api/v1/dead/retry", retry_dead),
-            web.post("/api/v1/dead/clear", clear_dead),
-            web.post("/api/v1/dead/purge", purge_dead),
-            web.post("/api/v1/recover", recover),
-            web.post("/api/v1/reconcile", reconcile),
-            web.get("/api/v1/reconcile/{run}", show_run),
-            web.get("/api/v1/explain", explain),
-            web.get("/api/v1/health", health),
-            web.get("/api/v1/support", support),
-            web.get("/api/v1/queue", list_queue),
-            web.post("/api/v1/queue/process", process_queue),
-            web.post("/api/v1/queue/clear", clear_queue),
+            *(one.route() for one in OPERATIONS),
         ]
     )
     if parts.provider is not None:
@@ -289,7 +273,7 @@ async def health(request: web.Request) -> web.Response:
 async def explain(request: web.Request) -> web.Response:
     """Say why a scene, an item or a path is, or is not, in step."""
     parts = request.app[PARTS]
-    found = await parts.explainer.explain(request.query.get("q", ""))
+    found = await parts.explainer.explain(parse_question(request.query).q)
     return web.json_response(explanation_shown(found))
 
 
@@ -332,6 +316,36 @@ async def clear_queue(request: web.Request) -> web.Response:
     """Drop what is queued or waits."""
     cleared = await request.app[PARTS].jobs.clear_waiting()
     return web.json_response({"cleared": cleared})
+
+
+async def openapi(_: web.Request) -> web.Response:
+    """Describe these routes for programs."""
+    return web.json_response(describe(OPERATIONS))
+
+
+OPERATIONS = (
+    Operation("POST", "/api/v1/hooks", receive_hook, body=hooks.Hook, status=202),
+    Operation("POST", "/api/v1/sync", sync, body=SyncRequest, status=202),
+    Operation("GET", "/api/v1/status", status),
+    Operation("GET", "/api/v1/gaps", list_gaps, query=GapPage),
+    Operation("GET", "/api/v1/outages", list_outages),
+    Operation("GET", "/api/v1/dead", list_dead, query=Page),
+    Operation("POST", "/api/v1/dead/retry", retry_dead, body=ChoiceRequest),
+    Operation("POST", "/api/v1/dead/clear", clear_dead, body=ChoiceRequest),
+    Operation("POST", "/api/v1/dead/purge", purge_dead, body=ChoiceRequest),
+    Operation("POST", "/api/v1/recover", recover, body=ChoiceRequest),
+    Operation(
+        "POST", "/api/v1/reconcile", reconcile, body=ReconcileRequest, status=202
+    ),
+    Operation("GET", "/api/v1/reconcile/{run}", show_run),
+    Operation("GET", "/api/v1/explain", explain, query=Question),
+    Operation("GET", "/api/v1/health", health),
+    Operation("GET", "/api/v1/support", support),
+    Operation("GET", "/api/v1/queue", list_queue, query=Page),
+    Operation("POST", "/api/v1/queue/process", process_queue),
+    Operation("POST", "/api/v1/queue/clear", clear_queue),
+    Operation("GET", "/api/v1/openapi.json", openapi),
+)
 
 
 @web.middleware

@@ -16,6 +16,8 @@ from aiohttp import web
 
 from stash2plex.errors import AddressInUse, ConfigError
 
+# How long a connection may say nothing, or not get to the end of its headers, seconds.
+SILENCE = 75.0
 # How long a request may go on once its application is to end, seconds.
 _GRACE = 2.0
 # How long after its connection a request may arrive, seconds.
@@ -48,7 +50,12 @@ class Door:
         Raises `AddressInUse`, or `ConfigError` for an address that is none of ours.
         """
         runner = web.AppRunner(
-            app, handle_signals=False, access_log=None, shutdown_timeout=_GRACE
+            app,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=_GRACE,
+            keepalive_timeout=SILENCE,
+            lingering_time=_GRACE,
         )
         await runner.setup()
         former, self._runner, self._answer = self._runner, runner, runner.server
