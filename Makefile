@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-ui check run bench chaos plugin install dev format lint types clean
+.PHONY: demo test test-ui docs check run bench chaos plugin install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
 
 test: dev lint types
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/python tests/complete_coverage.py
@@ -23,6 +23,10 @@ test-ui: dev $(VENV)/.ui tests/ui/node_modules/.installed
 	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 	STASH2PLEX_REQUIRE_UI=1 $(BIN)/python -m pytest tests/ui
 
+# The documentation, into site/; see docs/contributing.md.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+
 check: test
 
 run: install
@@ -33,6 +37,7 @@ bench: dev
 
 chaos: dev
 	$(BIN)/python -m tests.chaos
+	STASH2PLEX_HOURS_GONE=72 $(BIN)/python -m pytest -q tests/end_to_end/test_long_outages.py
 
 plugin: install
 	$(BIN)/python -m stash2plex.plugin_source dist
@@ -66,10 +71,15 @@ $(VENV)/.ui: $(VENV)/.dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
+	touch $@
+
 tests/ui/node_modules/.installed: tests/ui/package.json
 	cd tests/ui && npm install --loglevel=error --no-audit --no-fund
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) dist build site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 	  tests/ui/node_modules

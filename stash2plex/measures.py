@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Histogram
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 _LONG = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 # How often the loop is asked whether it is late, seconds.
-_ASKED_EVERY = 1.0
+_ASKED_EVERY = 5.0
 
 
 class Watch(Protocol):

@@ -12,6 +12,7 @@ virtual.install()
 
 import asyncio  # noqa: E402 - the clocks come first
 import json  # noqa: E402
+import logging  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
@@ -63,7 +64,9 @@ class Log:
 
 async def outage(hours: float, how: str, folder: Path) -> dict[str, Any]:
     log = Log()
-    configure("debug", "json", Secrets(), stream=log)  # type: ignore[arg-type]
+    configure("info", "json", Secrets(), stream=log)  # type: ignore[arg-type]
+    # The only line of this level that is wanted; all others would take most of the time.
+    logging.getLogger("stash2plex.health.probe").setLevel(logging.DEBUG)
     stash, plex = QuickStash(), Plex()
     port = free_port()
     for number in range(1, JOBS + 1):

@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
-import pytest
-from pydantic import BaseModel, SecretStr
-from pydantic_core import PydanticUndefined
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
-from stash2plex import errors
-from stash2plex.config import PathRule, Settings
+from stash2plex.cli import _parser
 from stash2plex.config_file import load
 from stash2plex.gap_kinds import GapKind
-from stash2plex.plugin import PluginNotInstalled
-from stash2plex.web.hooks import parse
-from stash2plex.web.sync import parse_sync
+from stash2plex.plugin import PLUGIN_ID, plugin_folder
+from tests.docs import tables
+from tests.docs.reading import DOCS, ROOT, anchors_of, prose_of, table_rows
+from tests.docs.tables import keys
 
-ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config.example.toml"
-DOCS = ROOT / "docs"
-
-
-def sections(
-    model: type[BaseModel] = Settings, prefix: str = ""
-) -> dict[str, type[BaseModel]]:
-    """Every table of the configuration, by its name."""
-    found: dict[str, type[BaseModel]] = {}
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found[prefix + name] = kind
-            found |= sections(kind, f"{prefix}{name}.")
-    return found
-
-
-def keys() -> list[tuple[str, Any, str]]:
-    """Every key, its default, and its description."""
-    found = []
-    for section, model in sections().items():
-        for name, field in model.model_fields.items():
-            default = field.default
-            if default is PydanticUndefined:
-                continue
-            if isinstance(default, SecretStr):
-                default = default.get_secret_value()
-            if isinstance(default, Path):
-                default = str(default)
-            if isinstance(default, tuple):
-                default = list(default)
-            found.append((f"{section}.{name}", default, field.description))
-    return found
-
-
-def blocks(language: str) -> list[tuple[str, str]]:
-    pattern = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
-    files = [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-    return [
-        (file.name, found)
-        for file in files
-        for found in pattern.findall(file.read_text())
-    ]
+OPERATIONS = DOCS / "operations.md"
 
 
 def test_the_example_shows_every_key_with_its_default():
@@ -100,28 +56,6 @@ def test_the_example_has_no_other_keys():
     walk(shown, "")
 
 
-def test_the_reference_names_every_key_with_its_default():
-    text = (DOCS / "configuration.md").read_text()
-    for key, default, description in keys():
-        shown = json.dumps(default)
-        assert f"| `{key}` | `{shown}` | {description} |" in text, key
-    for name, field in PathRule.model_fields.items():
-        assert f"| `{name}` | {field.description} |" in text, name
-
-
-def test_every_error_is_documented():
-    text = (DOCS / "errors.md").read_text()
-    classes = [
-        one
-        for one in vars(errors).values()
-        if isinstance(one, type) and issubclass(one, errors.Stash2PlexError)
-    ]
-    for one in [*classes, PluginNotInstalled]:
-        assert f"| `{one.code}` |" in text, one.code
-    for kind in GapKind:
-        assert f"`{kind}`" in text
-
-
 def test_every_route_is_documented():
     text = (DOCS / "http-api.md").read_text()
     source = (ROOT / "stash2plex/web/app.py").read_text()
@@ -142,32 +76,6 @@ def test_every_log_event_is_documented():
             assert f"`{event}`" in text, f"{file.name}: {event}"
 
 
-@pytest.mark.parametrize(("file", "block"), blocks("toml"))
-def test_every_toml_example_loads(file, block, tmp_path):
-    path = tmp_path / "config.toml"
-    path.write_text(block)
-
-    assert load(path, {})
-
-
-def test_every_http_example_is_understood():
-    shown = [
-        json.loads(block) for file, block in blocks("json") if file == "http-api.md"
-    ]
-
-    assert parse(shown[0])
-    assert parse_sync(shown[1])
-    assert parse_sync(shown[2])
-    assert "queue" in shown[3]
-
-
-def test_every_link_leads_somewhere():
-    for file in [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
-        for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
-            if "://" not in target:
-                assert (file.parent / target).exists(), f"{file.name}: {target}"
-
-
 def test_every_finding_of_the_doctor_is_documented():
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     told = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", text))
@@ -183,3 +91,134 @@ def test_every_finding_of_the_doctor_is_documented():
         re.findall(r"`((?:stash|plex|plugin|provider|path)_[a-z_]+)`", rows)
     )
     assert in_tables <= found
+
+
+def test_the_tables_of_settings_are_made_from_the_model():
+    assert tables.PAGE.read_text() == tables.page(), "python -m tests.docs.tables"
+
+
+def test_every_error_is_documented():
+    rows = {row[0]: row for row in table_rows(prose_of(DOCS / "errors.md"))}
+    codes = {
+        code
+        for file in (ROOT / "stash2plex").rglob("*.py")
+        if file.parent.name != "doctor"  # what it finds has codes of its own
+        for code in re.findall(
+            r'^    code(?:: ClassVar\[str\])? = "(\w+)"$', file.read_text(), re.M
+        )
+    }
+    assert len(codes) > 20
+    for code in codes:
+        assert len(rows[f"`{code}`"]) == 4, code
+
+
+def test_every_kind_of_gap_has_its_heading_and_what_to_do():
+    assert {kind.value for kind in GapKind} <= anchors_of(DOCS / "errors.md")
+    text = (DOCS / "commands.md").read_text()
+    for kind in GapKind:
+        assert f"`{kind}`" in text
+
+
+def commands(parser=None, name="") -> dict[str, argparse.ArgumentParser]:
+    """Every command, by its whole name."""
+    found = {}
+    for action in (parser or _parser())._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, one in action.choices.items():
+                found |= commands(one, f"{name} {word}".strip())
+    return found or {name: parser}
+
+
+def test_every_command_and_option_is_documented():
+    text = (DOCS / "commands.md").read_text()
+    sections = {
+        heading.partition("\n")[0].strip(" `"): heading
+        for heading in re.split(r"^### ", text, flags=re.M)
+    }
+    real = commands()
+    assert len(real) > 15
+    assert set(sections) >= {name.split()[0] for name in real}
+    for name, parser in real.items():
+        section = sections[name.split()[0]]
+        assert f"`{name}" in section or f"stash2plex {name}" in section, name
+        for action in parser._actions:
+            if isinstance(action, argparse._HelpAction):
+                continue
+            option = action.option_strings[-1] if action.option_strings else None
+            metavar = str(action.metavar or action.dest)
+            words = [option] if option else metavar.split(" | ")
+            for word in [*words, *map(str, action.choices or ())]:
+                if word != "action":
+                    assert f"`{word}" in section or f" {word}`" in section, (name, word)
+
+
+def test_every_option_that_is_documented_exists():
+    text = (DOCS / "commands.md").read_text()
+    real = {
+        option
+        for parser in [_parser(), *commands().values()]
+        for action in parser._actions
+        for option in action.option_strings
+    }
+    told = set(re.findall(r"^\| `(--[\w-]+)", text, re.M))
+    assert told
+    assert told <= real
+
+
+async def test_every_metric_is_documented(daemon):
+    rows = {row[0].strip("`"): row for row in table_rows(prose_of(OPERATIONS))}
+    await daemon.cataloged()
+    await daemon.post("reconcile", {})
+    await daemon.until(lambda status: status["reconcile"]["last"])
+    async with daemon.session.get(f"{daemon.url}/metrics") as answer:
+        families = list(text_string_to_metric_families(await answer.text()))
+    real = {
+        f"{one.name}_total" if one.type == "counter" else one.name: one
+        for one in families
+        if not one.name.endswith("_created")
+    }
+    assert len(real) > 18
+    for name, family in real.items():
+        labels = {label for sample in family.samples for label in sample.labels}
+        told = set(re.findall(r"`(\w+)`", rows[name][1]))
+        # A histogram that has seen nothing shows no labels yet.
+        assert labels - {"le"} == told or not family.samples, name
+    told = {name for name in rows if name.startswith("stash2plex_")}
+    assert told == set(real)
+
+
+def test_every_task_is_documented_with_its_command():
+    manifest = yaml.safe_load((plugin_folder() / f"{PLUGIN_ID}.yml").read_text())
+    rows = {row[0]: row for row in table_rows(prose_of(DOCS / "stash.md"))}
+    for task in manifest["tasks"]:
+        name, _, command = rows[task["name"]]
+        assert command.startswith("`stash2plex "), name
+    for setting in manifest["settings"].values():
+        assert f"**{setting['displayName']}**" in rows
+
+
+def test_what_init_takes_over_is_told_option_by_option():
+    from stash2plex.older_plugin import _KEYS
+
+    text = (DOCS / "migration.md").read_text()
+    rows = [row for row in table_rows(text) if row[-1].startswith("taken")]
+    told = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert told == {*_KEYS, "plex_unmatched_path_map"}
+    for theirs, (ours, _) in _KEYS.items():
+        (row,) = [row for row in rows if f"`{theirs}`" in row[0]]
+        section, _, name = ours.rpartition(".")
+        assert f"`{ours}" in row[1] or (section in row[1] and f".{name}`" in row[1])
+
+
+def test_settings_that_are_spoken_of_exist():
+    known = {key for key, *_ in keys()}
+    tops = {key.partition(".")[0] for key in known}
+    for page in DOCS.rglob("*.md"):
+        if page.name in {"reference.md", "architecture.md", "README.md"}:
+            continue
+        for found in re.findall(
+            r"`([a-z]+(?:\.[a-z_]+)+)(?: = [^`]*)?`", prose_of(page)
+        ):
+            if found.partition(".")[0] in tops and not found.endswith((".md", ".py")):
+                sections = {key.rpartition(".")[0] for key in known}
+                assert found in known | sections, f"{page.name}: {found}"

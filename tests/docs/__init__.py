@@ -1,0 +1,1 @@
+"""The documents: what they say holds, and the examples in them work."""
