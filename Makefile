@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-ui docs check run bench chaos plugin install dev format lint types clean
+.PHONY: demo test test-ui docs check run bench chaos plugin wheel image release install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
@@ -38,6 +38,16 @@ bench: dev
 chaos: dev
 	$(BIN)/python -m tests.chaos
 	STASH2PLEX_HOURS_GONE=72 $(BIN)/python -m pytest -q tests/end_to_end/test_long_outages.py
+
+wheel: dev
+	$(BIN)/python -m hatchling build -d dist
+
+image:
+	docker build -f deploy/Dockerfile -t stash2plex .
+
+# Sets version and date, in the two files that hold them: make release VERSION=1.2.3
+release: dev
+	$(BIN)/python tests/release.py $(VERSION)
 
 plugin: install
 	$(BIN)/python -m stash2plex.plugin_source dist

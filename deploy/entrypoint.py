@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,7 +45,10 @@ def data_folder() -> Path:
 
 
 def become_user() -> None:
-    """Drop root for PUID and PGID; files that root left in /data change hands."""
+    """Drop root for PUID and PGID; what root left in /data changes hands.
+
+    The folder of the configuration does too if it is root's, as Docker makes it.
+    """
     if os.getuid() != 0:
         return
     user, group = number("PUID"), number("PGID")
@@ -56,6 +60,10 @@ def become_user() -> None:
             for one in (data, *data.rglob("*")):
                 if one.stat().st_uid != user:
                     os.chown(one, user, group)
+        folder = config_file().parent
+        if folder.is_dir() and folder.stat().st_uid == 0:
+            with suppress(OSError):  # mounted read-only, which is fine
+                os.chown(folder, user, group)
     except OSError as error:
         complain(f"{data} cannot be given to {user}:{group}: {error.strerror}")
     os.setgroups([])

@@ -261,6 +261,9 @@ def _with_servers(parser: argparse.ArgumentParser) -> None:
         "--library", action="extend", nargs="+", metavar="TITLE", help="only these"
     )
     parser.add_argument(
+        "--data-dir", metavar="DIR", help="where the daemon keeps what must survive"
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace a file that is there"
     )
 

@@ -114,10 +114,12 @@ class PathMap:
         if back is not None and returned is not None and rule.same(returned, path):
             return Mapped(written, rule.name)
         by = f"rule {back.name!r}" if back else "no rule"
+        remedy = "put the more specific rule first"
+        if back is None or back is rule:
+            remedy = "its sides, or its templates, must be each other's reverse"
         return Unmapped(
             f"rule {rule.name!r} maps {path!r} to {written!r}, but {by} maps that back"
-            f"{f' to {returned!r}' if returned else ''};"
-            " put the more specific rule first"
+            f"{f' to {returned!r}' if returned else ''}; {remedy}"
         )
 
     def _first(

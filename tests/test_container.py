@@ -70,7 +70,7 @@ def test_the_services_fit_together():
     own = found["services"]["stash2plex"]
 
     assert set(found["services"]) == {"stash2plex", "stash", "plex"}
-    assert (DEPLOY / own["build"]["context"] / own["build"]["dockerfile"]).exists()
+    assert f"-t {own['image']} ." in (ROOT / "Makefile").read_text()
     for name, value in own["environment"].items():
         if name.endswith("_FILE"):
             secret = value.removeprefix("/run/secrets/")
@@ -201,6 +201,9 @@ async def test_the_environment_alone_starts_it_as_another_user(room, environment
     else:
         environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
         (room / "data" / "left-by-root").write_text("")
+        (room / "config").mkdir()
+        (room / "config" / "config.toml").write_text("")
+        environment |= {"STASH2PLEX_CONFIG": str(room / "config" / "config.toml")}
         user = None
     async with started(room, environment, user=user) as process:
         await ready(environment)
@@ -214,6 +217,8 @@ async def test_the_environment_alone_starts_it_as_another_user(room, environment
     assert b"daemon_stopping" in out
     owners = {file.stat().st_uid for file in (room / "data").iterdir()}
     assert owners == {NOBODY}
+    if how == "PUID":  # so that `init` can write there
+        assert (room / "config").stat().st_uid == NOBODY
     status, text = await said(room, environment, "healthcheck")
     assert status == 1
     assert text.startswith("not ready: ")

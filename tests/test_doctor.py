@@ -277,7 +277,7 @@ MISTAKES = {
     ),
     "the plugin is not installed": (
         attribute("stash", "plugin", None),
-        ("plugin", "warn", "stash2plex install-plugin"),
+        ("plugin", "warn", "stash2plex install-plugin --via-stash"),
     ),
     "the plugin is disabled": (
         attribute("stash", "plugin_enabled", False),

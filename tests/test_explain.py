@@ -205,13 +205,16 @@ async def test_an_item_that_two_scenes_claim(stash, plex, tmp_path):
 
 
 async def test_a_dead_letter(stash, plex, tmp_path):
-    sample(stash, plex, 1)
+    """What was about to be written, and then refused, does not count as delivered."""
+    stash.add("/media/1.mp4", title="T", details="x", studio="S", tags=["t"])
+    plex.add("/media/1.mp4")
     plex.status_of[1] = 400
     async with asking(stash, plex, tmp_path) as explain:
         await explain.daemon.deliver(1)
         found = await explain("scene:1")
 
     assert state(found) == "dead"
+    assert found["scenes"][0]["deliveries"] == []
     assert found["scenes"][0]["dead"]["code"] == "request_rejected"
     assert found["verdict"]["message"].endswith("[request_rejected]")
 

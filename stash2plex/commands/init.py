@@ -215,6 +215,8 @@ class _Dialogue:
 
     def _write(self, rules: str) -> None:
         server = {"token": secrets.token_urlsafe(32)}
+        if self._options.data_dir:
+            server["data_dir"] = self._options.data_dir
         provider = {"secret": secrets.token_urlsafe(24)}
         tables = {"server": server, **self._tables, "provider": provider}
         for name, table in tables.items():
@@ -228,13 +230,11 @@ class _Dialogue:
             self._say(f"The former file is {kept}.")
         for line in (
             "What is left to do:",
-            "  1. stash2plex install-plugin DIR   (DIR is Stash's plugins folder)",
-            f"     In Stash, Settings > Plugins: Daemon URL http://{HERE}:{port},",
-            f"     Daemon token: server.token of {self._file}",
-            "  2. stash2plex run",
+            "  1. stash2plex run",
+            "  2. stash2plex install-plugin --via-stash   (in another terminal)",
             "  3. In Plex, Settings > Metadata Agents > Add Provider:",
             f"     http://{HERE}:{port}/plex/<provider.secret>",
-            "  4. stash2plex check                (says what is still wrong)",
+            "  4. stash2plex check                        (says what is still wrong)",
         ):
             self._say(escape(line))
 

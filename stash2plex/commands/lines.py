@@ -143,6 +143,10 @@ def run_lines(run: dict[str, Any]) -> Iterable[str]:
     for kind, count in run["gaps"].items():
         mended = " (a delivery mends it)" if count and kind in REPAIRABLE else ""
         yield f"  {kind:18}{count:>8,}{mended}"
+    mendable = sum(run["gaps"].get(kind, 0) for kind in REPAIRABLE)
+    if not run.get("only_empty") and mendable > run["enqueued"]:
+        left = mendable - run["enqueued"]
+        yield f"{left:,} not enqueued, given up before: see stash2plex dead"
     would = "would be enqueued" if run["dry_run"] else "enqueued"
     yield f"{run['enqueued']:,} {would}."
 

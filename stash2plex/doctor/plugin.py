@@ -50,7 +50,7 @@ async def examine(
 def _installed(plugin: InstalledPlugin | None) -> Finding:
     code = "plugin"
     if plugin is None:
-        fix = "stash2plex install-plugin DIR, then Settings > Plugins > Reload plugins"
+        fix = "stash2plex install-plugin --via-stash, with the daemon running"
         message = f"Stash does not have the plugin {PLUGIN_ID}; {_POLLED}"
         return Finding(code, "warn", message, fix)
     if not plugin.enabled:

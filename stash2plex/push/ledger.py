@@ -48,7 +48,7 @@ class Entry:
     tags: Mapping[str, WrittenTags] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
     pictures: Mapping[str, WrittenPicture] = field(default_factory=dict)
-    delivered_at: float = 0.0  # unix seconds; set by the ledger
+    delivered_at: float = 0.0  # unix seconds; 0 if it was only meant to be
     checked: int = 0  # the item's updated_at when it was last found as we left it
 
 
@@ -94,7 +94,7 @@ class Ledger:
         """Return what we wrote for a scene, the newest first."""
         rows = await self._database.fetch(
             "SELECT * FROM ledger WHERE machine = ? AND scene_id = ?"
-            " ORDER BY delivered_at DESC",
+            " AND delivered_at > 0 ORDER BY delivered_at DESC",
             machine,
             scene_id,
         )
@@ -132,7 +132,7 @@ class Ledger:
     async def _commit(self, entries: Sequence[Entry]) -> Sequence[None]:
         async with self._database.transaction(durable=False) as transaction:
             for entry in entries:
-                await self.record(transaction, entry)
+                await self._put(transaction, entry)
         return [None] * len(entries)
 
     async def record(self, transaction: Transaction, entry: Entry) -> None:
@@ -140,6 +140,9 @@ class Ledger:
 
         What was remembered of the item under another file of the scene goes.
         """
+        await self._put(transaction, replace(entry, delivered_at=self._now()))
+
+    async def _put(self, transaction: Transaction, entry: Entry) -> None:
         await transaction.run(
             "DELETE FROM ledger WHERE machine = ? AND rating_key = ?"
             " AND scene_id = ? AND file != ?",
@@ -172,7 +175,7 @@ class Ledger:
             json.dumps(pictures),
             entry.scene_updated_at,
             entry.confidence,
-            self._now(),
+            entry.delivered_at,
         )
 
 

@@ -172,7 +172,7 @@ class Comparison:
                 continue  # gone this moment
             entry = entry_for(written.get(match.rating_key, ()), match.file, scene.id)
             item = f"item {match.rating_key}"
-            if entry is None or entry.scene_id != scene.id:
+            if not (entry and entry.delivered_at and entry.scene_id == scene.id):
                 if row.is_bare:
                     return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing yet")
                 stale = f"{item} was never written"

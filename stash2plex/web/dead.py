@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from stash2plex.queue.store import Choice, Entry
 from stash2plex.web.validation import Page, StashNumber, invalid_request
 
 _DAY = 24 * 3600
+# A short coalescing delay counts as due, seconds.
+_SOON = 0.5
 
 
 class ChoiceRequest(BaseModel):
@@ -46,12 +49,13 @@ def parse_page(query: Mapping[str, str]) -> Page:
 
 
 def shown(entry: Entry) -> dict[str, Any]:
-    """Return a job as people read it."""
+    """Return a job as people read it; one that is not due yet waits."""
+    waits = entry.state == "queued" and entry.due_at > time.time() + _SOON
     return {
         "kind": entry.kind,
         "id": entry.stash_id,
         "reason": entry.reason,
-        "state": entry.state,
+        "state": "waiting" if waits else entry.state,
         "attempts": entry.attempts,
         "lookups": entry.lookups,
         "code": entry.code,
