@@ -165,3 +165,19 @@ async def test_a_status_of_a_newer_daemon(daemon, tmp_path):
     assert code == 0
     assert "hibernating" in out.decode()
     assert "3 haunted" in out.decode()
+
+
+async def test_differences_are_a_table_on_a_terminal(daemon, tmp_path):
+    daemon.stash.failing.clear()
+    plain = {"NO_COLOR": "1", "COLUMNS": "100", "PYTHONUTF8": "1", "TERM": "xterm"}
+    words = ("sync", "--scene", "3", "1", "--dry-run")
+    _, out, _ = await told(tmp_path, *words, terminal=True, **plain)
+    table = out.decode()
+    _, piped, _ = await told(tmp_path, *words, PYTHONUTF8="1")
+    lines = piped.decode()
+
+    assert "│ title" in table
+    assert "┃ Scene ┃ Item ┃ Field" in table
+    assert "2 scenes looked at, 1 item would change." in table
+    assert "  title: 'dead' -> 'x'" in lines
+    assert "│" not in lines

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable
 from rich.markup import escape
 
 from stash2plex.api_token import token_of
@@ -32,13 +32,20 @@ def show(
     body: dict[str, Any] | None = None,
     method: str = "GET",
     patience: float = _PATIENCE,
+    table: Callable[[dict[str, Any]], ConsoleRenderable] | None = None,
 ) -> None:
-    """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``."""
+    """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``.
+
+    On a terminal as a *table*, if there is one.
+    """
     document = ask(settings.server, method, route, body, patience=patience)
     if options.json:
         print_json(document)
         return
     console = Console(highlight=False, soft_wrap=True)
+    if table is not None and console.is_terminal:
+        console.print(table(document), soft_wrap=False)
+        return
     for line in lines(document):
         console.print(escape(line))
 

@@ -160,7 +160,7 @@ def difference_lines_of(one: dict[str, Any]) -> Iterable[str]:
     if one["reason"]:
         yield f"  {one['reason']}"
     for change in one["changes"]:
-        before, after = _value(change["before"]), _value(change["after"])
+        before, after = shown_value(change["before"]), shown_value(change["after"])
         yield f"  {change['field']}: {before} -> {after}"
     for name in one["respected"]:
         yield f"  {name}: locked by somebody else, left alone"
@@ -170,13 +170,19 @@ def difference_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say what a sync would change."""
     for one in document["differences"]:
         yield from difference_lines_of(one)
+    yield difference_summary(document)
+
+
+def difference_summary(document: dict[str, Any]) -> str:
+    """Say how much a sync would change."""
     more = "" if document["complete"] else "; there are more"
     changed = sum(bool(one["changes"]) for one in document["differences"])
     looked = counted(document["scenes"], "scene")
-    yield f"{looked} looked at, {counted(changed, 'item')} would change{more}."
+    return f"{looked} looked at, {counted(changed, 'item')} would change{more}."
 
 
-def _value(value: str | list[str]) -> str:
+def shown_value(value: str | list[str]) -> str:
+    """Return what a field shows, or would show."""
     if isinstance(value, list):
         return "[" + ", ".join(value) + "]"
     return repr(value) if value else "nothing"

@@ -20,6 +20,7 @@ from stash2plex.commands.lines import (
     status_lines,
 )
 from stash2plex.commands.shared import FAILED, WELL, settings_of
+from stash2plex.commands.tables import difference_table
 
 # Of a whole library, page by page, seconds.
 _SYNC_PATIENCE = 3600.0
@@ -103,10 +104,10 @@ def sync(options: argparse.Namespace) -> int:
     body: dict[str, Any] = {"scope": options.since or "all"}
     if options.scene:
         body = {"scene_ids": options.scene}
-    lines = count_line("enqueued", "scene", "enqueued")
+    lines, table = count_line("enqueued", "scene", "enqueued"), None
     if options.dry_run:
         body["dry_run"] = True
-        lines = difference_lines
+        lines, table = difference_lines, difference_table
     show(
         settings_of(options),
         options,
@@ -115,6 +116,7 @@ def sync(options: argparse.Namespace) -> int:
         body=body,
         method="POST",
         patience=_SYNC_PATIENCE,
+        table=table,
     )
     return WELL
 

@@ -31,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
         secrets.hides_paths = settings.log.obfuscate_paths
         configure(settings.log.level, settings.log.format, secrets)
 
+    # What is kept is nobody else's business.
+    os.umask(0o077)
     secrets = Secrets()
     settings = read()
     adopt(settings)

@@ -344,3 +344,26 @@ async def test_it_ends_at_once_in_the_middle_of_a_comparison(config, stash, plex
                 if (await answer.json())["state"] == "done":
                     break
             await asyncio.sleep(0.05)
+
+
+async def test_what_it_keeps_is_nobody_else_s(config, stash, plex):
+    sample(stash, plex, 1)
+    (config.parent / "data").mkdir(mode=0o755)
+    text = config.read_text()
+    config.write_text(text.replace("[sync.fields]\nposter = false", "[sync.fields]"))
+    async with started(config) as daemon:
+        await daemon.ready()
+        async with aiohttp.ClientSession(headers=TOKEN) as session:
+            body = {"scene_ids": [1]}
+            async with session.post(f"{daemon.url}/api/v1/sync", json=body):
+                await daemon.idle()
+            url = f"{daemon.url}/plex/library/metadata/scene-1/images"
+            async with session.get(url) as answer:
+                found = await answer.json()
+            for image in found["MediaContainer"]["Image"]:
+                async with session.get(image["url"]) as answer:
+                    assert answer.status == 200
+
+    files = [one for one in (config.parent / "data").rglob("*") if one.is_file()]
+    assert len(files) > 4
+    assert {oct(one.stat().st_mode & 0o077) for one in files} == {"0o0"}
