@@ -20,7 +20,7 @@ _HEAD = """\
 
 def as_toml(tables: Mapping[str, Mapping[str, Any]], rules: str) -> str:
     """Return a file with *tables*, and with *rules* as they stand in TOML."""
-    parts = [_HEAD]
+    parts = [_HEAD.rstrip()]
     for name, table in tables.items():
         parts += _table(name, table)
     if rules:
