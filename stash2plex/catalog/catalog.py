@@ -50,6 +50,8 @@ _REFRESHED_AT = "catalog_refreshed_at"
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
+# So many scenes of a batch are looked for by name as long as Plex was not listed.
+_LOOKED_UP = 5
 # How often an unknown file makes us ask where the libraries are, seconds.
 _FOLDERS_INTERVAL = 1.0
 # Plex's clock against its own rows: how far back news may be dated, seconds.
@@ -246,9 +248,10 @@ class Catalog:
             return {}
         try:
             if self.plex_complete:
-                await self._look_for_news()
+                await self._look_for_news({one.id for one in missing})
             else:
-                await self._look_up(missing)
+                # The most urgent come first; the others had better wait.
+                await self._look_up(missing[:_LOOKED_UP])
         except Stash2PlexError as error:
             log.warning("catalog_refresh_failed", error=str(error), again_in=None)
             return dict.fromkeys((one.id for one in missing), error)
@@ -393,17 +396,25 @@ class Catalog:
             self.request()
 
     async def note_item(self, item: ItemEntry) -> None:
-        """Correct the row of an item that was just read."""
-        await self.store.put_items([item], self._seen)
+        """Correct the row of an item that was just read, and look at its new files."""
+        if scenes := await self._put_news([item]):
+            await self._on_moved(sorted(scenes))
 
-    async def _look_for_news(self) -> None:
-        """Read what Plex added or changed, unless that was done a moment ago."""
+    async def _look_for_news(self, asking: Set[int]) -> None:
+        """Read what Plex added or changed, unless that was done a moment ago.
+
+        Other scenes than those *asking* may have waited for it, and nobody else tells
+        them: once it is read it is no news any more.
+        """
+        scenes: set[int] = set()
         async with self._asking:
             if time.monotonic() - self._asked_for_news < _NEWS_INTERVAL:
                 return
             async for page in self._news():
-                await self.store.put_items(page, self._seen)
+                scenes |= await self._put_news(page)
             self._asked_for_news = time.monotonic()
+        if others := sorted(scenes - asking):
+            await self._on_moved(others)
 
     async def _look_up(self, scenes: Sequence[SceneEntry]) -> None:
         """Ask Plex for the files of *scenes* by name, before it was listed."""

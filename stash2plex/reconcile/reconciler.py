@@ -221,7 +221,12 @@ class Reconciler:
             recent = [one for one in page if is_since(one, since)]
             await catalog.note_scenes(recent)
             scene_ids += [one.id for one in recent]
-        await catalog.take_news()
+        turned_up = await catalog.take_news()
+        if turned_up and not run.dry_run:  # once it is read it is no news to others
+            await self._jobs.enqueue_many(
+                Kind.SCENE, sorted(turned_up), Reason.EXPANDED
+            )
+            self._wake()
         return scene_ids, int(since.timestamp()) - _CLOCKS
 
     async def _look_for_lost_parts(self, run: Run) -> None:

@@ -78,3 +78,26 @@ async def test_nothing_else_is_scanned(stash, plex, tmp_path, path, plex_setting
 
     assert path.rpartition("/")[0] not in plex.scans
     assert "" not in plex.scans
+
+
+async def test_a_look_for_one_scene_finds_what_others_wait_for(
+    stash, plex, tmp_path, monkeypatch
+):
+    """Whoever reads Plex's news first must tell, or the notification finds no news."""
+    monkeypatch.setattr("stash2plex.catalog.catalog._NEWS_INTERVAL", 0.0)
+    queue = {"not_found_base": 36_000.0, "not_found_cap": 36_000.0}
+    for number in (1, 2):
+        stash.add(f"/media/{number}.mp4", title=f"New {number}", tags=["t"])
+    settings = make_settings(stash, plex, tmp_path, queue=queue)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        for number in (1, 2):
+            await daemon.hook(number)
+        await daemon.until(lambda status: status["queue"]["waiting"] == 2)
+        item = plex.add("/media/1.mp4")
+        await daemon.hook(2)
+        await plex.facts.until(lambda: item.writes)
+        status = await daemon.until(lambda status: not status["queue"]["queued"])
+
+    assert item.text["title"] == "New 1"
+    assert status["deliveries"]["written"] == 1
