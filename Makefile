@@ -68,12 +68,14 @@ install: $(VENV)/.installed
 dev: $(VENV)/.dev
 
 $(VENV)/.installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "Python has no venv: apt install python3-venv, or the like of it"; exit 1; }
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "Python has no venv: apt install python3-venv, or the like of it"; exit 1; }
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	touch $@ $(VENV)/.installed
 
@@ -82,7 +84,8 @@ $(VENV)/.ui: $(VENV)/.dev
 	touch $@
 
 $(VENV)/.docs: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "Python has no venv: apt install python3-venv, or the like of it"; exit 1; }
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	touch $@
 

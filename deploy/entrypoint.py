@@ -58,21 +58,28 @@ def become_user() -> None:
     try:
         if data.is_dir():
             for one in (data, *data.rglob("*")):
-                if one.stat().st_uid != user:
-                    os.chown(one, user, group)
+                # Never through a link: it may lead anywhere in the container.
+                if not one.is_symlink() and one.lstat().st_uid != user:
+                    os.chown(one, user, group, follow_symlinks=False)
         folder = config_file().parent
         if folder.is_dir() and folder.stat().st_uid == 0:
             with suppress(OSError):  # mounted read-only, which is fine
                 os.chown(folder, user, group)
     except OSError as error:
         complain(f"{data} cannot be given to {user}:{group}: {error.strerror}")
-    os.setgroups([])
-    os.setgid(group)
-    os.setuid(user)
+    try:
+        os.setgroups([])
+        os.setgid(group)
+        os.setuid(user)
+    except OSError:
+        complain(
+            f"the capabilities SETUID and SETGID are needed to become {user}:{group};"
+            " or start the container with --user"
+        )
 
 
 def number(name: str) -> int:
-    text = os.environ.get(name, "1000")
+    text = os.environ.get(name) or "1000"
     if not text.isdecimal():
         complain(f"{name} = {text!r} must be a number")
     return int(text)
@@ -119,7 +126,9 @@ def healthcheck() -> int:
     """Ask /readyz; 0 when hooks are taken."""
     try:
         url = f"http://127.0.0.1:{port()}/readyz"
-        urllib.request.urlopen(url, timeout=4).close()
+        # No proxy: Docker hands on those of its client.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(url, timeout=4).close()
     except OSError as error:
         print(f"not ready: {error}")
         return 1
@@ -131,6 +140,8 @@ def port() -> str:
     if given := os.environ.get("STASH2PLEX_SERVER__PORT"):
         return given
     try:
+        if file := os.environ.get("STASH2PLEX_SERVER__PORT_FILE"):
+            return Path(file).read_text(encoding="utf-8").strip()
         settings = tomllib.loads(config_file().read_text(encoding="utf-8"))
         return str(settings.get("server", {}).get("port", PORT))
     except (OSError, ValueError):

@@ -19,6 +19,7 @@ MAX_LINES = 29
 MAX_LINE = 3900
 DEFAULT_URL = "http://127.0.0.1:9898"
 NO_HOSTS = ("", "0.0.0.0", "::", "[::]")
+NOT_THE_DAEMON = "%s is not the daemon (HTTP %s); see the setting Daemon URL"
 SETTINGS = '{"query":"{configuration{plugins(include:[\\"%s\\"])}}"}' % PLUGIN_ID
 
 
@@ -109,13 +110,23 @@ def forward(server, hook):
         event["files"] = {name: given.get(name) for name in names}
     try:
         settings = read_settings(server, deadline)
-        call(settings, "POST", "/api/v1/hooks", event, deadline)
+        demand(
+            call(settings, "POST", "/api/v1/hooks", event, deadline),
+            "outcome",
+            settings,
+        )
     except Exception as failure:
         log(
             "w",
             "%s of %s was not forwarded: %s. The daemon catches up by itself later."
             % (kind, event["id"], failure),
         )
+
+
+def demand(answer, name, settings):
+    """Raise Failure unless *answer* has what the daemon's has."""
+    if name not in answer:
+        raise Failure(NOT_THE_DAEMON % (settings[0], "no %s" % name))
 
 
 def operate(server, args):
@@ -132,16 +143,23 @@ def operate(server, args):
         return call(settings, method, path, body, Deadline(seconds))
 
     def say(level, text):
+        text = " ".join(str(text).splitlines())  # one line of the log each
         left[0] -= level != "p"
         if left[0] >= 0:
             log(level, text)
 
     try:
         settings = read_settings(server, Deadline(TASK_SECONDS))
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as failure:
+        raise Failure("Stash did not tell the settings: %s" % failure) from None
+    try:
         return modes[mode](ask, args, say)
-    except Failure:
-        raise
-    except (KeyError, OSError, TypeError, ValueError) as failure:
+    except (KeyError, AttributeError) as failure:
+        # JSON, but not ours.
+        raise Failure(
+            NOT_THE_DAEMON % (settings[0], "%s is missing" % failure)
+        ) from None
+    except (OSError, TypeError, ValueError) as failure:
         raise Failure("%s: %s" % (mode, failure)) from None
 
 
@@ -219,10 +237,9 @@ def call(settings, method, path, document, deadline):
     try:
         answer = json.loads(text)
     except ValueError:
-        raise Failure(
-            "%s is not the daemon (HTTP %s, no JSON); see the setting Daemon URL"
-            % (url, status)
-        ) from None
+        raise Failure(NOT_THE_DAEMON % (url, status)) from None
+    if not isinstance(answer, dict):
+        raise Failure(NOT_THE_DAEMON % (url, status))
     if status >= 400:
         raise Failure(
             "the daemon answered HTTP %s: %s" % (status, answer.get("message"))

@@ -74,7 +74,9 @@
             const settled =
               !record(sceneOf(answer, id).job).state &&
               verdictOf(answer).state !== "waiting";
-            if (settled) setSaid({ message: "Synced." });
+            if (settled && verdictOf(answer).state === "in_sync")
+              setSaid({ message: "Synced." });
+            else if (settled) setSaid({ message: "Looked at; the reason is above." });
             else if (left > 1) follow(mine, left - 1);
             else setSaid({ message: "It still waits; the daemon goes on by itself." });
           },

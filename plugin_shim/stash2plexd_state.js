@@ -53,8 +53,11 @@
     const open = [
       number(queue.dead) ? counted(queue.dead, "dead letter") : null,
       gaps ? counted(gaps, "gap") : null,
+      number(queue.waiting) ? `${counted(queue.waiting, "job")} waiting` : null,
     ].filter(Boolean);
     if (open.length) return ["warn", `Not in step yet: ${open.join(" and ")}.`];
+    if (!record(status.catalog).refreshed_at || plex.state === "unknown")
+      return ["running", "Just started: both libraries are being read."];
     return ["ok", "Plex shows what Stash knows."];
   }
 

@@ -25,6 +25,8 @@ def counted(number, thing):
 
 def status(ask, args, say):
     answer = ask("GET", "/api/v1/status")
+    if "version" not in answer:
+        raise KeyError("version")  # whoever has none is not the daemon
     for line in status_lines(answer):
         say("i", line)
     return answer

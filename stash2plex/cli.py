@@ -32,6 +32,7 @@ _PATIENCE = 0.2
 
 def console() -> NoReturn:
     """Run one command as a process of its own, and end it."""
+    os.umask(0o077)  # what is kept is nobody else's business
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a title is no reason to fail.
@@ -64,6 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except BrokenPipeError:  # the reader of our output went away
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        return FAILED
+    except OSError as error:  # a folder that is somebody else's, a disk that is full
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}")
         return FAILED
     except (KeyboardInterrupt, EOFError):  # at a question
         return 130
@@ -130,13 +135,13 @@ def _parser() -> argparse.ArgumentParser:
             "Show, hurry or clear what is queued or waiting.",
         )
     )
-    _with_action(queueing, "list", "process", "clear")
+    _with_page(_with_action(queueing, "list", "process", "clear"))
     burying = _with_json(
         _command(
             commands, "dead", "operate.dead", "Show, retry or forget dead letters."
         )
     )
-    _with_action(burying, "list", "retry", "clear", "purge")
+    _with_page(_with_action(burying, "list", "retry", "clear", "purge"))
     _with_scenes(burying)
     burying.add_argument("--days", type=_days, metavar="N", help="only older ones")
     _with_codes(burying)
@@ -156,8 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     missing.add_argument("--kind", choices=[kind.value for kind in GapKind])
     missing.add_argument("--resolved", action="store_true", help="those closed lately")
     missing.add_argument("--csv", action="store_true", help="print all as CSV")
-    missing.add_argument("--limit", type=_between(1, 1000), default=1000, metavar="N")
-    missing.add_argument("--offset", type=_between(0, 2**31), default=0, metavar="N")
+    _with_page(missing)
     syncing = _with_json(
         _command(
             commands,
@@ -295,8 +299,24 @@ def _with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def _with_action(parser: argparse.ArgumentParser, *actions: str) -> None:
+def _with_action(
+    parser: argparse.ArgumentParser, *actions: str
+) -> argparse.ArgumentParser:
     parser.add_argument("action", nargs="?", choices=actions, default=actions[0])
+    return parser
+
+
+def _with_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit", type=_between(1, 1000), default=1000, metavar="N", help="so many"
+    )
+    parser.add_argument(
+        "--offset",
+        type=_between(0, 2**31),
+        default=0,
+        metavar="N",
+        help="beyond so many",
+    )
 
 
 def _with_scenes(parser: argparse._ActionsContainer) -> None:
@@ -317,17 +337,21 @@ def _with_codes(parser: argparse.ArgumentParser) -> None:
 
 
 def _days(text: str) -> float:
-    days = float(text)
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
     if not 0 <= days < _MOST:
-        raise argparse.ArgumentTypeError("must be 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of days")
     return days
 
 
 def _between(least: float, most: float) -> Callable[[str], int]:
     def number(text: str) -> int:
-        found = int(text)
+        found = int(text) if text.isascii() and text.isdecimal() else -1
         if not least <= found <= most:
-            raise argparse.ArgumentTypeError(f"must be {least} to {most}")
+            msg = f"{text!r} must be a number, {least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(msg)
         return found
 
     return number

@@ -44,18 +44,19 @@ _IDENTIFIER = re.compile(r"tv\.plex\.agents\.custom(?:\.[A-Za-z0-9]+)+")
 _TAKEN = ("api", "img", "livez", "readyz", "metrics", "plugin")
 
 
-def _checked_url(value: str) -> str:
+def checked_url(value: str) -> str:
+    """Return the base URL of a server without a slash at its end; or ValueError."""
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL such as http://192.168.1.5:9999")
-    if parts.query or parts.fragment or parts.username:
+    if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be a plain URL without ?, # or a user name")
     _ = parts.port  # raises ValueError for a port that is none
     return value.rstrip("/")
 
 
-Url = Annotated[str, AfterValidator(_checked_url)]
-OptionalUrl = Annotated[str, AfterValidator(lambda url: url and _checked_url(url))]
+Url = Annotated[str, AfterValidator(checked_url)]
+OptionalUrl = Annotated[str, AfterValidator(lambda url: url and checked_url(url))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 

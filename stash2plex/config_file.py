@@ -184,6 +184,8 @@ def _table_of(loc: tuple[Any, ...]) -> str:
 
 def _shown(problem: Any) -> str:
     text = repr(problem["input"])
+    if "://" in text and ("@" in text or "?" in text):
+        return ""  # there may be a password in it
     return f" = {text if len(text) < _SHOWN else text[: _SHOWN - 3] + '...'}"
 
 

@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TextIO
+from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -35,6 +36,7 @@ _NOISY = (
     "urllib3",
     "PIL",
     "apscheduler",
+    "tzlocal",
 )
 # Shorter values would mask half the log; nobody uses them in earnest.
 _LEAST_SECRET = 4
@@ -61,11 +63,12 @@ class Secrets:
     def add(self, value: str) -> None:
         """Mask *value* from now on."""
         if len(value) >= _LEAST_SECRET:
-            self._values.add(value)
+            self._values |= {value, quote(value, safe="")}
 
     def mask(self, text: str) -> str:
         """Return *text* with every secret replaced."""
-        for value in self._values:
+        # The longest first: another may be its beginning.
+        for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
         text = _IN_URL.sub(rf"\1={MASK}", text)
         return _IN_HEADER.sub(rf"\1\2{MASK}", text)

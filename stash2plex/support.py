@@ -55,6 +55,11 @@ def words_of(folder: Path) -> Words:
     return Words(kept_key(folder, _KEY_FILE), _known(Settings, ""))
 
 
+def has_words(folder: Path) -> bool:
+    """Whether the daemon has made the key to them."""
+    return (folder / _KEY_FILE).exists()
+
+
 def _known(model: type[BaseModel], prefix: str) -> set[str]:
     """Return what quotes may show: the keys of the configuration."""
     found: set[str] = set()
@@ -121,12 +126,14 @@ def _value(name: str, value: Any, words: Words) -> Any:
 def _text(name: str, value: str, words: Words) -> str:
     if name in {"stash", "plex", "stash_template", "plex_template", "example"}:
         return words.rule(value)
+    if name == "host":
+        return words.host(value)
     if name in {"url", "public_url"} and value:
         parts = urlsplit(value)
         host = words.host(parts.hostname or "")
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}{words.path(parts.path)}"
-    if name in {"name", "libraries", "exclude_tag", "title"} and value:
+    if name in {"name", "libraries", "exclude_tag", "title", "timezone"} and value:
         return words.word(value)
     return words.text(value)
 

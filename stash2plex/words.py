@@ -26,7 +26,8 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _PATHS = frozenset(
     {"path", "file", "files", "folder", "data_dir", "copy", "replaced_by"}
 )
-_TITLES = frozenset({"title", "titles", "library", "libraries"})
+_TITLES = frozenset({"title", "titles", "library", "libraries", "machine", "before"})
+_HOSTS = frozenset({"host", "listening"})
 _HERE = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104
 _FRAMES = frozenset({"exception", "stack"})
 # What text quotes, as repr() does it.
@@ -38,7 +39,13 @@ _BARE = re.compile(
     r"""(?:(?:[ ][^\s'"<>|;/\\]+){0,12}?(?:[ ]?[^\s'"<>|;/\\]*[/\\][^\s'"<>|;]*"""
     r"""|\.[A-Za-z0-9]{2,5}(?=[\s,;:)]|$)))*"""
 )
-_URL = re.compile(r"(\w+://)([^\s/:'\"<>\[\]]+)")
+# Scheme, perhaps who asks, and the machine.
+_URL = re.compile(r"(\w+://)(?:[^\s/@'\"]*@)?(\[[^\]\s]*\]|[^\s/:'\"<>\[\]]+)")
+_HOST = re.compile(r"^\[?[^\]]*?\]?(?=(?::\d+)?$)")
+# A machine and a port without a scheme.
+_PORTED = re.compile(
+    r"(?<![\w./:@-])((?:\d{1,3}\.){3}\d{1,3}|[\w-]+(?:\.[\w-]+)+)(?=:\d{2,5}\b)"
+)
 _FRAME = re.compile(r'(\s*File )"([^"]*)"')
 # In regular expressions: groups' names, escapes and sets, and what stands for itself.
 _IN_RULE = re.compile(r"(\(\?P<\w+>|\(\?[:=!<]+|\\.|\[[^\]]*\]|\{\d*,?\d*\})|([\w -]+)")
@@ -76,11 +83,12 @@ class Words:
 
     def host(self, name: str) -> str:
         """Return the name or address of a machine; what means this one is kept."""
-        return name if name in _HERE else self.word(name)
+        return name if name.strip("[]") in _HERE else self.word(name)
 
     def text(self, text: str) -> str:
         """Return *text* with words for paths, for machines, and whatever it quotes."""
         text = _URL.sub(lambda found: f"{found[1]}{self.host(found[2])}", text)
+        text = _PORTED.sub(lambda found: self.host(found[1]), text)
         text = _QUOTED.sub(self._quoted, text)
         return _BARE.sub(lambda found: self.path(found[0]), text)
 
@@ -113,6 +121,8 @@ class Words:
             return "\n".join(map(self._frame, value.splitlines()))
         if name in _PATHS:
             return self.path(value)
+        if name in _HOSTS:
+            return _HOST.sub(lambda found: self.host(found[0]), value)
         return self.word(value) if name in _TITLES and value else self.text(value)
 
     def _quoted(self, found: re.Match[str]) -> str:

@@ -307,3 +307,21 @@ def test_what_is_wrong_is_told_in_our_words(tmp_path, text, said):
         load(path, {})
     assert said in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://joe:hunter22@nas:9999",
+        "http://:hunter22@nas:9999",
+        "http://n/?T=hunter22",
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path, url):
+    file = tmp_path / "c.toml"
+    file.write_text(f'[stash]\nurl = "{url}"\n')
+    with pytest.raises(ConfigError) as raised:
+        load(file, {})
+
+    assert "stash.url: must be" in str(raised.value)
+    assert "hunter22" not in str(raised.value)

@@ -177,10 +177,12 @@ async def said(room, environment, *words, user=None):
     return process.returncode, out.decode()
 
 
-async def ready(environment):
+async def ready(process, environment):
     url = f"http://127.0.0.1:{environment['STASH2PLEX_SERVER__PORT']}/readyz"
     async with asyncio.timeout(20), aiohttp.ClientSession() as session:
         while True:
+            if process.returncode is not None:
+                pytest.fail((await process.stdout.read()).decode())
             try:
                 async with session.get(url) as answer:
                     if answer.ok:
@@ -201,13 +203,18 @@ async def test_the_environment_alone_starts_it_as_another_user(room, environment
     else:
         environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
         (room / "data" / "left-by-root").write_text("")
+        outside = room / "outside"
+        outside.write_text("root's own")
+        (room / "data" / "link").symlink_to(outside)
+        (room / "data" / "dangling").symlink_to(room / "nowhere")
         (room / "config").mkdir()
         (room / "config" / "config.toml").write_text("")
         environment |= {"STASH2PLEX_CONFIG": str(room / "config" / "config.toml")}
         user = None
     async with started(room, environment, user=user) as process:
-        await ready(environment)
-        assert await said(room, environment, "healthcheck", user=NOBODY) == (0, "")
+        await ready(process, environment)
+        proxied = environment | {"http_proxy": "http://127.0.0.1:1"}
+        assert await said(room, proxied, "healthcheck", user=NOBODY) == (0, "")
         process.send_signal(signal.SIGHUP)  # is passed on, and not the end
         process.send_signal(signal.SIGTERM)
         out, _ = await process.communicate()
@@ -215,10 +222,11 @@ async def test_the_environment_alone_starts_it_as_another_user(room, environment
     assert process.returncode == 0, out.decode()
     assert b"configuration_unchanged" in out
     assert b"daemon_stopping" in out
-    owners = {file.stat().st_uid for file in (room / "data").iterdir()}
-    assert owners == {NOBODY}
+    files = [one for one in (room / "data").iterdir() if not one.is_symlink()]
+    assert {file.stat().st_uid for file in files} == {NOBODY}
     if how == "PUID":  # so that `init` can write there
         assert (room / "config").stat().st_uid == NOBODY
+        assert outside.stat().st_uid == 0
     status, text = await said(room, environment, "healthcheck")
     assert status == 1
     assert text.startswith("not ready: ")

@@ -305,7 +305,7 @@ MISTAKES = {
     ),
     "the paths differ": (
         other_paths,
-        ("path_coverage", "warn", "give path_rules; Plex has for example /films"),
+        ("path_coverage", "warn", "give path_rules; Plex has for example '/films"),
     ),
     "Plex has not scanned": (
         some_missing,

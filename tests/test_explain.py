@@ -342,6 +342,6 @@ async def test_the_command_says_it_in_lines(stash, plex, tmp_path, capsys):
     assert "title: '<b>' -> 'New'" in text
     assert "delivered: item 1 at " in text
     assert document["verdict"]["state"] == "differs"
-    assert "as Stash's path: /media/one.mp4 (rule two)" in path
+    assert "as a path of Stash, in Plex: /media/one.mp4 (rule two)" in path
     assert "in Stash: /data/one.mp4 (rule two): scene 1" in path
     assert "match: none: Plex has no item" in lacking

@@ -208,9 +208,9 @@ def test_settings_that_make_no_sense_are_left_out(value):
         ({"--plex-token": ""}, 2, "give --plex-token, or STASH2PLEX_PLEX__TOKEN"),
         ({"--plex-token": "wrong-token"}, 1, "Plex refused the token"),
         ({"--stash-url": "http://127.0.0.1:1"}, 1, "Stash is unavailable"),
-        ({"--stash-url": "nonsense"}, 2, "url: must be a URL such as"),
+        ({"--stash-url": "nonsense"}, 2, "stash.url: must be a URL such as"),
         ({"--plex-url": "http://127.0.0.1:1"}, 1, "Plex is unavailable"),
-        ({"--plex-token": "ümlaut"}, 2, "token: "),
+        ({"--plex-token": "ümlaut"}, 2, "plex.token: "),
     ],
 )
 async def test_what_cannot_work(stash, plex, tmp_path, capsys, change, status, words):
@@ -328,3 +328,10 @@ async def test_rules_may_be_declined_and_the_end_of_input_ends_it(
         await terminal.answer("Stash's URL", "\x04")
         await terminal.process.wait()
     assert terminal.process.returncode == 130
+
+
+async def test_titles_with_brackets(stash, plex, tmp_path, capsys):
+    plex.sections[2] = "Movies [/adult]"
+    assert await init(*both(stash, plex)) == 0
+
+    assert "'Movies [/adult]'" in capsys.readouterr().out

@@ -88,3 +88,10 @@ def test_secrets_are_masked_everywhere(secrets, style):
 
 def test_a_secret_too_short_to_be_one_masks_nothing(secrets):
     assert secrets.mask("a key to it") == "a key to it"
+
+
+def test_a_secret_that_begins_like_another():
+    found = Secrets(["abcd", "abcdEFGHIJKL", "sekret+/x"])
+
+    assert found.mask("abcdEFGHIJKL abcd") == "*** ***"
+    assert found.mask("q=sekret%2B%2Fx") == "q=***"

@@ -213,3 +213,27 @@ async def test_a_daemon_that_has_not_run(stash, tmp_path, capsys):
 
     assert await asyncio.to_thread(main, given) == 1
     assert "start the daemon first" in capsys.readouterr().err
+
+
+async def test_addresses_that_are_none_reach_stash_never(told, stash):
+    status, _, err = await told("--via-stash", "--yes", "--daemon-url", "foo")
+
+    assert status == 2
+    assert "--daemon-url 'foo': must be a URL" in err
+    assert len(stash.package_sources) == 1
+
+
+async def test_a_stash_that_is_busy(told, stash, monkeypatch):
+    monkeypatch.setattr("stash2plex.stash.plugins._PATIENCE", 0.1)
+    scanning = asyncio.Event()
+
+    async def install(plugin_id, source):
+        await scanning.wait()
+
+    stash.installer = install
+    status, _, err = await told("--via-stash", "--yes")
+    scanning.set()
+    await asyncio.gather(*stash.package_jobs.values(), return_exceptions=True)
+
+    assert status == 1
+    assert "Stash is busy with other jobs" in err

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import sys
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -181,3 +182,89 @@ async def test_differences_are_a_table_on_a_terminal(daemon, tmp_path):
     assert "2 scenes looked at, 1 item would change." in table
     assert "  title: 'dead' -> 'x'" in lines
     assert "│" not in lines
+
+
+STRANGERS = [{"status": "ok"}, {}, {"total": 3}, {"run": None}]
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, ["recover"]], ids=" ".join)
+async def test_what_answers_in_the_daemon_s_place(tmp_path, words, capsys):
+    from stash2plex.cli import main
+
+    asked = []
+
+    async def answer(request):
+        asked.append(request.path)
+        return web.json_response(STRANGERS[len(asked) % len(STRANGERS)])
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/{rest:.*}", answer)])
+    async with serving(app) as url:
+        (tmp_path / "config.toml").write_text(
+            f'[server]\nhost = "127.0.0.1"\nport = {url.rpartition(":")[2]}\n'
+            'token = "test-token"\n'
+        )
+        given = ["--config", str(tmp_path / "config.toml"), *words]
+        assert await asyncio.to_thread(main, given) == 1
+
+    assert "is not the daemon" in capsys.readouterr().err
+
+
+async def test_a_demo_on_a_port_that_is_taken(tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, out, err = await told(tmp_path, "demo", "--once", "--port", port)
+
+    assert status == 1
+    assert f"something else listens on port {port}; name another with --port" in (
+        err.decode()
+    )
+    assert b"Traceback" not in out + err
+
+
+async def test_only_the_dead_letters_that_are_asked_for(daemon, tmp_path):
+    for words, count in (
+        (["--scene", "3"], 1),
+        (["--scene", "1"], 0),
+        (["--code", "server_fault"], 1),
+        (["--code", "other"], 0),
+        (["--days", "1"], 0),
+    ):
+        _, out, _ = await told(tmp_path, "dead", "list", *words, "--json")
+        assert json.loads(out)["total"] == count
+    _, out, _ = await told(tmp_path, "gaps", "--limit", "1")
+    assert out.startswith(b"3 gaps, 1 of them here; --limit and --offset show others")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may be others")
+async def test_folders_that_are_somebody_else_s(tmp_path):
+    from tests.test_container import NOBODY, python_for_others, room  # noqa: F401
+
+    python = python_for_others()
+    data = tmp_path / "locked"
+    data.mkdir(mode=0o700)
+    for words in (["install-plugin", str(data / "in")], ["init"], ["check"]):
+        process = await asyncio.create_subprocess_exec(
+            python,
+            "-m",
+            "stash2plex",
+            "--config",
+            str(data / "config.toml"),
+            *words,
+            cwd="/",
+            env={
+                "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path]),
+                "PATH": "/usr/bin:/bin",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode in {1, 2}, out.decode()
+        assert b"Traceback" not in out, out.decode()

@@ -106,3 +106,28 @@ def test_no_quoted_path_gets_through(segments):
     ) or any(
         segment in "Plex has no item with the file , says it" for segment in segments
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no daemon at nas.secret.lan:9999",
+        "listening on 192.168.77.5:9898 now",
+        "http://joe:pw@nas.secret.lan/x",
+        "http://[fd00::77]:9999/graphql",
+    ],
+)
+def test_machines_however_they_are_written(text):
+    hidden = WORDS.text(text)
+
+    assert not any(one in hidden for one in ("secret", "77", "joe", "pw@"))
+
+
+def test_fields_that_name_machines():
+    found = WORDS.fields(
+        {"listening": "192.168.77.5:9898", "host": "nas", "machine": "8f3a"}
+    )
+    assert found["listening"] == f"{WORDS.word('192.168.77.5')}:9898"
+    assert "nas" not in found["host"]
+    assert found["machine"] != "8f3a"
+    assert WORDS.fields({"listening": "0.0.0.0:9898"}) == {"listening": "0.0.0.0:9898"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -43,11 +44,30 @@ def show(
         print_json(document)
         return
     console = Console(highlight=False, soft_wrap=True)
-    if table is not None and console.is_terminal:
-        console.print(table(document), soft_wrap=False)
-        return
-    for line in lines(document):
-        console.print(escape(line))
+    with understood(settings.server):
+        if table is not None and console.is_terminal:
+            console.print(table(document), soft_wrap=False)
+            return
+        for line in list(lines(document)):
+            console.print(escape(line))
+
+
+@contextmanager
+def understood(server: ServerSettings) -> Iterator[None]:
+    """Raise `DaemonUnreachable` when an answer has not what the daemon's has."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DaemonUnreachable(
+            f"what answers at {_url(server)} is not the daemon, or one of another"
+            f" release ({error!r} in its answer); see server.port"
+        ) from None
+
+
+def _url(server: ServerSettings) -> str:
+    host = _NO_HOSTS.get(server.host, server.host)
+    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"http://{shown}:{server.port}"
 
 
 def ask(
@@ -62,8 +82,7 @@ def ask(
 
     Raises `DaemonUnreachable` with a remedy.
     """
-    host = _NO_HOSTS.get(settings.host, settings.host)
-    url = f"http://{host}:{settings.port}"
+    url = _url(settings)
     token = token_of(settings)
     if token is None:
         raise DaemonUnreachable(

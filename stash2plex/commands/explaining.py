@@ -13,9 +13,10 @@ def explain_lines(document: dict[str, Any]) -> Iterator[str]:
     verdict = document["verdict"]
     yield f"{document['query']}: {verdict['state']}: {verdict['message']}"
     if document["paths"]:
-        for way, name in (("Stash's", "as_stash_path"), ("Plex's", "as_plex_path")):
+        ways = (("Stash", "Plex", "as_stash_path"), ("Plex", "Stash", "as_plex_path"))
+        for ours, theirs, name in ways:
             file = document["paths"][name]
-            yield f"  as {way} path: {_mapping(file)}"
+            yield f"  as a path of {ours}, in {theirs}: {_mapping(file)}"
     for scene in document["scenes"]:
         yield from _scene_lines(scene)
     for item in document["items"]:
@@ -30,7 +31,8 @@ def _scene_lines(scene: dict[str, Any]) -> Iterator[str]:
         held = _numbers("item", file["items"]) or "no item by that path"
         yield f"  file {file['path']}{_size(file['size'])}"
         yield f"    in Plex: {_mapping(file)}: {held}"
-    yield f"  gate: {scene['gate'] or 'takes part'}"
+    if scene["exists"]:
+        yield f"  gate: {scene['gate'] or 'takes part'}"
     yield from _candidate_lines(scene)
     for name, what in (("job", "queue"), ("dead", "dead letter")):
         yield f"  {what}: {_job(scene[name])}"
@@ -39,7 +41,7 @@ def _scene_lines(scene: dict[str, Any]) -> Iterator[str]:
     yield from _delivery_lines(scene["deliveries"])
     if scene["differences"] is None:
         yield "  would change now: unknown"
-    elif not any(one["changes"] for one in scene["differences"]):
+    elif not scene["differences"]:
         yield "  would change now: nothing"
     for one in scene["differences"] or []:
         yield from (f"  {line}" for line in difference_lines_of(one))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from stash2plex.commands.asking import ask
+from stash2plex.commands.asking import ask, understood
 from stash2plex.commands.lines import run_lines
 from stash2plex.commands.shared import print_json
 from stash2plex.config import Settings
@@ -32,8 +32,9 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
         "force": options.force,
         "only_empty": options.only_empty,
     }
-    number = ask(settings.server, "POST", "/api/v1/reconcile", body)["run"]
-    run = _followed(settings, f"/api/v1/reconcile/{number}")
+    answer = ask(settings.server, "POST", "/api/v1/reconcile", body)
+    with understood(settings.server):
+        run = _followed(settings, f"/api/v1/reconcile/{answer['run']}")
     if options.json:
         print_json(run)
     else:
@@ -70,7 +71,8 @@ def gaps(settings: Settings, options: argparse.Namespace) -> None:
     offset = 0
     while True:
         route = gap_route(options, limit=_PAGE, offset=offset)
-        found = ask(settings.server, "GET", route)["gaps"]
+        with understood(settings.server):
+            found = ask(settings.server, "GET", route)["gaps"]
         writer.writerows(found)
         offset += len(found)
         if len(found) < _PAGE:

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.prompt import Confirm, Prompt
 
 from stash2plex import config_writer, path_report
@@ -69,7 +68,7 @@ class _Dialogue:
         self._options = options
         self._environment = environment
         self._asks = sys.stdin.isatty() and sys.stdout.isatty()
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, markup=False)
         self._tables: dict[str, dict[str, Any]] = {"stash": {}, "plex": {}}
         self._imported = import_settings({})
         self._typed: dict[tuple[str, str], str] = {}
@@ -94,7 +93,7 @@ class _Dialogue:
             except Stash2PlexError as error:
                 if not self._asks:
                     raise
-                self._say(f"[red]{escape(str(error))}[/red]")
+                self._say(str(error))
                 again = True
 
     def _try_stash(self, again: bool) -> StashSettings:
@@ -174,7 +173,7 @@ class _Dialogue:
 
     def _ask_libraries(self, titles: list[str]) -> list[str]:
         for number, title in enumerate(titles, 1):
-            self._say(f"  {number}  {escape(title)}")
+            self._say(f"  {number}  {title}")
         while True:
             said = Prompt.ask(
                 "Which libraries? Numbers, or Enter for all",
@@ -200,11 +199,11 @@ class _Dialogue:
                 " can be proposed; scan both, then: stash2plex paths suggest"
             )
             return path_report.rules_as_toml(self._imported.rules)
-        self._say(escape(f"Paths: {found.told}."))
+        self._say(f"Paths: {found.told}.")
         if not found.rules:
             self._say("Both sides see the same paths: no path rules are needed.")
             return ""
-        self._say(escape(found.toml))
+        self._say(found.toml)
         if self._asks and not Confirm.ask(
             "Use these path rules?", default=True, console=self._console
         ):
@@ -236,7 +235,7 @@ class _Dialogue:
             f"     http://{HERE}:{port}/plex/<provider.secret>",
             "  4. stash2plex check                        (says what is still wrong)",
         ):
-            self._say(escape(line))
+            self._say(line)
 
     # --- small things ---------------------------------------------------------------
 
@@ -284,7 +283,9 @@ def _checked(section: type[S], **values: str) -> S:
         return section(**values)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        raise ConfigError(f"{problem['loc'][0]}: {plainly(problem, 'text')}") from None
+        where = section.__name__.removesuffix("Settings").lower()
+        told = f"{where}.{problem['loc'][0]}: {plainly(problem, 'text')}"
+        raise ConfigError(told) from None
 
 
 # --- asking the servers ---------------------------------------------------------------

@@ -13,7 +13,7 @@ from rich.prompt import Confirm, Prompt
 from stash2plex import plugin
 from stash2plex.api_token import token_of
 from stash2plex.commands.shared import WELL, settings_of
-from stash2plex.config import Settings
+from stash2plex.config import Settings, checked_url
 from stash2plex.errors import ConfigError, DaemonUnreachable, RequestRejected
 from stash2plex.plugin import PLUGIN_ID
 from stash2plex.plugin_source import INDEX, SOURCE_NAME
@@ -51,7 +51,10 @@ def _via_stash(settings: Settings, options: argparse.Namespace) -> None:
     url = options.daemon_url or _own_url(settings)
     if asks and not options.daemon_url:
         url = Prompt.ask("This daemon's URL, as Stash reaches it", default=url)
-    url = url.strip().rstrip("/")
+    try:
+        url = checked_url(url.strip())
+    except ValueError as error:
+        raise ConfigError(f"--daemon-url {url!r}: {error}") from None
     source = f"{url}/plugin/{INDEX}"
     print(f"In Stash at {settings.stash.url} this will")
     print(f"  add the plugin source {source}")

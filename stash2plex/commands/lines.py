@@ -64,7 +64,7 @@ def _compared(reconcile: dict[str, Any]) -> str:
 
 def dead_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say which dead letters there are."""
-    yield counted(document["total"], "dead letter")
+    yield counted(document["total"], "dead letter") + _part(document, "dead")
     for one in document["dead"]:
         yield (
             f"{one['kind']} {one['id']}: {one['code']},"
@@ -75,7 +75,7 @@ def dead_lines(document: dict[str, Any]) -> Iterable[str]:
 
 def queue_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say what runs, is queued or waits."""
-    yield counted(document["total"], "job")
+    yield counted(document["total"], "job") + _part(document, "jobs")
     for one in document["jobs"]:
         why = f"; {one['code']}: {one['error']}" if one["code"] else ""
         yield (
@@ -86,7 +86,7 @@ def queue_lines(document: dict[str, Any]) -> Iterable[str]:
 
 def gap_lines(document: dict[str, Any]) -> Iterable[str]:
     """Say what is not in step, and why."""
-    yield counted(document["total"], "gap")
+    yield counted(document["total"], "gap") + _part(document, "gaps")
     for one in document["gaps"]:
         whose = (
             f"scene {one['scene']}"
@@ -112,6 +112,13 @@ def outage_lines(document: dict[str, Any]) -> Iterable[str]:
             f"{one['service']}: {one['started_at']} {end}, {_time(one['seconds'])},"
             f" {counted(one['jobs'], 'job')} waited: {one['cause']}"
         )
+
+
+def _part(document: dict[str, Any], name: str) -> str:
+    shown = len(document[name])
+    if shown == document["total"]:
+        return ""
+    return f", {shown:,} of them here; --limit and --offset show others"
 
 
 def counted(number: int, thing: str) -> str:

@@ -43,7 +43,7 @@ def queue(options: argparse.Namespace) -> int:
             told = count_line("cleared", "job", "dropped")
             show(settings, options, f"{route}/clear", told, method="POST")
         case _:
-            show(settings, options, route, queue_lines)
+            show(settings, options, f"{route}?{_page(options)}", queue_lines)
     return WELL
 
 
@@ -51,7 +51,12 @@ def dead(options: argparse.Namespace) -> int:
     """Show, retry or forget dead letters."""
     settings, route = settings_of(options), "/api/v1/dead"
     if options.action == "list":
-        show(settings, options, route, dead_lines)
+        chosen = {
+            name: ",".join(map(str, one)) if isinstance(one, list) else one
+            for name, one in _choice(options).items()
+        }
+        page = _page(options, **chosen)
+        show(settings, options, f"{route}?{page}", dead_lines)
         return WELL
     told = {
         "retry": count_line("retried", "dead letter", "tried again"),
@@ -137,6 +142,11 @@ def outages(options: argparse.Namespace) -> int:
     """Show when Plex and Stash were away."""
     show(settings_of(options), options, "/api/v1/outages", outage_lines)
     return WELL
+
+
+def _page(options: argparse.Namespace, **more: Any) -> str:
+    """Return the query of a page of a list."""
+    return urlencode({"limit": options.limit, "offset": options.offset, **more})
 
 
 def _choice(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
 from stash2plex import reload
 from stash2plex.commands.shared import WELL, demand_plex_token, settings_of
 from stash2plex.config import Settings
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import AddressInUse, Stash2PlexError
 from stash2plex.logs import Secrets, configure
 from stash2plex.systemd import Systemd
 
@@ -31,21 +33,14 @@ def run(options: argparse.Namespace) -> int:
         secrets.hides_paths = settings.log.obfuscate_paths
         configure(settings.log.level, settings.log.format, secrets)
 
-    # What is kept is nobody else's business.
-    os.umask(0o077)
     secrets = Secrets()
     settings = read()
     adopt(settings)
-    try:
-        service = Systemd(os.environ)
+    service = Systemd(os.environ)
+    with _first_error_alone():
         asyncio.run(
             reload.run(settings, secrets, load=read, adopt=adopt, service=service)
         )
-    except* Stash2PlexError as group:
-        error = group.exceptions[0]
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
     return WELL
 
 
@@ -57,6 +52,26 @@ def demo(options: argparse.Namespace) -> int:
     configure("error", "auto", Secrets(), stream=sys.stderr)
     console = Console(highlight=False)
     once = options.once or not sys.stdout.isatty()
-    return asyncio.run(
-        run_demo(console, port=options.port, scenes=options.scenes, once=once)
-    )
+    try:
+        with _first_error_alone():
+            return asyncio.run(
+                run_demo(console, port=options.port, scenes=options.scenes, once=once)
+            )
+    except AddressInUse:
+        raise AddressInUse(
+            f"something else listens on port {options.port}; name another with --port"
+        ) from None
+    except KeyboardInterrupt:  # as it was told how to end it
+        return WELL
+
+
+@contextmanager
+def _first_error_alone() -> Iterator[None]:
+    """Raise the first error of our own that the parts of the daemon raise together."""
+    try:
+        yield
+    except* Stash2PlexError as group:
+        error = group.exceptions[0]
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None

@@ -29,7 +29,7 @@ from stash2plex.errors import (
     Stash2PlexError,
 )
 from stash2plex.logs import Secrets, configure
-from stash2plex.support import report, words_of, zipped
+from stash2plex.support import has_words, report, words_of, zipped
 
 # The doctor reads both libraries, seconds.
 _PATIENCE = 600.0
@@ -63,8 +63,10 @@ def support(options: argparse.Namespace) -> int:
         found = ask(settings.server, "GET", "/api/v1/support", patience=_PATIENCE)
     except (DaemonUnreachable, DaemonRefused) as error:
         configure("error", "auto", secrets, stream=sys.stderr)
-        with suppress(DataDirUnusable):
-            secrets.words = words_of(settings.server.data_dir)
+        # Never make the key here: it would be the wrong user's.
+        with suppress(DataDirUnusable, OSError):
+            if has_words(settings.server.data_dir):
+                secrets.words = words_of(settings.server.data_dir)
         found = asyncio.run(report(settings, secrets, examine(settings)))
         found["daemon"] = secrets.private({"error": str(error)})
         print("The daemon does not answer; its status and log are not in the report.")

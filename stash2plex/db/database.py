@@ -166,10 +166,12 @@ def read_fact(path: Path, name: str) -> str | None:
     None when there is no such fact, or no file that could be read.
     """
     try:
+        if not path.exists():
+            return None
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
             row = file.execute("SELECT value FROM fact WHERE name = ?", (name,))
             return next((str(value) for (value,) in row), None)
-    except sqlite3.Error:
+    except (OSError, sqlite3.Error):
         return None
 
 

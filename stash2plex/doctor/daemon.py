@@ -27,6 +27,9 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     folder = settings.server.data_dir
+    if foreign := _foreign(folder):
+        yield foreign
+        return
     yield (usable := _data_dir(folder))
     if usable.level == "ok":
         yield _disk_space(folder, settings.provider.image_cache_mb * _MEGABYTE)
@@ -36,6 +39,24 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     if not settings.sync.enabled:
         message = "sync.enabled is false: nothing is written to Plex"
         yield Finding("sync_enabled", "warn", message, "set sync.enabled = true")
+
+
+def _foreign(folder: Path) -> Finding | None:
+    """Say that what the daemon keeps is another user's, who should ask."""
+    try:
+        readable = not folder.exists() or os.access(folder, os.R_OK | os.X_OK)
+        owner = folder.stat().st_uid if folder.exists() else os.getuid()
+        files = [folder / DATABASE] if readable else []
+        readable = readable and all(
+            os.access(one, os.R_OK) for one in files if one.exists()
+        )
+    except OSError:
+        readable, owner = False, None
+    if readable:
+        return None
+    whose = f"the user {owner}" if owner not in {None, os.getuid()} else "another user"
+    message = f"{str(folder)!r} belongs to {whose}, so it could not be looked at"
+    return Finding("data_dir", "fail", message, "run this as the user of the daemon")
 
 
 def _existing(folder: Path) -> Path:
@@ -48,19 +69,21 @@ def _data_dir(folder: Path) -> Finding:
     code, fix = "data_dir", "make it writable for the user the daemon runs as"
     parent = _existing(folder)
     if not parent.is_dir():
-        return Finding(code, "fail", f"{parent} is not a folder", "set server.data_dir")
+        return Finding(
+            code, "fail", f"{str(parent)!r} is not a folder", "set server.data_dir"
+        )
     if not os.access(parent, os.R_OK | os.W_OK | os.X_OK):
-        return Finding(code, "fail", f"{parent} cannot be written", fix)
+        return Finding(code, "fail", f"{str(parent)!r} cannot be written", fix)
     if not has_room(parent):
         fix = "free some space, or mount it for writing"
-        return Finding(code, "fail", f"the disk of {parent} takes no more", fix)
+        return Finding(code, "fail", f"the disk of {str(parent)!r} takes no more", fix)
     state = "is writable" if parent == folder else "can be made"
-    return Finding(code, "ok", f"{folder} {state}")
+    return Finding(code, "ok", f"{str(folder)!r} {state}")
 
 
 def _disk_space(folder: Path, cache: int) -> Finding:
     free = shutil.disk_usage(_existing(folder)).free
-    told = f"{free // _MEGABYTE:,} MB are free for {folder}"
+    told = f"{free // _MEGABYTE:,} MB are free for {str(folder)!r}"
     if free < cache + _SPARE:
         fix = "free some space, or make provider.image_cache_mb smaller"
         wanted = (cache + _SPARE) // _MEGABYTE
@@ -73,28 +96,34 @@ def _daemon(server: ServerSettings) -> Finding:
     code = "daemon"
     if (process := holder(server.data_dir)) is not None:
         return Finding(code, "ok", f"the daemon runs (process {process or 'unknown'})")
-    where = f"{server.host}:{server.port}"
-    if _is_taken(server.host, server.port):
-        message = f"something else listens on {where}, so the daemon cannot"
-        return Finding(code, "fail", message, "stop it, or set server.port")
-    message = f"the daemon does not run with data_dir {server.data_dir}"
+    if hindrance := _hindrance(server.host, server.port):
+        return Finding(code, "fail", *hindrance)
+    message = f"the daemon does not run with data_dir {str(server.data_dir)!r}"
     return Finding(code, "warn", message, "start it: stash2plex run")
 
 
-def _is_taken(host: str, port: int) -> bool:
+def _hindrance(host: str, port: int) -> tuple[str, str] | None:
+    """Return why the daemon could not listen there and what to do, None if it could."""
+    where = f"{host}:{port}"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
+            if error.errno == errno.EADDRINUSE:
+                told = f"something else listens on {where}, so the daemon cannot"
+                return told, "stop it, or set server.port"
+            if error.errno == errno.EACCES:
+                return f"{where} is for root alone", "set server.port to 1024 or more"
+            told = f"server.host {host!r} is no address of this machine"
+            return told, "set one, or 0.0.0.0 for all"
+    return None
 
 
 def _brake(settings: Settings) -> Finding | None:
     """Say that a comparison was stopped, if one was."""
     file = settings.server.data_dir / DATABASE
-    reason = read_fact(file, brake.FACT) if file.exists() else None
+    reason = read_fact(file, brake.FACT)
     fix = "mount the share, then: stash2plex reconcile"
     return Finding("brake", "fail", reason, fix) if reason else None

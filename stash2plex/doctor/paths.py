@@ -55,14 +55,18 @@ def _of_stash(ours: Sequence[File], theirs: Sequence[File], rules: PathMap) -> F
     )
     if not missing:
         return Finding(code, "ok", message)
-    message += f"; not, for example: {missing[0]}"
+    message += f"; not, for example: {missing[0]!r}"
     if found >= len(ours) * _FEW:
         fix = f"scan the library in Plex; {_TRY}"
         return Finding(code, "warn", message, fix)
     example = min((path for path, _ in theirs), default="")
     fix = (
         "give path_rules; "
-        + (f"Plex has for example {example}" if example else "Plex has no files at all")
+        + (
+            f"Plex has for example {example!r}"
+            if example
+            else "Plex has no files at all"
+        )
         + f"; {_TRY}"
     )
     return Finding(code, "warn", message, fix, _proposal(ours, theirs))
@@ -88,7 +92,7 @@ async def _of_plex(
     message = f"{found} of {len(paths)} files of Plex that were tried are in Stash"
     if not missing:
         return Finding(code, "ok", message)
-    message += f"; not, for example: {missing[0]}"
+    message += f"; not, for example: {missing[0]!r}"
     fix = f"scan in Stash what it lacks, or give path_rules; {_TRY}"
     return Finding(code, "warn", message, fix)
 

@@ -13,7 +13,7 @@ from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.db.last_time import LAST_HOOK
 from stash2plex.doctor.finding import Finding
 from stash2plex.doctor.provider import is_loopback
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import DataDirUnusable, Stash2PlexError
 from stash2plex.older_plugin import OLDER_PLUGIN
 from stash2plex.plugin import PLUGIN_ID
 from stash2plex.provider.setup import HERE
@@ -74,7 +74,10 @@ def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
         )
         found.append(Finding("plugin_url", "warn", message, fix))
     token = str(given.get("daemonToken") or "").strip()
-    ours = token_of(settings.server)
+    try:
+        ours = token_of(settings.server)
+    except DataDirUnusable:
+        ours = None  # another user's; told elsewhere
     if ours is not None and token != ours:
         state = "is not the daemon's" if token else "is empty"
         fix = "copy server.token, or the content of data_dir/token, to Daemon token"
@@ -100,7 +103,7 @@ async def _reaches(plugins: StashPlugins, settings: Settings) -> Finding:
 
 def _hooks(settings: Settings) -> Finding:
     code, file = "plugin_hooks", settings.server.data_dir / DATABASE
-    moment = read_fact(file, LAST_HOOK) if file.exists() else None
+    moment = read_fact(file, LAST_HOOK)
     if moment:
         return Finding(code, "ok", f"the last hook came at {moment}")
     fix = "edit a scene in Stash; if none comes, look at Settings > Logs there"

@@ -101,7 +101,7 @@ def _called(settings: Settings) -> Finding:
     """Say whether Plex ever reached the provider."""
     code = "provider_called"
     file = settings.server.data_dir / DATABASE
-    moment = read_fact(file, LAST_REQUEST) if file.exists() else None
+    moment = read_fact(file, LAST_REQUEST)
     if moment:
         return Finding(code, "ok", f"Plex last asked the provider at {moment}")
     fix = (

@@ -27,7 +27,8 @@ async def examine(stash: StashClient, settings: Settings) -> tuple[list[Finding]
         code = "stash_reachable"
         fix = f"does this machine or container reach Stash at {settings.stash.url}?"
         if isinstance(error, AccessDenied):
-            code, fix = "stash_access", "set stash.api_key"
+            code = "stash_access"
+            fix = "set stash.api_key; or does another server answer at stash.url?"
         elif isinstance(error, SchemaMismatch):
             code, fix = "stash_version", "update Stash to v0.25 or later"
         return [Finding(code, "fail", str(error), fix)], False

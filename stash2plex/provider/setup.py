@@ -22,6 +22,7 @@ def root_url(settings: Settings) -> str:
     host = settings.server.host
     if host in _ANY_HOST or host.startswith("127.") or host == "localhost":
         host = HERE
+    host = f"[{host}]" if ":" in host else host
     secret = "/<provider.secret>" if settings.provider.secret.get_secret_value() else ""
     return f"http://{host}:{settings.server.port}{settings.provider.path}{secret}"
 

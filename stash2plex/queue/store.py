@@ -313,9 +313,21 @@ class JobStore:
                     now,
                 )
 
-    async def dead(self, limit: int, offset: int) -> tuple[list[Entry], int]:
-        """Return a page of the dead letters, the newest first, and their number."""
-        return await self._listed("state = 'dead'", "failed_at DESC", limit, offset)
+    async def dead(
+        self, limit: int, offset: int, choice: Choice = EVERY
+    ) -> tuple[list[Entry], int]:
+        """Return a page of dead letters, the newest first, and how many are chosen."""
+        chosen = choice.values
+        (total,) = await self._database.fetch(
+            f"SELECT count(*) AS count FROM job WHERE {_CHOSEN}", *chosen
+        )
+        rows = await self._database.fetch(
+            f"{_SHOWN} WHERE {_CHOSEN} ORDER BY failed_at DESC, id LIMIT ?4 OFFSET ?5",
+            *chosen,
+            limit,
+            offset,
+        )
+        return [Entry(*row) for row in rows], total["count"]
 
     async def dead_scenes(self, scene_ids: Iterable[int]) -> set[int]:
         """Return which scenes are dead letters."""

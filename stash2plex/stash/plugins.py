@@ -125,9 +125,15 @@ class StashPlugins:
         """
         packages = [{"id": plugin_id, "sourceURL": source}]
         answer = await self._stash.ask(_INSTALL, packages=packages)
-        async with asyncio.timeout(_PATIENCE):
-            while await self._goes_on(answer["job"]):  # noqa: ASYNC110 - Stash's job
-                await asyncio.sleep(_ASKED_EVERY)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while await self._goes_on(answer["job"]):  # noqa: ASYNC110 - Stash's
+                    await asyncio.sleep(_ASKED_EVERY)
+        except TimeoutError:
+            raise RequestRejected(
+                "Stash is busy with other jobs, and installs the plugin after them (see"
+                " Settings > Tasks); run this again then"
+            ) from None
         if all(one.id != plugin_id for one in await self.installed()):
             raise RequestRejected(
                 f"Stash could not install the plugin from {source}: does its machine or"

@@ -32,7 +32,7 @@ from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.web import dead, hooks
 from stash2plex.web.auth import check_token
-from stash2plex.web.dead import ChoiceRequest
+from stash2plex.web.dead import ChoiceRequest, DeadPage
 from stash2plex.web.explain import Question, explanation_shown, parse_question
 from stash2plex.web.gaps import GapPage, parse_page, shown
 from stash2plex.web.metrics import CONTENT_TYPE_LATEST, metrics_text
@@ -195,8 +195,10 @@ async def list_outages(request: web.Request) -> web.Response:
 
 async def list_dead(request: web.Request) -> web.Response:
     """List what was given up, the newest first."""
-    page = dead.parse_page(request.query)
-    found, total = await request.app[PARTS].jobs.dead(page.limit, page.offset)
+    page = dead.parse_dead_page(request.query)
+    found, total = await request.app[PARTS].jobs.dead(
+        page.limit, page.offset, page.choice(time.time())
+    )
     return web.json_response(
         {"total": total, "dead": [dead.shown(one) for one in found]}
     )
@@ -329,7 +331,7 @@ OPERATIONS = (
     Operation("GET", "/api/v1/status", status),
     Operation("GET", "/api/v1/gaps", list_gaps, query=GapPage),
     Operation("GET", "/api/v1/outages", list_outages),
-    Operation("GET", "/api/v1/dead", list_dead, query=Page),
+    Operation("GET", "/api/v1/dead", list_dead, query=DeadPage),
     Operation("POST", "/api/v1/dead/retry", retry_dead, body=ChoiceRequest),
     Operation("POST", "/api/v1/dead/clear", clear_dead, body=ChoiceRequest),
     Operation("POST", "/api/v1/dead/purge", purge_dead, body=ChoiceRequest),

@@ -8,8 +8,10 @@ import os
 import re
 
 import pytest
+from aiohttp import web
 
 from stash2plex.plugin import install
+from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PLUGIN_ID
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
@@ -173,3 +175,46 @@ async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkey
         "stash2plexd_ui.js",
     ]
     assert json.dumps(result)
+
+
+@pytest.mark.parametrize("found", [[], None, "x", {}, {"status": "ok"}])
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"mode": "status"},
+        {"mode": "health"},
+        {"mode": "reconcile", "follow": "yes"},
+        {
+            "hookContext": {
+                "id": 1,
+                "type": "Scene.Update.Post",
+                "inputFields": ["title"],
+            }
+        },
+    ],
+    ids=str,
+)
+async def test_what_is_not_the_daemon(stash, args, found):
+    async def answer(_):
+        return web.json_response(found)
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/{rest:.*}", answer)])
+    async with serving(app) as url:
+        stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": url}
+        message = {"server_connection": stash.connection(), "args": args}
+        result, log, _ = await run(message)
+
+    if "mode" in args and args["mode"] == "health" and isinstance(found, dict):
+        return  # no findings are what it may well say
+    told = log[-1] if "hookContext" in args else result["error"]
+    assert "is not the daemon" in told
+
+
+async def test_an_error_of_many_lines_is_one_line_of_the_log(told, stash):
+    stash.failing[1] = "one\ntwo\nthree"
+    await told.daemon.post("sync", {"scene_ids": [1]})
+    await told.daemon.until(lambda status: status["queue"]["waiting"] >= 1)
+    _, lines, _ = await told(mode="queue")
+
+    assert any("one two three" in line for line in lines)

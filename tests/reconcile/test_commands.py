@@ -72,7 +72,7 @@ async def test_gaps(said, stash):
     await said("reconcile")
     out = await said("gaps", "--kind", "missing_in_plex", "--limit", 1)
     assert out.count("\n") == 2
-    assert out.startswith("3 gaps\n")
+    assert out.startswith("3 gaps, 1 of them here")
     rows = list(csv.DictReader(io.StringIO(await said("gaps", "--csv"))))
     paths = {row["path"] for row in rows if row["kind"] == "missing_in_plex"}
     assert paths == {f'/media/"{number}", only.mp4' for number in range(3)}
