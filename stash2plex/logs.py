@@ -78,11 +78,15 @@ class Secrets:
         text = self.mask(text)
         return self.hidden_words.text(text) if self.hides_paths else text
 
+    def masked(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *document* with every secret in it replaced."""
+        return {key: self._masked(value) for key, value in document.items()}
+
     def process(
         self, _logger: WrappedLogger, _method: str, event: EventDict
     ) -> EventDict:
         """Mask every string of a log record (a structlog processor)."""
-        masked = {key: self._masked(value) for key, value in event.items()}
+        masked = self.masked(event)
         return self.hidden_words.fields(masked) if self.hides_paths else masked
 
     def strip(
@@ -93,7 +97,7 @@ class Secrets:
 
     def private(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return *document* with nothing private in it, whatever is configured."""
-        masked = {key: self._masked(value) for key, value in document.items()}
+        masked = self.masked(document)
         return self.hidden_words.fields(masked)
 
     @property

@@ -48,6 +48,9 @@ def install(plugins: Path) -> Path:
     target = plugins / PLUGIN_ID
     try:
         target.mkdir(exist_ok=True)
+        for old in target.glob(f"{PLUGIN_ID}*"):
+            if old.name not in FILES and old.is_file():
+                old.unlink()  # an older release's: Stash would load it too
         for name in FILES:
             copied = shutil.copyfile(plugin_folder() / name, target / name)
             copied.chmod(0o644)

@@ -50,7 +50,7 @@ def check(options: argparse.Namespace) -> int:
     configure("error", "auto", secrets, stream=sys.stderr)
     findings = asyncio.run(_examined(settings, secrets, silent=options.json))
     if options.json:
-        print_json([one.as_json() for one in findings])
+        print_json([secrets.masked(one.as_json()) for one in findings])
     return FAILED if any(one.level == "fail" for one in findings) else WELL
 
 

@@ -264,10 +264,8 @@ async def show_run(request: web.Request) -> web.Response:
 async def health(request: web.Request) -> web.Response:
     """Look for what is wrong with the set-up, as ``stash2plex check`` does."""
     parts = request.app[PARTS]
-    mask = parts.secrets.mask
-    findings = [
-        one.as_json() | {"message": mask(one.message)} async for one in parts.examine()
-    ]
+    masked = parts.secrets.masked
+    findings = [masked(one.as_json()) async for one in parts.examine()]
     well = all(one["level"] != "fail" for one in findings)
     return web.json_response({"ok": well, "findings": findings})
 

@@ -155,6 +155,10 @@ async def test_operations_that_make_no_sense(told, args):
 
 async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkeypatch):
     (tmp_path / "plugins").mkdir()
+    for _ in range(2):
+        folder = await asyncio.to_thread(install, tmp_path / "plugins")
+        (folder / "stash2plexd_old.yml").write_text("of an older release")
+        (folder / "notes.txt").write_text("the user's own")
     folder = await asyncio.to_thread(install, tmp_path / "plugins")
     monkeypatch.setattr("tests.plugin_shim.test_shim.SHIM", folder / SHIM.name)
     result, lines, _ = await told(mode="status")
@@ -162,6 +166,7 @@ async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkey
     assert result["output"]["queue"]
     assert lines
     assert sorted(await asyncio.to_thread(os.listdir, folder)) == [
+        "notes.txt",
         "stash2plexd.css",
         "stash2plexd.js",
         "stash2plexd.py",
