@@ -21,9 +21,9 @@ from stash2plex.commands.shared import FAILED, MISUSED
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, Stash2PlexError
 from stash2plex.gap_kinds import GapKind
+from stash2plex.scene import MOST_SQLITE_HOLDS
 
 _DEMO_PORT = 9898
-_MOST = 2**63 - 1
 # What `stash2plex.plex.connection` calls its threads; a test compares.
 _PLEX_THREADS = "plex"
 # How long a thread may take to notice that it is not needed any more, seconds.
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_between(1, 65_535), default=_DEMO_PORT, help="of the daemon"
     )
     showing.add_argument(
-        "--scenes", type=_between(1, _MOST), default=20, help="how many"
+        "--scenes", type=_between(1, MOST_SQLITE_HOLDS), default=20, help="how many"
     )
     showing.add_argument("--once", action="store_true", help="end when all is shown")
 
@@ -322,7 +322,7 @@ def _with_page(parser: argparse.ArgumentParser) -> None:
 def _with_scenes(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--scene",
-        type=_between(1, _MOST),
+        type=_between(1, MOST_SQLITE_HOLDS),
         action="extend",
         nargs="+",
         metavar="ID",
@@ -341,7 +341,7 @@ def _days(text: str) -> float:
         days = float(text)
     except ValueError:
         days = -1.0
-    if not 0 <= days < _MOST:
+    if not 0 <= days < MOST_SQLITE_HOLDS:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number of days")
     return days
 

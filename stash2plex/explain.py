@@ -7,7 +7,7 @@ that a delivery would carry out, the queue and the ledger. Nothing is changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from stash2plex.errors import (
 from stash2plex.gates import refusal
 from stash2plex.moments import iso
 from stash2plex.paths import Mapped, PathMap, Unmapped, normal
-from stash2plex.scene import Scene, SceneEntry, SceneFile
+from stash2plex.scene import MOST_SQLITE_HOLDS, Scene, SceneEntry, SceneFile
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 # An item that more scenes than this lay claim to is explained well enough by some.
 _MOST_SCENES = 5
-_MOST_SQLITE_HOLDS = 2**63 - 1
 
 
 class State(StrEnum):
@@ -227,8 +226,8 @@ class Explainer:
             verdict = _of_item(stories[0], [])
         else:
             verdict = Verdict(State.UNKNOWN, "neither Stash nor Plex has this file")
-        told = self._told(path, "path", verdict, scenes, stories)
-        return replace(told, paths=(as_stash, as_plex))
+        paths = (as_stash, as_plex)
+        return self._told(path, "path", verdict, scenes, stories, paths=paths)
 
     def _told(
         self,
@@ -237,6 +236,8 @@ class Explainer:
         verdict: Verdict,
         scenes: Iterable[SceneStory],
         items: Iterable[ItemStory] = (),
+        *,
+        paths: tuple[MappedFile, MappedFile] | None = None,
     ) -> Explanation:
         return Explanation(
             query=query,
@@ -244,6 +245,7 @@ class Explainer:
             verdict=verdict,
             scenes=tuple(scenes),
             items=tuple(items),
+            paths=paths,
             machine=self._catalog.machine,
         )
 
@@ -455,7 +457,7 @@ def _of_item(item: ItemStory, scenes: Sequence[SceneStory]) -> Verdict:
 
 
 def _number(query: str, text: str) -> int:
-    if text.isascii() and text.isdecimal() and 0 < int(text[:20]) <= _MOST_SQLITE_HOLDS:
+    if text.isascii() and text.isdecimal() and 0 < int(text[:20]) <= MOST_SQLITE_HOLDS:
         return int(text[:20])
     raise InvalidRequest(
         f"q: {query[:40]!r} must be scene:ID, plex:RATINGKEY or a path"

@@ -56,19 +56,20 @@ class Secrets:
         self.hides_paths = False
         self.words: Words | None = None
         self.recent: deque[str] = deque(maxlen=_RECENT)
-        self._values: set[str] = set()
+        self._values: list[str] = []
         for value in values:
             self.add(value)
 
     def add(self, value: str) -> None:
         """Mask *value* from now on."""
         if len(value) >= _LEAST_SECRET:
-            self._values |= {value, quote(value, safe="")}
+            known = {*self._values, value, quote(value, safe="")}
+            # The longest first: another may be its beginning.
+            self._values = sorted(known, key=len, reverse=True)
 
     def mask(self, text: str) -> str:
         """Return *text* with every secret replaced."""
-        # The longest first: another may be its beginning.
-        for value in sorted(self._values, key=len, reverse=True):
+        for value in self._values:
             text = text.replace(value, MASK)
         text = _IN_URL.sub(rf"\1={MASK}", text)
         return _IN_HEADER.sub(rf"\1\2{MASK}", text)

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 _RATING_KEY = re.compile(r"scene-([1-9]\d{0,18})")
-_MOST_SQLITE_HOLDS = 2**63 - 1
+# The largest number that SQLite holds: an id beyond it is none.
+MOST_SQLITE_HOLDS = 2**63 - 1
 
 
 def rating_key_of(scene_id: int) -> str:
@@ -21,7 +22,7 @@ def scene_of_rating_key(key: str) -> int | None:
     """Return the scene that *key* names; None for anything else."""
     match = _RATING_KEY.fullmatch(key)
     scene_id = int(match[1]) if match and match[1].isascii() else None
-    return scene_id if scene_id and scene_id <= _MOST_SQLITE_HOLDS else None
+    return scene_id if scene_id and scene_id <= MOST_SQLITE_HOLDS else None
 
 
 def guid_of(scene_id: int, identifier: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from stash2plex.scene import MOST_SQLITE_HOLDS
+
 # Plex's names: attributes of a Video element, and its child elements by edit name.
 TEXT_FIELDS = (
     "title",
@@ -18,7 +20,6 @@ TEXT_FIELDS = (
 )
 # Those of them that a listing shows in any case.
 LISTED_FIELDS = ("title", "studio", "originallyAvailableAt", "contentRating")
-_MOST_SQLITE_HOLDS = 2**63 - 1
 _TELLING = ("studio", "originallyAvailableAt", "summary")
 _TELLING_TAGS = ("Genre", "Role")
 TAG_ELEMENTS = {
@@ -174,6 +175,6 @@ def _is_bare(video: Element) -> bool:
 def _number(text: str | int) -> int:
     """Return a number that SQLite can hold; raises ValueError for any other."""
     number = int(text)
-    if not 0 <= number <= _MOST_SQLITE_HOLDS:
+    if not 0 <= number <= MOST_SQLITE_HOLDS:
         raise ValueError("a number out of range")
     return number

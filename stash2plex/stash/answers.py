@@ -11,9 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from stash2plex.scene import Performer, Scene, SceneEntry, SceneFile, StashId
+from stash2plex.scene import (
+    MOST_SQLITE_HOLDS,
+    Performer,
+    Scene,
+    SceneEntry,
+    SceneFile,
+    StashId,
+)
 
-_MOST_SQLITE_HOLDS = 2**63 - 1
 # No zone is further from UTC.
 _ZONES = timedelta(hours=26)
 
@@ -54,7 +60,7 @@ def _path(found: Any) -> str:
 
 def _size(found: Any) -> int | None:
     size = int(found or 0)
-    return size if 0 < size <= _MOST_SQLITE_HOLDS else None
+    return size if 0 < size <= MOST_SQLITE_HOLDS else None
 
 
 def scene_from(found: dict[str, Any], base: str) -> Scene:

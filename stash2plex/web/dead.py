@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from stash2plex.moments import iso, iso_or_none
 from stash2plex.queue.store import Choice, Entry
-from stash2plex.web.validation import Page, StashNumber, invalid_request
+from stash2plex.scene import MOST_SQLITE_HOLDS
+from stash2plex.web.validation import Page, StashNumber, parsed
 
 _DAY = 24 * 3600
 # A short coalescing delay counts as due, seconds.
@@ -28,57 +29,39 @@ class ChoiceRequest(BaseModel):
 
     def choice(self, now: float) -> Choice:
         """Return what is chosen at the time *now*, in unix seconds."""
-        return _choice(self, now)
+        before = None if self.days is None else now - self.days * _DAY
+        return Choice(scene_ids=self.scene_ids, codes=self.codes, before=before)
 
 
 def _parts(text: Any) -> Any:
     return text.split(",") if isinstance(text, str) else text
 
 
-class DeadPage(Page):
+class DeadPage(Page, ChoiceRequest):
     """A page of dead letters: all, or those chosen; lists go with commas."""
 
     scene_ids: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2**63 - 1)], ...] | None,
+        tuple[Annotated[int, Field(ge=1, le=MOST_SQLITE_HOLDS)], ...] | None,
         BeforeValidator(_parts, json_schema_input_type=str),
     ] = None
     codes: Annotated[
         tuple[str, ...] | None, BeforeValidator(_parts, json_schema_input_type=str)
     ] = None
-    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-
-    def choice(self, now: float) -> Choice:
-        """Return what is chosen at the time *now*, in unix seconds."""
-        return _choice(self, now)
-
-
-def _choice(asked: ChoiceRequest | DeadPage, now: float) -> Choice:
-    before = None if asked.days is None else now - asked.days * _DAY
-    return Choice(scene_ids=asked.scene_ids, codes=asked.codes, before=before)
 
 
 def parse_dead_page(query: Mapping[str, str]) -> DeadPage:
     """Read the query; raises `InvalidRequest` saying what is wrong with it."""
-    try:
-        return DeadPage.model_validate(dict(query))
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return parsed(DeadPage, dict(query))
 
 
 def parse_choice(body: Any) -> ChoiceRequest:
     """Read a choice; raises `InvalidRequest` saying what is wrong with *body*."""
-    try:
-        return ChoiceRequest.model_validate({} if body is None else body)
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return parsed(ChoiceRequest, {} if body is None else body)
 
 
 def parse_page(query: Mapping[str, str]) -> Page:
     """Read a page; raises `InvalidRequest` saying what is wrong with *query*."""
-    try:
-        return Page.model_validate(dict(query))
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return parsed(Page, dict(query))
 
 
 def shown(entry: Entry) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from stash2plex.catalog.candidates import Candidate
 from stash2plex.errors import Stash2PlexError
@@ -14,7 +14,7 @@ from stash2plex.moments import iso
 from stash2plex.push.ledger import Entry
 from stash2plex.web import dead, gaps
 from stash2plex.web.sync import shown_difference
-from stash2plex.web.validation import invalid_request
+from stash2plex.web.validation import parsed
 
 
 class Question(BaseModel):
@@ -27,11 +27,7 @@ class Question(BaseModel):
 
 def parse_question(query: Mapping[str, str]) -> Question:
     """Read the query; raises `InvalidRequest` saying what is wrong."""
-    try:
-        return Question.model_validate(dict(query))
-    except ValidationError as error:
-        hint = "; give scene:ID, plex:RATINGKEY or a path"
-        raise invalid_request(error, hint) from None
+    return parsed(Question, dict(query), "; give scene:ID, plex:RATINGKEY or a path")
 
 
 def explanation_shown(explanation: Explanation) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from stash2plex.catalog.gaps import Gap
 from stash2plex.gap_kinds import GapKind
 from stash2plex.moments import iso, iso_or_none
-from stash2plex.web.validation import Page, invalid_request
+from stash2plex.web.validation import Page, parsed
 
 
 class GapPage(Page):
@@ -22,10 +20,7 @@ class GapPage(Page):
 
 def parse_page(query: Mapping[str, str]) -> GapPage:
     """Read the query; raises `InvalidRequest` saying what is wrong."""
-    try:
-        return GapPage.model_validate({k: v for k, v in query.items() if v})
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return parsed(GapPage, {k: v for k, v in query.items() if v})
 
 
 def shown(gap: Gap) -> dict[str, Any]:

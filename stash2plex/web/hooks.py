@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from stash2plex.queue.job import Kind, Reason
-from stash2plex.web.validation import StashNumber, invalid_request
+from stash2plex.web.validation import StashNumber, parsed
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
@@ -81,11 +81,7 @@ class Ignored:
 
 def parse(body: Any) -> Hook:
     """Read a hook; raises `InvalidRequest` saying what is wrong with *body*."""
-    try:
-        return Hook.model_validate(body)
-    except ValidationError as error:
-        hint = '; expected {"type": "Scene.Update.Post", "id": 45}'
-        raise invalid_request(error, hint) from None
+    return parsed(Hook, body, '; expected {"type": "Scene.Update.Post", "id": 45}')
 
 
 def sort_out(hook: Hook, sync: SyncSettings) -> Wanted | Ignored:

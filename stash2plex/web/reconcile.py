@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from stash2plex.config import Scope
-from stash2plex.web.validation import invalid_request
+from stash2plex.web.validation import parsed
 
 
 class ReconcileRequest(BaseModel):
@@ -23,7 +23,4 @@ class ReconcileRequest(BaseModel):
 
 def parse_reconcile(body: Any) -> ReconcileRequest:
     """Read the request; raises `InvalidRequest` saying what is wrong."""
-    try:
-        return ReconcileRequest.model_validate({} if body is None else body)
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return parsed(ReconcileRequest, {} if body is None else body)

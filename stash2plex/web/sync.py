@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stash2plex.push.preview import Difference, Preview
 from stash2plex.push.sync import Syncer
-from stash2plex.web.validation import StashNumber, invalid_request
+from stash2plex.web.validation import StashNumber, parsed
 
 # Items whose differences one answer shows.
 SHOWN = 1000
@@ -39,10 +39,7 @@ class SyncRequest(BaseModel):
 
 def parse_sync(body: Any) -> SyncRequest:
     """Read the request; raises `InvalidRequest` saying what is wrong."""
-    try:
-        return SyncRequest.model_validate(body)
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return parsed(SyncRequest, body)
 
 
 async def differences(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stash2plex.errors import InvalidRequest
 from stash2plex.plainly import plainly
+from stash2plex.scene import MOST_SQLITE_HOLDS
 
-_MOST_SQLITE_HOLDS = 2**63 - 1
+M = TypeVar("M", bound=BaseModel)
 
 # The number of a scene, or of another thing, in Stash.
-StashNumber = Annotated[int, Field(ge=1, le=_MOST_SQLITE_HOLDS, strict=True)]
+StashNumber = Annotated[int, Field(ge=1, le=MOST_SQLITE_HOLDS, strict=True)]
 
 
 class Page(BaseModel):
@@ -22,6 +23,14 @@ class Page(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     offset: Annotated[int, Field(ge=0, le=2**31)] = 0
+
+
+def parsed(model: type[M], found: Any, hint: str = "") -> M:
+    """Read a body or query; raises `InvalidRequest` saying what is wrong with it."""
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        raise invalid_request(error, hint) from None
 
 
 def invalid_request(error: ValidationError, hint: str = "") -> InvalidRequest:
