@@ -15,6 +15,8 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
+from stash2plex.hosts import is_here
+
 _CONSONANTS, _VOWELS = "bdfgklmnprstvxz", "aeiou"
 _SYLLABLES = [f"{first}{second}" for first in _CONSONANTS for second in _VOWELS]
 _LENGTH = 5  # syllables: 2e9 words
@@ -28,7 +30,6 @@ _PATHS = frozenset(
 )
 _TITLES = frozenset({"title", "titles", "library", "libraries", "machine", "before"})
 _HOSTS = frozenset({"host", "listening"})
-_HERE = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104
 _FRAMES = frozenset({"exception", "stack"})
 # What text quotes, as repr() does it.
 _QUOTED = re.compile(r"""(?<![A-Za-z0-9])(['"])((?:\\.|(?!\1)[^\\\n])*)\1""")
@@ -83,7 +84,7 @@ class Words:
 
     def host(self, name: str) -> str:
         """Return the name or address of a machine; what means this one is kept."""
-        return name if name.strip("[]") in _HERE else self.word(name)
+        return name if is_here(name.strip("[]")) else self.word(name)
 
     def text(self, text: str) -> str:
         """Return *text* with words for paths, for machines, and whatever it quotes."""

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
-    {"errors", "scene", "gap_kinds"},
+    {"errors", "scene", "gap_kinds", "hosts"},
     {"text", "paths", "words", "body", "moments", "pause", "cron", "plainly"},
     {"config", "movie"},
     {

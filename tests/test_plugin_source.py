@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from stash2plex.plugin import FILES, PLUGIN_ID, plugin_folder
 from stash2plex.plugin_source import index_text, write, zip_bytes
 from tests import packages
 from tests.conftest import make_settings
+from tests.plugin_shim.test_shim import SHIM
 from tests.running import running
 
 
@@ -194,6 +196,65 @@ async def test_one_way_or_the_other(told, words):
 
     assert status == 2
     assert "--via-stash" in err
+
+
+@pytest.mark.parametrize("address", ["127.0.1.1", "192.0.2.7", None])
+async def test_the_name_of_the_service_only_where_it_means_us(
+    told, monkeypatch, address
+):
+    """Not where it is another machine's, or one's own as /etc/hosts has it."""
+
+    def resolve(name):
+        assert name == "stash2plex"
+        if address is None:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return address
+
+    monkeypatch.setattr(socket, "gethostbyname", resolve)
+    _, out, _ = await told("--via-stash")
+
+    assert f"add the plugin source {told.url}/plugin/index.yml" in out
+
+
+async def test_the_name_of_the_service_on_a_network_of_containers(told, monkeypatch):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as towards:
+        try:
+            towards.connect(("192.0.2.7", 9))
+        except OSError:
+            pytest.skip("this machine has no address but 127.0.0.1")
+        address = towards.getsockname()[0]
+    monkeypatch.setattr(socket, "gethostbyname", lambda _: address)
+    _, out, _ = await told("--via-stash")
+
+    assert (
+        f"add the plugin source http://stash2plex:{told.daemon.settings.server.port}/plugin/"
+        in out
+    )
+
+
+async def test_never_a_second_folder_of_the_plugin(told, stash):
+    stash.plugin = SHIM
+    status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+
+    assert status == 1
+    assert f"in a folder {PLUGIN_ID} that was copied there" in err
+    assert "Reload plugins" in err
+    # From a source that somebody added by hand, whose folder is another.
+    theirs = {"name": "mine", "url": "http://10.9.9.9/index.yml", "local_path": "mine"}
+    stash.package_sources.append(theirs)
+    stash.installed_from = theirs["url"]
+    status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+
+    assert status == 1
+    assert "its source 'mine', http://10.9.9.9/index.yml" in err
+    assert stash.package_jobs == {}
+    assert stash.package_sources[1:] == [theirs]
+    # The same source by another name is no other folder.
+    theirs["url"] = stash.installed_from = f"{told.url}/plugin/index.yml"
+    status, out, _ = await told("--via-stash", "--yes", "--daemon-url", told.url)
+
+    assert (status, "Done" in out) == (0, True)
+    assert stash.package_sources[1:] == [theirs]
 
 
 async def test_a_source_that_stash_does_not_reach(told, stash):

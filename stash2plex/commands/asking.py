@@ -16,8 +16,8 @@ from stash2plex.api_token import token_of
 from stash2plex.commands.shared import print_json
 from stash2plex.config import ServerSettings, Settings
 from stash2plex.errors import DaemonRefused, DaemonUnreachable
+from stash2plex.hosts import asked_from_here
 
-_NO_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 # Taking a whole queue up again may take a while.
 _PATIENCE = 60.0
 
@@ -65,9 +65,7 @@ def understood(server: ServerSettings) -> Iterator[None]:
 
 
 def _url(server: ServerSettings) -> str:
-    host = _NO_HOSTS.get(server.host, server.host)
-    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"http://{shown}:{server.port}"
+    return f"http://{asked_from_here(server.host)}:{server.port}"
 
 
 def ask(

@@ -24,7 +24,7 @@ from rich.prompt import Confirm, Prompt
 from stash2plex import config_writer, path_report
 from stash2plex.commands.shared import WELL
 from stash2plex.config import PlexSettings, Settings, StashSettings
-from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, from_environment
+from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, from_environment, load
 from stash2plex.errors import (
     AccessDenied,
     ConfigError,
@@ -35,7 +35,7 @@ from stash2plex.plainly import plainly
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
-from stash2plex.provider.setup import HERE
+from stash2plex.provider.setup import root_url
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import StashPlugins
 
@@ -43,7 +43,6 @@ T = TypeVar("T")
 S = TypeVar("S", StashSettings, PlexSettings)
 
 _CLIENT = "stash2plex-init"
-_PORT = 9898
 
 
 def init(options: argparse.Namespace) -> int:
@@ -223,7 +222,7 @@ class _Dialogue:
                 table.pop(key, None)  # it stays where it is, and goes before the file
         text = config_writer.as_toml(tables, rules)
         kept = config_writer.write(self._file, text)
-        port = self._environment.get("server", {}).get("port", _PORT)
+        root = root_url(load(self._file, os.environ))
         self._say(f"Written: {self._file}, with a token and a secret of its own.")
         if kept is not None:
             self._say(f"The former file is {kept}.")
@@ -232,7 +231,7 @@ class _Dialogue:
             "  1. stash2plex run",
             "  2. stash2plex install-plugin --via-stash   (in another terminal)",
             "  3. In Plex, Settings > Metadata Agents > Add Provider:",
-            f"     http://{HERE}:{port}/plex/<provider.secret>",
+            f"     {root}",
             "  4. stash2plex check                        (says what is still wrong)",
         ):
             self._say(line)

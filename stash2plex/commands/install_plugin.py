@@ -15,10 +15,14 @@ from stash2plex.api_token import token_of
 from stash2plex.commands.shared import WELL, settings_of
 from stash2plex.config import Settings, checked_url
 from stash2plex.errors import ConfigError, DaemonUnreachable, RequestRejected
+from stash2plex.hosts import is_loopback
 from stash2plex.plugin import PLUGIN_ID
 from stash2plex.plugin_source import INDEX, SOURCE_NAME
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import StashPlugins, found_among
+
+# What deploy/compose.yaml calls the daemon, and so what its network does.
+_SERVICE = "stash2plex"
 
 
 def install_plugin(options: argparse.Namespace) -> int:
@@ -70,6 +74,7 @@ async def _install(settings: Settings, url: str, source: str, token: str) -> Non
     async with StashClient.connect(settings.stash) as stash:
         await stash.probe()
         plugins = StashPlugins(stash)
+        await _refuse_a_second(plugins, source)
         await plugins.add_source(SOURCE_NAME, source)
         await plugins.install(PLUGIN_ID, source)
         found = found_among(await plugins.installed(), PLUGIN_ID)
@@ -82,8 +87,38 @@ async def _install(settings: Settings, url: str, source: str, token: str) -> Non
         raise RequestRejected(f"the plugin was tried, but answered {answer!r}")
 
 
+async def _refuse_a_second(plugins: StashPlugins, source: str) -> None:
+    """Raise `RequestRejected` when Stash would have the plugin in two folders.
+
+    It runs the one that it finds first, so an update would seem to do nothing.
+    """
+    if found_among(await plugins.installed(), PLUGIN_ID) is None:
+        return
+    origin = await plugins.package_source(PLUGIN_ID)
+    if origin is None:
+        raise RequestRejected(
+            f"nothing was changed: Stash has the plugin in a folder {PLUGIN_ID} that"
+            " was copied there, and would get a second one; delete that folder, click"
+            " Settings > Plugins > Reload plugins in Stash, and run this again"
+        )
+    for known in await plugins.sources():
+        if known["url"] == origin != source and known["name"] != SOURCE_NAME:
+            raise RequestRejected(
+                f"nothing was changed: Stash has the plugin from its source"
+                f" {known['name']!r}, {origin}, and would get a second one; uninstall"
+                " it under Settings > Plugins, and run this again"
+            )
+
+
 def _own_url(settings: Settings) -> str:
-    """Return where Stash most likely reaches this machine."""
+    """Return where Stash most likely reaches this machine.
+
+    In a container that is the name that others on its network know it by: its address
+    is another one after the next start.
+    """
+    port = settings.server.port
+    if _means_us(_SERVICE):
+        return f"http://{_SERVICE}:{port}"
     host = urlsplit(settings.stash.url).hostname or ""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as towards:
@@ -91,4 +126,15 @@ def _own_url(settings: Settings) -> str:
             address = towards.getsockname()[0]
     except OSError:
         address = "127.0.0.1"
-    return f"http://{address}:{settings.server.port}"
+    return f"http://{address}:{port}"
+
+
+def _means_us(name: str) -> bool:
+    """Whether a name is that of this machine's address, on a network with others."""
+    try:
+        address = socket.gethostbyname(name)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+            ours.bind((address, 0))  # fails at another machine's address
+    except OSError:
+        return False
+    return not is_loopback(address)

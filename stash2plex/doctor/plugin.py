@@ -12,11 +12,10 @@ from stash2plex.config import Settings
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.db.last_time import LAST_HOOK
 from stash2plex.doctor.finding import Finding
-from stash2plex.doctor.provider import is_loopback
 from stash2plex.errors import DataDirUnusable, Stash2PlexError
+from stash2plex.hosts import HERE, is_loopback
 from stash2plex.older_plugin import OLDER_PLUGIN
 from stash2plex.plugin import PLUGIN_ID
-from stash2plex.provider.setup import HERE
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import InstalledPlugin, StashPlugins, found_among
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
@@ -12,9 +11,10 @@ from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.db.last_time import LAST_REQUEST
 from stash2plex.doctor.finding import Finding
 from stash2plex.errors import Stash2PlexError
+from stash2plex.hosts import is_loopback
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
-from stash2plex.provider.setup import root_url, steps
+from stash2plex.provider.setup import root_path, root_url, steps
 
 
 async def examine(
@@ -39,16 +39,6 @@ def _open_to_all(settings: Settings) -> Finding | None:
     return Finding("provider_secret", "warn", message, fix)
 
 
-def is_loopback(host: str | None) -> bool:
-    """Whether *host* means the machine or container that says it."""
-    if host in {"localhost", "localhost.localdomain"}:
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
 def _wrong_root(root: str, settings: Settings) -> str | None:
     """Return what is wrong with the URL that Plex has of us."""
     parts = urlsplit(root)
@@ -58,9 +48,7 @@ def _wrong_root(root: str, settings: Settings) -> str | None:
             f"Plex asks the provider at {parts.scheme}://{parts.netloc}, which is"
             " Plex's own machine or container"
         )
-    secret = settings.provider.secret.get_secret_value()
-    path = f"{settings.provider.path}/{secret}" if secret else settings.provider.path
-    if parts.path.rstrip("/") != path:
+    if parts.path.rstrip("/") != root_path(settings.provider):
         return (
             "Plex asks the provider under another path than provider.path and"
             " provider.secret make"

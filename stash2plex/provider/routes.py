@@ -46,10 +46,17 @@ class ProviderRoutes:
     """Handlers for the provider's root and for its pictures."""
 
     def __init__(
-        self, provider: Provider, answered: Callable[[str, str, float], None]
+        self,
+        provider: Provider,
+        answered: Callable[[str, str, float], None],
+        shown: Callable[[str], str],
     ) -> None:
-        """Answer from *provider*; *answered* is told what, how, and in which time."""
+        """Answer from *provider*; *answered* is told what, how, and in which time.
+
+        *shown* makes of an error's text what strangers may read.
+        """
         self._provider = provider
+        self._shown = shown
         self._answered_in = answered
         self._settings = provider.settings
         self._secret = provider.settings.secret.get_secret_value()
@@ -176,7 +183,8 @@ class ProviderRoutes:
 
     def _failed(self, code: str, message: str, status: int) -> web.Response:
         self._provider.traffic.failed += 1
-        return web.json_response({"code": code, "message": message}, status=status)
+        document = {"code": code, "message": self._shown(message)}
+        return web.json_response(document, status=status)
 
     def _base(self, request: web.Request) -> str:
         """Return what image URLs start with: a place that Plex reaches."""

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from stash2plex.hosts import HERE, in_url, is_here
+
 if TYPE_CHECKING:
-    from stash2plex.config import Settings
+    from stash2plex.config import ProviderSettings, Settings
     from stash2plex.plex.item import Section
 
-_ANY_HOST = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what is not reachable
-HERE = "<address of this machine>"
+
+def root_path(provider: ProviderSettings) -> str:
+    """Return the path of the provider's root, with its secret."""
+    return _below(provider, provider.secret.get_secret_value())
 
 
 def root_url(settings: Settings) -> str:
@@ -19,12 +23,14 @@ def root_url(settings: Settings) -> str:
 
     ``localhost`` would mean Plex's own machine or container, so it is never offered.
     """
-    host = settings.server.host
-    if host in _ANY_HOST or host.startswith("127.") or host == "localhost":
-        host = HERE
-    host = f"[{host}]" if ":" in host else host
-    secret = "/<provider.secret>" if settings.provider.secret.get_secret_value() else ""
-    return f"http://{host}:{settings.server.port}{settings.provider.path}{secret}"
+    server, provider = settings.server, settings.provider
+    host = HERE if is_here(server.host) else in_url(server.host)
+    secret = "<provider.secret>" if provider.secret.get_secret_value() else ""
+    return f"http://{host}:{server.port}{_below(provider, secret)}"
+
+
+def _below(provider: ProviderSettings, secret: str) -> str:
+    return f"{provider.path}/{secret}" if secret else provider.path
 
 
 def steps(settings: Settings, sections: Sequence[Section]) -> list[str]:

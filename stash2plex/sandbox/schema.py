@@ -29,6 +29,7 @@ type Query {
   configuration: ConfigResult!
   plugins: [Plugin!]
   findJob(input: FindJobInput!): Job
+  installedPackages(type: PackageType!): [Package!]!
 }
 
 type Mutation {
@@ -41,6 +42,7 @@ type Mutation {
 scalar BoolMap
 enum PackageType { Scraper Plugin }
 input PackageSpecInput { id: String!  sourceURL: String! }
+type Package { package_id: String!  sourceURL: String! }
 type PackageSource { name: String  url: String!  local_path: String }
 input PackageSourceInput { name: String  url: String!  local_path: String }
 input ConfigGeneralInput { pluginPackageSources: [PackageSourceInput!] }

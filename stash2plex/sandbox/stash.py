@@ -108,6 +108,7 @@ class PretendStash:
         ]
         # Installs a plugin as Stash does, given its id and source; returns the shim.
         self.installer: Callable[[str, str], Awaitable[Path]] | None = None
+        self.installed_from: str | None = None  # the index; None is a copied folder
         self.package_jobs: dict[str, asyncio.Task[Path]] = {}
         self.plugin: Path | None = None  # the shim, run for every hook
         self.plugin_log: list[str] = []
@@ -551,10 +552,15 @@ class _Root:
             assert self._stash.installer  # noqa: S101
             shim = await self._stash.installer(package["id"], package["sourceURL"])
             self._stash.plugin = shim
+            self._stash.installed_from = package["sourceURL"]
             return shim
 
         self._stash.package_jobs[number] = asyncio.create_task(install())
         return number
+
+    def installedPackages(self, _info: Any, type: str) -> list[dict[str, str]]:
+        source = self._stash.installed_from
+        return [{"package_id": PLUGIN_ID, "sourceURL": source}] if source else []
 
     def findJob(self, _info: Any, input: dict[str, str]) -> dict[str, str] | None:
         job = self._stash.package_jobs.get(input["id"])

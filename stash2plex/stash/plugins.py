@@ -28,6 +28,10 @@ _SOURCES = gql(
     "query Stash2PlexSources { configuration"
     " { general { pluginPackageSources { name url local_path } } } }"
 )
+_PACKAGES = gql(
+    "query Stash2PlexPackages"
+    " { installedPackages(type: Plugin) { package_id sourceURL } }"
+)
 _SET_SOURCES = gql(
     "mutation Stash2PlexSetSources($sources: [PackageSourceInput!])"
     " { configureGeneral(input: {pluginPackageSources: $sources})"
@@ -106,16 +110,44 @@ class StashPlugins:
         answer = await self._stash.ask(_OPERATION, id=plugin_id, args=dict(args))
         return answer.get("output")
 
-    async def add_source(self, name: str, url: str) -> None:
-        """Have Stash know a package source; an older one of this name gives way."""
+    async def package_source(self, plugin_id: str) -> str | None:
+        """Return the URL of the index that an installed plugin came from.
+
+        None for one that nobody installed, or whose folder was copied.
+        """
+        answer = await self._stash.ask(_PACKAGES)
+        try:
+            found = answer["installedPackages"]
+            return next(
+                (
+                    str(one["sourceURL"])
+                    for one in found
+                    if one["package_id"] == plugin_id
+                ),
+                None,
+            )
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+
+    async def sources(self) -> list[dict[str, Any]]:
+        """Return the package sources that Stash knows: name, url, local_path."""
         answer = await self._stash.ask(_SOURCES)
         try:
             known = answer["configuration"]["general"]["pluginPackageSources"]
-            kept = [dict(one) for one in known if one["name"] != name]
+            return [dict(one) for one in known]
         except (KeyError, TypeError):
             raise ServiceUnavailable("Stash", WRONG_URL) from None
-        source = {"name": name, "url": url, "local_path": name}
-        if source not in known:
+
+    async def add_source(self, name: str, url: str) -> None:
+        """Have Stash know a package source; an older one of this name gives way.
+
+        A source of this URL stays as it is, whatever it is called: its name says
+        where what came from it lies.
+        """
+        known = await self.sources()
+        if all(one["url"] != url for one in known):
+            kept = [one for one in known if one["name"] != name]
+            source = {"name": name, "url": url, "local_path": name}
             await self._stash.ask(_SET_SOURCES, sources=[*kept, source])
 
     async def install(self, plugin_id: str, source: str) -> None:

@@ -98,7 +98,10 @@ def create_app(parts: Parts) -> web.Application:
         ]
     )
     if parts.provider is not None:
-        app.add_routes(ProviderRoutes(parts.provider, parts.measures.answered).routes())
+        provider = ProviderRoutes(
+            parts.provider, parts.measures.answered, parts.secrets.error
+        )
+        app.add_routes(provider.routes())
     return app
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # Shorter blocks are of no interest, seconds.
-_LEAST = 0.02
+_LEAST = 0.002
 
 
 def main() -> int:

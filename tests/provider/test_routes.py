@@ -276,6 +276,15 @@ async def test_switched_off(stash, plex, tmp_path):
 # --- a busy or broken Stash ---------------------------------------------------------------
 
 
+async def test_errors_of_stash_are_told_without_secrets(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7)
+    stash.failing[7] = "GET http://nas/scene/7/screenshot?apikey=hush-hush-7: refused"
+    failed = await asking.get("/library/metadata/scene-7", 500)
+
+    assert "refused" in failed["message"]
+    assert "hush-hush" not in failed["message"]
+
+
 async def test_metadata_as_last_known_while_stash_is_down(asking, stash):
     stash.add("/data/one.mp4", scene_id=7, title="One", tags=["t"])
     stash.add("/data/two.mp4", scene_id=8)

@@ -1,0 +1,37 @@
+"""Hosts that mean the machine or container that names them, and how URLs have them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+# Listening there is listening everywhere; nobody can be reached there.
+_EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what is not reachable
+# What stands in instructions for an address that only their reader knows.
+HERE = "<address of this machine>"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether *host* means the machine or container that says it."""
+    if host in {"localhost", "localhost.localdomain"}:
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def is_here(host: str) -> bool:
+    """Whether *host* tells nothing of where others reach it."""
+    return host in _EVERYWHERE or is_loopback(host)
+
+
+def asked_from_here(host: str) -> str:
+    """Return where this machine reaches what listens on *host*, as URLs have it."""
+    if host in _EVERYWHERE:
+        return "[::1]" if host == "::" else "127.0.0.1"
+    return in_url(host)
+
+
+def in_url(host: str) -> str:
+    """Return *host* as URLs have it: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
