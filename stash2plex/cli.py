@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from stash2plex import __version__
 from stash2plex.commands.shared import FAILED, MISUSED
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
-from stash2plex.errors import ConfigError, Stash2PlexError
+from stash2plex.errors import ConfigError, InvalidRequest, Stash2PlexError
 from stash2plex.gap_kinds import GapKind
 from stash2plex.scene import MOST_SQLITE_HOLDS
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Only what the command itself needs: `status` is to answer at once.
         commands = importlib.import_module(f"stash2plex.commands.{module}")
         status: int = getattr(commands, name)(options)
-    except ConfigError as error:
+    except (ConfigError, InvalidRequest) as error:
         _complain(str(error))
         return MISUSED
     except Stash2PlexError as error:

@@ -22,36 +22,46 @@ _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 class Imported:
     """What was taken: *tables* as in ``config.toml``, and path rules.
 
-    *taken* says which key became which; *left* are those that have no counterpart.
+    *taken* says which key became which; *left* is what was left out, and why.
     """
 
     tables: dict[str, dict[str, Any]]
     rules: tuple[PathRule, ...]
     taken: tuple[tuple[str, str], ...]
-    left: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
 
 
 def import_settings(found: Mapping[str, Any]) -> Imported:
     """Translate the older plugin's settings; what makes no sense there is left out."""
     tables: dict[str, dict[str, Any]] = {}
     taken: list[tuple[str, str]] = []
-    left: list[str] = []
+    left: list[tuple[str, str]] = []
     rules: tuple[PathRule, ...] = ()
     for given, value in found.items():
         name = _snake(given)
+        if value in (None, "", [], {}):
+            continue
         if name == "plex_unmatched_path_map" and (rules := _rules(str(value))):
             taken.append((given, "path_rules"))
-        elif name in _KEYS and (read := _KEYS[name][1](value)) is not None:
-            key = _KEYS[name][0]
-            *tables_in, last = key.split(".")
-            table: dict[str, Any] = tables
-            for one in tables_in:
-                table = table.setdefault(one, {})
-            table[last] = read
-            taken.append((given, key))
-        elif value not in (None, ""):
-            left.append(given)
+        elif name in _KEYS:
+            key, read = _KEYS[name]
+            try:
+                _put(tables, key, read(value))
+            except ValueError as error:
+                left.append((given, str(error)))
+            else:
+                taken.append((given, key))
+        else:
+            left.append((given, "has no counterpart"))
     return Imported(tables, rules, tuple(taken), tuple(left))
+
+
+def _put(tables: dict[str, dict[str, Any]], key: str, value: Any) -> None:
+    *names, last = key.split(".")
+    table: dict[str, Any] = tables
+    for name in names:
+        table = table.setdefault(name, {})
+    table[last] = value
 
 
 def _snake(name: str) -> str:
@@ -59,42 +69,64 @@ def _snake(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
-def _text(value: Any) -> str | None:
-    return str(value).strip() or None if value is not None else None
+def _text(value: Any) -> str:
+    if text := str(value).strip():
+        return text
+    raise ValueError("is empty")
 
 
-def _url(value: Any) -> str | None:
-    text = (_text(value) or "").rstrip("/")
-    return text if text.startswith(("http://", "https://")) else None
+def _url(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    if text.startswith(("http://", "https://")):
+        return text
+    raise ValueError("is no URL")
 
 
-def _titles(value: Any) -> list[str] | None:
-    return [one.strip() for one in str(value).split(",") if one.strip()] or None
+def _titles(value: Any) -> list[str]:
+    if titles := [one.strip() for one in str(value).split(",") if one.strip()]:
+        return titles
+    raise ValueError("names no library")
 
 
-def _truth(value: Any) -> bool | None:
+def _truth(value: Any) -> bool:
     text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    raise ValueError("is neither true nor false")
 
 
-def _number(least: float, most: float) -> Callable[[Any], int | None]:
-    def read(value: Any) -> int | None:
+def _number(least: int, most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
         try:
             number = int(float(value))
         except (TypeError, ValueError, OverflowError):
-            return None
-        return number if least <= number <= most else None
+            raise ValueError("is no number") from None
+        if least <= number <= most:
+            return number
+        raise ValueError(f"is not from {least} to {most}")
 
     return read
 
 
-def _word(words: Mapping[str, str]) -> Callable[[Any], str | None]:
-    return lambda value: words.get(str(value).strip().lower())
+def _word(words: Mapping[str, str]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        word = str(value).strip().lower()
+        if word in words:
+            return words[word]
+        raise ValueError(f"is none of {', '.join(words)}")
+
+    return read
 
 
-def _if_set(word: str) -> Callable[[Any], str | None]:
+def _if_set(word: str) -> Callable[[Any], str]:
     """Read a switch that is a word here, and the default when it is off."""
-    return lambda value: word if _truth(value) else None
+
+    def read(value: Any) -> str:
+        if _truth(value):
+            return word
+        raise ValueError("is off, as it is here")
+
+    return read
 
 
 # Its keys, ours, and how a value is read.

@@ -170,6 +170,8 @@ async def test_status_of_a_running_daemon(config, capsys, stash, plex):
         await command("--config", config, "status")
         assert "Plex says: Plex refused the token" in capsys.readouterr().out
 
+        assert await command("--config", config, "explain", "scene:abc") == 2
+        assert "'scene:abc' must be scene:ID" in capsys.readouterr().err
         wrong = config.read_text().replace("cli-token", "wrong-token")
         config.write_text(wrong)
         assert await command("--config", config, "status") == 1

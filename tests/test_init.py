@@ -189,8 +189,48 @@ async def test_the_older_plugin_s_settings_are_taken(stash, plex, tmp_path, caps
     ]
     assert "max_tags -> sync.max_tags" in out
     assert "strict_mode: has no counterpart, left out" in out
-    assert "max_retries: has no counterpart" in out
+    assert "max_retries: is no number, left out" in out
+    assert "connect_timeout" not in out
     assert plex.token not in out
+
+
+async def test_what_the_older_plugin_says_and_what_goes_before_it(
+    stash, plex, tmp_path, capsys, monkeypatch
+):
+    plex.sections[2] = "Films"
+    stash.plugin_settings["Stash2Plex"] = {
+        "plex_url": "http://127.0.0.1:1",
+        "plex_library": "Films, Gone",
+        "max_tags": 5000,
+        "debug_logging": False,
+        "reconcile_interval": "often",
+        "sync_tags": False,
+        "sync_date": False,
+        "plex_unmatched_path_map": "/media => /data",
+    }
+    monkeypatch.setenv("STASH2PLEX_SYNC__FIELDS__DATE", "true")
+    stash.add("/data/1.mp4", size=7)
+    plex.add("/media/1.mp4", size=7)
+    assert await init(*both(stash, plex)) == 0
+
+    out = capsys.readouterr().out
+    found = written(tmp_path)
+    for line in (
+        "plex_url: left out, --plex-url goes before it",
+        "plex_library -> plex.libraries",
+        "Plex has no movie library 'Gone'; it is left out.",
+        "max_tags: is not from 10 to 500, left out",
+        "debug_logging: is off, as it is here, left out",
+        "reconcile_interval: is none of never, hourly",
+        "sync_tags -> sync.fields.tags",
+        "sync_date: left out, STASH2PLEX_SYNC__FIELDS__DATE goes before it",
+        "plex_unmatched_path_map -> path_rules, unless the files tell of better ones",
+    ):
+        assert line in out
+    assert found["plex"]["libraries"] == ["Films"]
+    # One variable keeps only its own key out of the file.
+    assert found["sync"] == {"fields": {"tags": False}}
+    assert "log" not in found
 
 
 @pytest.mark.parametrize("value", [None, "", [], {}, "x" * 5000, float("nan")])

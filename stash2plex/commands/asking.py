@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from rich.markup import escape
 from stash2plex.api_token import token_of
 from stash2plex.commands.shared import print_json
 from stash2plex.config import ServerSettings, Settings
-from stash2plex.errors import DaemonRefused, DaemonUnreachable
+from stash2plex.errors import DaemonRefused, DaemonUnreachable, InvalidRequest
 from stash2plex.hosts import asked_from_here
 
 # Taking a whole queue up again may take a while.
@@ -78,7 +79,8 @@ def ask(
 ) -> Any:
     """Ask the running daemon, for *patience* seconds at most.
 
-    Raises `DaemonUnreachable` with a remedy.
+    Raises `DaemonUnreachable` with a remedy, and `InvalidRequest` over what was
+    asked for.
     """
     url = _url(settings)
     token = token_of(settings)
@@ -105,6 +107,8 @@ async def _request(
             if answer.ok and isinstance(document, dict):
                 return document
             said = document.get("message") if isinstance(document, dict) else None
+            if answer.status == HTTPStatus.BAD_REQUEST and said:
+                raise InvalidRequest(said)
             told = f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
             raise DaemonRefused(told)
     except (aiohttp.ClientError, TimeoutError) as error:

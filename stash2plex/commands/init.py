@@ -23,8 +23,13 @@ from rich.prompt import Confirm, Prompt
 
 from stash2plex import config_writer, path_report
 from stash2plex.commands.shared import WELL
-from stash2plex.config import PlexSettings, Settings, StashSettings
-from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE, from_environment, load
+from stash2plex.config import ENV_PREFIX, PlexSettings, Settings, StashSettings
+from stash2plex.config_file import (
+    CONFIG_VARIABLE,
+    DEFAULT_FILE,
+    from_environment,
+    load,
+)
 from stash2plex.errors import (
     AccessDenied,
     ConfigError,
@@ -141,13 +146,30 @@ class _Dialogue:
             return
         self._say(f"From the settings of the plugin {OLDER_PLUGIN} in Stash:")
         for given, key in self._imported.taken:
-            self._say(f"  {given} -> {key}")
-        for given in self._imported.left:
-            self._say(f"  {given}: has no counterpart, left out")
+            if before := self._told_here(key):
+                self._say(f"  {given}: left out, {before} goes before it")
+            elif key == "path_rules":
+                self._say(f"  {given} -> {key}, unless the files tell of better ones")
+            else:
+                self._say(f"  {given} -> {key}")
+        for given, why in self._imported.left:
+            self._say(f"  {given}: {why}, left out")
         for name, table in self._imported.tables.items():
             own = self._tables.setdefault(name, {})
             for key, one in table.items():
                 own.setdefault(key, one)
+
+    def _told_here(self, key: str) -> str | None:
+        """Return where else a setting was given: by an option, or the environment."""
+        option = "library" if key == "plex.libraries" else key.replace(".", "_")
+        if getattr(self._options, option, None):
+            return f"--{option.replace('_', '-')}"
+        table: Any = self._environment
+        for name in key.split("."):
+            if not isinstance(table, Mapping) or name not in table:
+                return None
+            table = table[name]
+        return f"{ENV_PREFIX}{key.replace('.', '__').upper()}"
 
     # --- libraries and paths ----------------------------------------------------
 
@@ -162,6 +184,8 @@ class _Dialogue:
                 f"--library {unknown[0]!r}: Plex has no movie library of that title; it"
                 f" has {have}"
             )
+        for one in unknown:
+            self._say(f"Plex has no movie library {one!r}; it is left out.")
         wanted = [one for one in wanted if one in titles]
         if not wanted and self._asks and len(titles) > 1:
             wanted = self._ask_libraries(titles)
@@ -217,10 +241,8 @@ class _Dialogue:
             server["data_dir"] = self._options.data_dir
         provider = {"secret": secrets.token_urlsafe(24)}
         tables = {"server": server, **self._tables, "provider": provider}
-        for name, table in tables.items():
-            for key in self._environment.get(name, {}):
-                table.pop(key, None)  # it stays where it is, and goes before the file
-        text = config_writer.as_toml(tables, rules)
+        # What the environment says stays there, and goes before the file.
+        text = config_writer.as_toml(_without(tables, self._environment), rules)
         kept = config_writer.write(self._file, text)
         root = root_url(load(self._file, os.environ))
         self._say(f"Written: {self._file}, with a token and a secret of its own.")
@@ -285,6 +307,17 @@ def _checked(section: type[S], **values: str) -> S:
         where = section.__name__.removesuffix("Settings").lower()
         told = f"{where}.{problem['loc'][0]}: {plainly(problem, 'text')}"
         raise ConfigError(told) from None
+
+
+def _without(
+    table: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return *table* without what the environment sets."""
+    return {
+        key: _without(one, environment.get(key, {})) if isinstance(one, dict) else one
+        for key, one in table.items()
+        if isinstance(one, dict) or key not in environment
+    }
 
 
 # --- asking the servers ---------------------------------------------------------------
