@@ -319,11 +319,7 @@ async def _work(
         hooked=LastTime(database, LAST_HOOK),
         wake=worker.wake,
         syncer=Syncer(stash, jobs),
-        preview=(
-            preview := Preview(
-                settings, stash=stash, plex=plex, catalog=catalog, ledger=ledger
-            )
-        ),
+        preview=preview,
         explainer=Explainer(
             settings,
             stash=stash,

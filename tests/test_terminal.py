@@ -48,8 +48,11 @@ async def daemon(stash, plex, tmp_path):
         yield daemon
 
 
-async def told(tmp_path, *words, terminal=False, **environment):
-    """Run a command as a process; returns its status, output and errors as bytes."""
+async def told(tmp_path, *words, terminal=False, errors_too=False, **environment):
+    """Run a command as a process; returns its status, output and errors as bytes.
+
+    Its output is a *terminal*, or *errors_too*: then they are part of its output.
+    """
     ours, theirs = pty.openpty() if terminal else (None, asyncio.subprocess.PIPE)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -59,7 +62,7 @@ async def told(tmp_path, *words, terminal=False, **environment):
         str(tmp_path / "config.toml"),
         *words,
         stdout=theirs,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=theirs if errors_too else asyncio.subprocess.PIPE,
         env=os.environ | environment,
     )
     if ours is None:
@@ -74,7 +77,7 @@ async def told(tmp_path, *words, terminal=False, **environment):
             break
         out += more
     os.close(ours)
-    err = await process.stderr.read()
+    err = b"" if errors_too else await process.stderr.read()
     return await process.wait(), out, err
 
 
@@ -120,14 +123,40 @@ async def test_what_is_typed_into_titles_stays_text(daemon, tmp_path):
     assert f"resolver failed over {ARABIC} 😀 [red]" in out.decode()
 
 
+@pytest.fixture
+def both_servers(daemon, tmp_path):
+    """Their addresses, for the commands that ask them without the daemon."""
+    with (tmp_path / "config.toml").open("a") as file:
+        file.write(f'[plex]\nurl = "{daemon.plex.url}"\n')
+        file.write(f'token = "{daemon.plex.token}"\n')
+        file.write(f'[stash]\nurl = "{daemon.stash.url}"\n')
+
+
+@pytest.mark.usefixtures("both_servers")
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        (("sync", "--all", "--dry-run"), b"reading scenes from Stash"),
+        (("reconcile", "--dry-run"), b"waiting for its turn"),
+        (("support", "report.zip"), b"looking at both servers"),
+        (("paths", "coverage"), b"reading the files of both libraries"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
+)
+async def test_a_terminal_shows_what_is_waited_for(tmp_path, words, step):
+    words = [str(tmp_path / one) if "." in one else one for one in words]
+    plain = {"TERM": "xterm", "COLUMNS": "100", "PYTHONUTF8": "1"}
+    _, shown, _ = await told(tmp_path, *words, terminal=True, errors_too=True, **plain)
+    status, out, err = await told(tmp_path, *words, **plain)
+
+    assert step in shown
+    assert step not in out
+    assert (status, err) == (0, b"")
+
+
+@pytest.mark.usefixtures("both_servers")
 @pytest.mark.parametrize("words", [["check"], ["status"]], ids=" ".join)
-async def test_no_colour_where_none_is_wanted(daemon, tmp_path, words):
-    text = (tmp_path / "config.toml").read_text()
-    plex, stash = daemon.plex, daemon.stash
-    (tmp_path / "config.toml").write_text(
-        f'{text}[plex]\nurl = "{plex.url}"\ntoken = "{plex.token}"\n'
-        f'[stash]\nurl = "{stash.url}"\n'
-    )
+async def test_no_colour_where_none_is_wanted(tmp_path, words):
     plain = {"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "40"}
     _, out, _ = await told(tmp_path, *words, terminal=True, **plain)
     assert b"\x1b[" not in out

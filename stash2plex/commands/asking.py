@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from stash2plex.api_token import token_of
 from stash2plex.commands.shared import print_json
+from stash2plex.commands.waiting import waiting
 from stash2plex.config import ServerSettings, Settings
 from stash2plex.errors import DaemonRefused, DaemonUnreachable, InvalidRequest
 from stash2plex.hosts import asked_from_here
@@ -35,12 +36,14 @@ def show(
     method: str = "GET",
     patience: float = _PATIENCE,
     table: Callable[[dict[str, Any]], ConsoleRenderable] | None = None,
+    step: str | None = None,
 ) -> None:
     """Ask the daemon and print its answer: as *lines*, or as it is with ``--json``.
 
-    On a terminal as a *table*, if there is one.
+    On a terminal as a *table*, if there is one; *step* is what it shows until then.
     """
-    document = ask(settings.server, method, route, body, patience=patience)
+    with waiting(step) if step else nullcontext():
+        document = ask(settings.server, method, route, body, patience=patience)
     if options.json:
         print_json(document)
         return

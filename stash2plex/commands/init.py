@@ -23,6 +23,7 @@ from rich.prompt import Confirm, Prompt
 
 from stash2plex import config_writer, path_report
 from stash2plex.commands.shared import WELL
+from stash2plex.commands.waiting import waiting
 from stash2plex.config import ENV_PREFIX, PlexSettings, Settings, StashSettings
 from stash2plex.config_file import (
     CONFIG_VARIABLE,
@@ -213,7 +214,7 @@ class _Dialogue:
         """Return the path rules to write, as TOML."""
         plex = plex.model_copy(update={"libraries": tuple(titles)})
         settings = Settings(stash=stash, plex=plex)
-        with self._console.status("Comparing the files of both libraries …"):
+        with waiting("comparing the files of both libraries"):
             files = asyncio.run(path_report.read_files(settings))
         found = path_report.propose(*files)
         if not found.twins:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 from urllib.parse import urlencode
 
-from stash2plex.commands import following
+from stash2plex.commands import comparing, gap_list
 from stash2plex.commands.asking import show
 from stash2plex.commands.explaining import explain_lines
 from stash2plex.commands.lines import (
@@ -97,9 +97,9 @@ def gaps(options: argparse.Namespace) -> int:
     """Show what is not in step, and why."""
     settings = settings_of(options)
     if options.csv:
-        following.gaps(settings, options)
+        gap_list.print_csv(settings, options)
     else:
-        route = following.gap_route(options, limit=options.limit, offset=options.offset)
+        route = gap_list.gap_route(options, limit=options.limit, offset=options.offset)
         show(settings, options, route, gap_lines)
     return WELL
 
@@ -121,6 +121,7 @@ def sync(options: argparse.Namespace) -> int:
         body=body,
         method="POST",
         patience=_SYNC_PATIENCE,
+        step="reading scenes from Stash",
         table=table,
     )
     return WELL
@@ -128,7 +129,7 @@ def sync(options: argparse.Namespace) -> int:
 
 def reconcile(options: argparse.Namespace) -> int:
     """Compare both libraries, and have mended what can be."""
-    return WELL if following.reconcile(settings_of(options), options) else FAILED
+    return WELL if comparing.reconcile(settings_of(options), options) else FAILED
 
 
 def explain(options: argparse.Namespace) -> int:

@@ -15,6 +15,8 @@ from stash2plex.commands.shared import (
     print_json,
     settings_of,
 )
+from stash2plex.commands.waiting import waiting
+from stash2plex.config import Settings
 from stash2plex.paths import Mapped, PathMap
 
 
@@ -46,7 +48,7 @@ def suggest(options: argparse.Namespace) -> int:
     """Propose path rules from what both libraries hold."""
     settings = settings_of(options)
     demand_plex_token(settings)
-    found = path_report.propose(*asyncio.run(path_report.read_files(settings)))
+    found = path_report.propose(*_files(settings))
     if options.json:
         rules = [
             rule.model_dump(include={"name", "stash", "plex"}) for rule in found.rules
@@ -70,8 +72,7 @@ def coverage(options: argparse.Namespace) -> int:
     """Say how many files of each side find their twin, with examples."""
     settings = settings_of(options)
     demand_plex_token(settings)
-    files = asyncio.run(path_report.read_files(settings))
-    sides = path_report.coverage(*files, PathMap(settings.path_rules))
+    sides = path_report.coverage(*_files(settings), PathMap(settings.path_rules))
     if options.json:
         document = {
             name: {"files": one.files, "covered": one.files - len(one.missing)}
@@ -86,6 +87,11 @@ def coverage(options: argparse.Namespace) -> int:
             f" {len(one.missing)} left{_for_example(one.missing)}"
         )
     return WELL
+
+
+def _files(settings: Settings) -> tuple[list[path_report.File], list[path_report.File]]:
+    with waiting("reading the files of both libraries"):
+        return asyncio.run(path_report.read_files(settings))
 
 
 def _for_example(paths: Sequence[str]) -> str:

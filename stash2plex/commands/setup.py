@@ -20,6 +20,7 @@ from stash2plex.commands.shared import (
     print_json,
     settings_of,
 )
+from stash2plex.commands.waiting import waiting
 from stash2plex.config import Settings
 from stash2plex.doctor import Finding, examine
 from stash2plex.errors import (
@@ -60,14 +61,16 @@ def support(options: argparse.Namespace) -> int:
     file = options.file or Path(f"stash2plex-{time.strftime('%Y%m%d-%H%M%S')}.zip")
     secrets = Secrets(settings.secrets())
     try:
-        found = ask(settings.server, "GET", "/api/v1/support", patience=_PATIENCE)
+        with waiting("looking at both servers"):
+            found = ask(settings.server, "GET", "/api/v1/support", patience=_PATIENCE)
     except (DaemonUnreachable, DaemonRefused) as error:
         configure("error", "auto", secrets, stream=sys.stderr)
         # Never make the key here: it would be the wrong user's.
         with suppress(DataDirUnusable, OSError):
             if has_words(settings.server.data_dir):
                 secrets.words = words_of(settings.server.data_dir)
-        found = asyncio.run(report(settings, secrets, examine(settings)))
+        with waiting("looking at both servers, without the daemon"):
+            found = asyncio.run(report(settings, secrets, examine(settings)))
         found["daemon"] = secrets.private({"error": str(error)})
         print("The daemon does not answer; its status and log are not in the report.")
     log = found.pop("log", [])

@@ -309,8 +309,27 @@ class StashClient:
     async def _follow_scans(
         self, on_listening: Callable[[], None], told: asyncio.Queue[bool]
     ) -> None:
-        transport = AIOHTTPWebsocketsTransport(
+        try:
+            # Renewed now and then: gql goes deaf over a frame that is no answer.
+            async with (
+                asyncio.timeout(_RENEWAL),
+                # gql leaves one of its own open when it is cancelled as it connects.
+                aiohttp.ClientSession() as web,
+                Client(transport=self._scan_transport(web)) as session,
+            ):
+                on_listening()
+                async for _ in session.subscribe(queries.SCANS):
+                    told.put_nowait(True)
+        except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServiceUnavailable("Stash", _reason(error)) from None
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        raise ServiceUnavailable("Stash", "it ended the subscription")
+
+    def _scan_transport(self, web: aiohttp.ClientSession) -> AIOHTTPWebsocketsTransport:
+        return AIOHTTPWebsocketsTransport(
             f"{self._settings.url}/graphql",
+            session=web,
             headers=self._headers,
             ssl=None if self._settings.verify_tls else False,
             websocket_close_timeout=_PARTING,
@@ -321,20 +340,6 @@ class StashClient:
             pong_timeout=self._settings.timeout,
             subprotocols=[AIOHTTPWebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
         )
-        try:
-            # Renewed now and then: gql goes deaf over a frame that is no answer.
-            async with (
-                asyncio.timeout(_RENEWAL),
-                Client(transport=transport) as session,
-            ):
-                on_listening()
-                async for _ in session.subscribe(queries.SCANS):
-                    told.put_nowait(True)
-        except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ServiceUnavailable("Stash", _reason(error)) from None
-        except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", WRONG_URL) from None
-        raise ServiceUnavailable("Stash", "it ended the subscription")
 
     async def entries_at(self, path: str) -> list[SceneEntry]:
         """Return the scenes that have exactly this file.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import resource
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -200,6 +202,19 @@ async def test_a_data_directory_that_cannot_be_used(config):
             assert await daemon.process.wait() == 1
             assert reason in daemon.log.read_text()
             assert "set server.data_dir [data_dir_unusable]" in daemon.log.read_text()
+
+
+async def test_an_address_that_is_taken(config):
+    """It had begun to talk to both servers by then, and leaves nothing open."""
+    port = int(re.search(r"port = (\d+)", config.read_text())[1])
+    with socket.create_server(("127.0.0.1", port)):
+        async with started(config) as daemon:
+            assert await daemon.process.wait() == 1
+            log = daemon.log.read_text()
+
+    assert f"server.port = {port}" in log
+    assert "[address_in_use]" in log
+    assert '"error"' not in log
 
 
 async def hung_up(config, daemon, new: str, event: str) -> str:
