@@ -7,13 +7,12 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 
 from stash2plex.systemd import Systemd
-from tests.end_to_end.test_process import config  # noqa: F401 - a fixture
+from tests.end_to_end.test_process import config, started  # noqa: F401 - a fixture
 
 UNIT = Path(__file__).parents[1] / "deploy" / "stash2plex.service"
 
@@ -49,17 +48,9 @@ def manager(tmp_path):
 
 
 async def test_a_service_from_start_to_stop(config, manager, stash, plex):  # noqa: F811
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stash2plex",
-        "--config",
-        str(config),
-        "run",
-        stdout=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"},
-    )
-    try:
+    told = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
+    async with started(config, **told) as daemon:
+        process = daemon.process
         await manager.until("READY=1")
         for _ in range(3):
             await manager.until("WATCHDOG=1")
@@ -83,10 +74,6 @@ async def test_a_service_from_start_to_stop(config, manager, stash, plex):  # no
         process.terminate()
         await manager.until("STOPPING=1")
         assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def test_nobody_is_told_where_there_is_no_systemd(manager):

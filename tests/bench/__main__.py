@@ -18,22 +18,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from stash2plex.plugin import plugin_folder
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
 from stash2plex.sandbox.stash import PretendStash
 from tests.bench.harness import (
-    TOKEN,
     Bench,
     Rows,
     daemon,
     p99,
     row,
     servers,
-    timed,
 )
 from tests.bench.library import seed
 from tests.bench.operating import operating
+from tests.bench.shim import shim
 
 
 async def first_sync(rows: Rows) -> None:
@@ -416,61 +414,6 @@ async def of_scene(bench: Bench, key: int, more: str = "") -> int:
         return (await answer.json())["MediaContainer"]["size"]
 
 
-async def shim(rows: Rows) -> None:
-    """One hook through the real shim, against an empty Python started alike."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with servers(1) as urls, daemon(urls, Path(folder)) as bench:
-            from aiohttp import web
-
-            from stash2plex.sandbox.server import serving
-
-            async def settings(_: web.Request) -> web.Response:
-                found = {"stash2plexd": {"daemonUrl": bench.url, "daemonToken": TOKEN}}
-                return web.json_response(
-                    {"data": {"configuration": {"plugins": found}}}
-                )
-
-            app = web.Application()
-            app.add_routes([web.post("/graphql", settings)])
-            async with serving(app) as url:
-                message = json.dumps(
-                    {
-                        "server_connection": {
-                            "Scheme": "http",
-                            "Host": "0.0.0.0",
-                            "Port": int(url.rpartition(":")[2]),
-                            "SessionCookie": {"Name": "session", "Value": "x"},
-                        },
-                        "args": {
-                            "hookContext": {
-                                "id": 1,
-                                "type": "Scene.Update.Post",
-                                "input": {},
-                                "inputFields": ["title"],
-                            }
-                        },
-                    }
-                ).encode()
-                python = os.path.realpath(sys.executable)
-                script = str(plugin_folder() / "stash2plexd.py")
-                empty, hook = [], []
-                for _ in range(41):
-                    empty.append(await timed([python, "-I", "-S", "-c", ""], b""))
-                    hook.append(await timed([python, "-I", "-S", script], message))
-                more = (statistics.median(hook) - statistics.median(empty)) * 1000
-                rows.append(
-                    row("hook through the shim, ms over an empty Python", more, 50)
-                )
-                rows.append(
-                    (
-                        "hook through the shim, ms in all",
-                        f"{statistics.median(hook) * 1000:.0f}",
-                        "",
-                        True,
-                    )
-                )
-
-
 async def main() -> int:
     rows: Rows = []
     parts: list[Callable[[Rows], Awaitable[None]]] = [
@@ -491,6 +434,9 @@ async def main() -> int:
         operating,
     ]
     chosen = sys.argv[1:]
+    if unknown := set(chosen) - {part.__name__ for part in parts}:
+        known = ", ".join(part.__name__ for part in parts)
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {known}")
     for part in parts:
         if chosen and part.__name__ not in chosen:
             continue

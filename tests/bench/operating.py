@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from aiohttp import web
-
-from stash2plex.plugin import plugin_folder
-from stash2plex.sandbox.server import serving
-from tests.bench.harness import TOKEN, Rows, daemon, p99, row, servers, timed
+from tests.bench.harness import Rows, daemon, p99, row, servers, timed
 from tests.bench.library import seed
+from tests.bench.shim import task
 
 _COUNT = 100_000
 
@@ -49,33 +44,4 @@ async def operating(rows: Rows) -> None:
                 took = [await timed(command, b"") for _ in range(11)]
                 seconds = statistics.median(took)
                 rows.append(row("stash2plex status, s", seconds, 0.5))
-                await _task(rows, bench.url)
-
-
-async def _task(rows: Rows, url: str) -> None:
-    """Run a task as Stash does, with a Stash that answers at once."""
-
-    async def settings(_: web.Request) -> web.Response:
-        found = {"stash2plexd": {"daemonUrl": url, "daemonToken": TOKEN}}
-        return web.json_response({"data": {"configuration": {"plugins": found}}})
-
-    app = web.Application()
-    app.add_routes([web.post("/graphql", settings)])
-    async with serving(app) as stash:
-        message = json.dumps(
-            {
-                "server_connection": {
-                    "Scheme": "http",
-                    "Host": "0.0.0.0",
-                    "Port": int(stash.rpartition(":")[2]),
-                    "SessionCookie": {"Name": "session", "Value": "x"},
-                },
-                "args": {"mode": "status"},
-            }
-        ).encode()
-        script = str(plugin_folder() / "stash2plexd.py")
-        command = [os.path.realpath(sys.executable), "-I", "-S", script]
-        took = [await timed(command, message) for _ in range(21)]
-        rows.append(
-            row("a task through the shim, ms", statistics.median(took) * 1000, 150)
-        )
+                await task(rows, bench.url)

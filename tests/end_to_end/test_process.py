@@ -64,7 +64,7 @@ def config(stash, plex, tmp_path):
 
 
 @asynccontextmanager
-async def started(config, output=None) -> AsyncIterator[Process]:
+async def started(config, output=None, **environment) -> AsyncIterator[Process]:
     log = config.parent / "log"
     port = config.read_text().partition("port = ")[2].partition("\n")[0]
     with log.open("ab") as file:
@@ -78,6 +78,7 @@ async def started(config, output=None) -> AsyncIterator[Process]:
             "run",
             stdout=output,
             stderr=output,
+            env=os.environ | environment,
         )
     try:
         yield Process(process, f"http://127.0.0.1:{port}", log)
