@@ -30,11 +30,11 @@ from stash2plex.push.sync import Syncer
 from stash2plex.queue.job import Kind
 from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.reconciler import Reconciler
-from stash2plex.web import dead, hooks
+from stash2plex.web import hooks, jobs
 from stash2plex.web.auth import check_token
-from stash2plex.web.dead import ChoiceRequest, DeadPage
 from stash2plex.web.explain import Question, explanation_shown, parse_question
 from stash2plex.web.gaps import GapPage, parse_page, shown
+from stash2plex.web.jobs import ChoiceRequest, DeadPage
 from stash2plex.web.metrics import CONTENT_TYPE_LATEST, metrics_text
 from stash2plex.web.openapi import Handler, Operation, describe
 from stash2plex.web.outages import outage_report
@@ -198,19 +198,19 @@ async def list_outages(request: web.Request) -> web.Response:
 
 async def list_dead(request: web.Request) -> web.Response:
     """List what was given up, the newest first."""
-    page = dead.parse_dead_page(request.query)
+    page = jobs.parse_dead_page(request.query)
     found, total = await request.app[PARTS].jobs.dead(
         page.limit, page.offset, page.choice(time.time())
     )
     return web.json_response(
-        {"total": total, "dead": [dead.shown(one) for one in found]}
+        {"total": total, "dead": [jobs.shown(one) for one in found]}
     )
 
 
 async def retry_dead(request: web.Request) -> web.Response:
     """Try dead letters again."""
     parts = request.app[PARTS]
-    wanted = dead.parse_choice(await json_body(request, optional=True))
+    wanted = jobs.parse_choice(await json_body(request, optional=True))
     retried = await parts.jobs.retry_dead(wanted.choice(time.time()))
     parts.wake()
     return web.json_response({"retried": retried})
@@ -218,7 +218,7 @@ async def retry_dead(request: web.Request) -> web.Response:
 
 async def clear_dead(request: web.Request) -> web.Response:
     """Forget dead letters."""
-    wanted = dead.parse_choice(await json_body(request, optional=True))
+    wanted = jobs.parse_choice(await json_body(request, optional=True))
     cleared = await request.app[PARTS].jobs.clear_dead(wanted.choice(time.time()))
     return web.json_response({"cleared": cleared})
 
@@ -226,7 +226,7 @@ async def clear_dead(request: web.Request) -> web.Response:
 async def purge_dead(request: web.Request) -> web.Response:
     """Forget old dead letters."""
     parts = request.app[PARTS]
-    wanted = dead.parse_choice(await json_body(request, optional=True))
+    wanted = jobs.parse_choice(await json_body(request, optional=True))
     if wanted.days is None:
         wanted = wanted.model_copy(update={"days": parts.retention_days})
     purged = await parts.jobs.clear_dead(wanted.choice(time.time()))
@@ -236,7 +236,7 @@ async def purge_dead(request: web.Request) -> web.Response:
 async def recover(request: web.Request) -> web.Response:
     """Try again what died of an outage."""
     parts = request.app[PARTS]
-    wanted = dead.parse_choice(await json_body(request, optional=True))
+    wanted = jobs.parse_choice(await json_body(request, optional=True))
     done = await parts.recovery.run(wanted.codes or ())
     parts.wake()
     return web.json_response({"requeued": done.requeued, "gone": done.gone})
@@ -289,8 +289,8 @@ async def support(request: web.Request) -> web.Response:
     open_gaps, _ = await parts.gaps.listed(None, _SOME, 0)
     found = await parts.report() | {
         "status": private(await parts.status.read()),
-        "dead": [private(dead.shown(one)) for one in dead_letters],
-        "queue": [private(dead.shown(one)) for one in waiting],
+        "dead": [private(jobs.shown(one)) for one in dead_letters],
+        "queue": [private(jobs.shown(one)) for one in waiting],
         "gaps": [private(shown(one)) for one in open_gaps],
         "outages": private(await outage_report(parts.outages)),
         "log": list(parts.secrets.recent),
@@ -300,10 +300,10 @@ async def support(request: web.Request) -> web.Response:
 
 async def list_queue(request: web.Request) -> web.Response:
     """List what runs, is queued or waits."""
-    page = dead.parse_page(request.query)
+    page = jobs.parse_page(request.query)
     found, total = await request.app[PARTS].jobs.waiting(page.limit, page.offset)
     return web.json_response(
-        {"total": total, "jobs": [dead.shown(one) for one in found]}
+        {"total": total, "jobs": [jobs.shown(one) for one in found]}
     )
 
 

@@ -12,7 +12,7 @@ from stash2plex.errors import Stash2PlexError
 from stash2plex.explain import Explanation, ItemStory, MappedFile, SceneStory, Verdict
 from stash2plex.moments import iso
 from stash2plex.push.ledger import Entry
-from stash2plex.web import dead, gaps
+from stash2plex.web import gaps, jobs
 from stash2plex.web.sync import shown_difference
 from stash2plex.web.validation import parsed
 
@@ -64,8 +64,8 @@ def _scene(story: SceneStory) -> dict[str, Any]:
         "gate": story.gate,
         "candidates": [_candidate(one) for one in story.candidates],
         "match": _match(story),
-        "job": story.queued and dead.shown(story.queued),
-        "dead": story.dead and dead.shown(story.dead),
+        "job": story.queued and jobs.shown(story.queued),
+        "dead": story.dead and jobs.shown(story.dead),
         "gaps": [gaps.shown(one) for one in story.gaps],
         "deliveries": [_delivery(one) for one in story.deliveries],
         "differences": None

@@ -30,11 +30,8 @@ def parsed(model: type[M], found: Any, hint: str = "") -> M:
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        raise invalid_request(error, hint) from None
-
-
-def invalid_request(error: ValidationError, hint: str = "") -> InvalidRequest:
-    """Return what to tell whoever sent something that makes no sense."""
-    problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "body"
-    return InvalidRequest(f"{where}: {plainly(problem, 'a JSON object')}{hint}")
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "body"
+        raise InvalidRequest(
+            f"{where}: {plainly(problem, 'a JSON object')}{hint}"
+        ) from None
