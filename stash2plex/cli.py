@@ -212,7 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     explaining.add_argument("what", metavar="scene:ID | plex:RATINGKEY | PATH")
 
-    mapping = commands.add_parser("paths", help="Try the path rules.")
+    mapping = commands.add_parser(
+        "paths", help="Try path rules, propose them, and see how far they reach."
+    )
     ways = mapping.add_subparsers(required=True, metavar="WHAT")
     _with_json(
         _command(
@@ -350,7 +352,8 @@ def _between(least: float, most: float) -> Callable[[str], int]:
     def number(text: str) -> int:
         found = int(text) if text.isascii() and text.isdecimal() else -1
         if not least <= found <= most:
-            msg = f"{text!r} must be a number, {least:g} to {most:g}"
+            limits = f"from {least:g}" + (f" to {most:g}" if most < 2**31 else "")
+            msg = f"{text!r} must be a whole number {limits}"
             raise argparse.ArgumentTypeError(msg)
         return found
 

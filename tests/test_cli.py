@@ -175,7 +175,7 @@ async def test_status_of_a_running_daemon(config, capsys, stash, plex):
         wrong = config.read_text().replace("cli-token", "wrong-token")
         config.write_text(wrong)
         assert await command("--config", config, "status") == 1
-        assert "answered HTTP 401" in capsys.readouterr().err
+        assert "has another token than this configuration" in capsys.readouterr().err
 
 
 async def test_status_without_a_daemon(config, capsys, stash):

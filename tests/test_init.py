@@ -16,6 +16,7 @@ import pytest
 from stash2plex.cli import main
 from stash2plex.config_file import load
 from stash2plex.older_plugin import import_settings
+from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
 
 
@@ -47,7 +48,7 @@ def written(tmp_path):
     return tomllib.loads((tmp_path / "config.toml").read_text())
 
 
-async def test_without_a_terminal(stash, plex, tmp_path, capsys):
+async def test_without_a_terminal(stash, plex, tmp_path, capsys, monkeypatch):
     for number in range(30):
         stash.add(f"/data/{number}.mp4", title="x", size=100 + number)
         plex.add(f"/media/{number}.mp4", size=100 + number)
@@ -76,6 +77,7 @@ async def test_without_a_terminal(stash, plex, tmp_path, capsys):
     # And it works.
     settings = await asyncio.to_thread(load, tmp_path / "config.toml", {})
     assert settings.server.data_dir == tmp_path / "data"
+    monkeypatch.setenv("STASH2PLEX_SERVER__PORT", str(free_port()))
     await asyncio.to_thread(main, ["check", "--json"])
     assert '"fail"' not in capsys.readouterr().out
 
@@ -247,9 +249,9 @@ def test_settings_that_make_no_sense_are_left_out(value):
     [
         ({"--plex-token": ""}, 2, "give --plex-token, or STASH2PLEX_PLEX__TOKEN"),
         ({"--plex-token": "wrong-token"}, 1, "Plex refused the token"),
-        ({"--stash-url": "http://127.0.0.1:1"}, 1, "Stash is unavailable"),
+        ({"--stash-url": "http://127.0.0.1:1"}, 1, "give another with --stash-url"),
         ({"--stash-url": "nonsense"}, 2, "stash.url: must be a URL such as"),
-        ({"--plex-url": "http://127.0.0.1:1"}, 1, "Plex is unavailable"),
+        ({"--plex-url": "http://127.0.0.1:1"}, 1, "tried http://127.0.0.1:1, give"),
         ({"--plex-token": "ümlaut"}, 2, "plex.token: "),
     ],
 )

@@ -21,7 +21,7 @@ from stash2plex.cli import main
 from stash2plex.plugin import FILES, PLUGIN_ID, plugin_folder
 from stash2plex.plugin_source import index_text, write, zip_bytes
 from tests import packages
-from tests.conftest import make_settings
+from tests.conftest import free_port, make_settings
 from tests.plugin_shim.test_shim import SHIM
 from tests.running import running
 
@@ -273,7 +273,14 @@ async def test_a_daemon_that_has_not_run(stash, tmp_path, capsys):
     given = ["--config", str(file), "install-plugin", "--via-stash", "--yes"]
 
     assert await asyncio.to_thread(main, given) == 1
-    assert "start the daemon first" in capsys.readouterr().err
+    assert "start it with 'stash2plex run'" in capsys.readouterr().err
+    file.write_text(
+        f'[server]\nport = {free_port()}\ntoken = "test-token"\n'
+        f'[stash]\nurl = "{stash.url}"\n'
+    )
+    assert await asyncio.to_thread(main, given) == 1
+    assert "no daemon answers" in capsys.readouterr().err
+    assert len(stash.package_sources) == 1
 
 
 async def test_addresses_that_are_none_reach_stash_never(told, stash):

@@ -85,14 +85,20 @@ def ask(
     Raises `DaemonUnreachable` with a remedy, and `InvalidRequest` over what was
     asked for.
     """
-    url = _url(settings)
+    url, token = _url(settings) + path, demand_token(settings)
+    return asyncio.run(_request(url, token, method, body, patience))
+
+
+def demand_token(settings: ServerSettings) -> str:
+    """Return the daemon's token; raises `DaemonUnreachable` when there is none yet."""
     token = token_of(settings)
     if token is None:
         raise DaemonUnreachable(
             f"no token in {settings.data_dir}: the daemon has not run with this"
-            " configuration yet; start it with 'stash2plex run'"
+            " configuration yet; start it with 'stash2plex run', or name its"
+            " configuration file with --config"
         )
-    return asyncio.run(_request(url + path, token, method, body, patience))
+    return token
 
 
 async def _request(
@@ -112,6 +118,11 @@ async def _request(
             said = document.get("message") if isinstance(document, dict) else None
             if answer.status == HTTPStatus.BAD_REQUEST and said:
                 raise InvalidRequest(said)
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                raise DaemonRefused(
+                    f"the daemon at {url} has another token than this configuration;"
+                    " name its configuration file with --config"
+                )
             told = f"{url} answered HTTP {answer.status}: {said or 'not the daemon'}"
             raise DaemonRefused(told)
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from getpass import getpass
 from pathlib import Path
@@ -34,6 +34,7 @@ from stash2plex.config_file import (
 from stash2plex.errors import (
     AccessDenied,
     ConfigError,
+    ServiceUnavailable,
     Stash2PlexError,
 )
 from stash2plex.older_plugin import OLDER_PLUGIN, Imported, import_settings
@@ -107,13 +108,13 @@ class _Dialogue:
         key = self._value("stash", "api_key", "", default="")
         settings = _checked(StashSettings, url=url, api_key=key)
         try:
-            version = asyncio.run(_stash_version(settings))
+            version = _tried(_stash_version(settings), "--stash-url", url)
         except AccessDenied:
             if not self._asks:
                 raise
             key = self._ask_secret("Stash's API key (Settings > Security)")
             settings = _checked(StashSettings, url=url, api_key=key)
-            version = asyncio.run(_stash_version(settings))
+            version = _tried(_stash_version(settings), "--stash-url", url)
         self._tables["stash"]["url"] = url
         if key:
             self._tables["stash"]["api_key"] = key
@@ -132,7 +133,7 @@ class _Dialogue:
                 " in the environment"
             )
         settings = _checked(PlexSettings, url=url, token=token)
-        version, sections = asyncio.run(_plex_sections(settings))
+        version, sections = _tried(_plex_sections(settings), "--plex-url", url)
         self._tables["plex"]["url"] = url
         self._tables["plex"]["token"] = token
         titles = ", ".join(repr(one.title) for one in sections) or "none"
@@ -322,6 +323,17 @@ def _without(
 
 
 # --- asking the servers ---------------------------------------------------------------
+
+
+def _tried(asking: Coroutine[Any, Any, T], option: str, url: str) -> T:
+    """Ask a server; an error of one that is not there says what was tried."""
+    try:
+        return asyncio.run(asking)
+    except AccessDenied:
+        raise
+    except ServiceUnavailable as error:
+        error.args = (f"{error}; tried {url}, give another with {option}",)
+        raise
 
 
 async def _stash_version(settings: StashSettings) -> str:

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from rich.prompt import Confirm, Prompt
 
 from stash2plex import plugin
-from stash2plex.api_token import token_of
+from stash2plex.commands.asking import ask, demand_token
 from stash2plex.commands.shared import WELL, settings_of
 from stash2plex.config import Settings, checked_url
-from stash2plex.errors import ConfigError, DaemonUnreachable, RequestRejected
+from stash2plex.errors import ConfigError, RequestRejected
 from stash2plex.hosts import is_loopback
 from stash2plex.plugin import PLUGIN_ID
 from stash2plex.plugin_source import INDEX, SOURCE_NAME
@@ -44,13 +44,12 @@ def install_plugin(options: argparse.Namespace) -> int:
 
 
 def _via_stash(settings: Settings, options: argparse.Namespace) -> None:
-    """Add the source, install, set, and try it; asks before it changes anything."""
-    token = token_of(settings.server)
-    if token is None:
-        raise DaemonUnreachable(
-            f"no token in {settings.server.data_dir}: start the daemon first, with"
-            " 'stash2plex run'; Stash gets the plugin from it"
-        )
+    """Add the source, install, set, and try it; asks before it changes anything.
+
+    Raises `DaemonUnreachable` unless the daemon runs: Stash gets the plugin from it.
+    """
+    token = demand_token(settings.server)
+    ask(settings.server, "GET", "/api/v1/queue?limit=1")  # raises unless it runs
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     url = options.daemon_url or _own_url(settings)
     if asks and not options.daemon_url:
