@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from stash2plex.plugin import PLUGIN_ID
+from tests.conftest import free_port
 from tests.ui.test_page import shows
 
 pytestmark = pytest.mark.timeout(60)
@@ -127,7 +127,7 @@ async def test_a_sync_that_waits_is_looked_at_five_times(made, browse):
 
 
 async def test_a_scene_while_the_daemon_is_away(made, browse):
-    made.stash.plugin_settings.pop(PLUGIN_ID)
+    made.point_plugin(url=f"http://127.0.0.1:{free_port()}")
     async with browse(made, "/scenes/1") as page:
         await page.get_by_role("tab", name="Plex").click()
         await shows(page.get_by_role("alert"), "no daemon at")
