@@ -155,6 +155,31 @@ async def test_a_terminal_shows_what_is_waited_for(tmp_path, words, step):
 
 
 @pytest.mark.usefixtures("both_servers")
+@pytest.mark.parametrize("lines", [0, 1, 9, 12])
+@pytest.mark.parametrize("words", [["check"], ["status"], ["gaps"]], ids=" ".join)
+async def test_whoever_reads_it_may_stop(tmp_path, words, lines):
+    """As ``| head`` does."""
+    ours, theirs = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "stash2plex",
+        "--config",
+        str(tmp_path / "config.toml"),
+        *words,
+        stdout=theirs,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as file:  # noqa: ASYNC230, PTH123 - a pipe
+        for _ in range(lines):
+            await asyncio.to_thread(file.readline)
+    _, err = await process.communicate()
+
+    assert err == b""
+
+
+@pytest.mark.usefixtures("both_servers")
 @pytest.mark.parametrize("words", [["check"], ["status"]], ids=" ".join)
 async def test_no_colour_where_none_is_wanted(tmp_path, words):
     plain = {"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "40"}

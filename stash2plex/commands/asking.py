@@ -10,12 +10,12 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
-from rich.console import Console, ConsoleRenderable
+from rich.console import ConsoleRenderable
 from rich.markup import escape
 
 from stash2plex.api_token import token_of
 from stash2plex.commands.shared import print_json
-from stash2plex.commands.waiting import waiting
+from stash2plex.commands.terminal import Terminal, waiting
 from stash2plex.config import ServerSettings, Settings
 from stash2plex.errors import DaemonRefused, DaemonUnreachable, InvalidRequest
 from stash2plex.hosts import asked_from_here
@@ -47,7 +47,7 @@ def show(
     if options.json:
         print_json(document)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal()
     with understood(settings.server):
         if table is not None and console.is_terminal:
             console.print(table(document), soft_wrap=False)

@@ -6,13 +6,12 @@ import argparse
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from stash2plex.commands.asking import ask, understood
 from stash2plex.commands.lines import run_lines
 from stash2plex.commands.shared import print_json
-from stash2plex.commands.waiting import waiting
+from stash2plex.commands.terminal import Terminal, waiting
 from stash2plex.config import Settings
 
 _INTERVAL = 0.5
@@ -32,7 +31,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
     if options.json:
         print_json(run)
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = Terminal()
         for line in run_lines(run):
             console.print(escape(line))
     return bool(run["state"] == "done")

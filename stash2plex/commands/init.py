@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from rich.console import Console
 from rich.prompt import Confirm, Prompt
 
 from stash2plex import config_writer, path_report
 from stash2plex.commands.shared import WELL
-from stash2plex.commands.waiting import waiting
+from stash2plex.commands.terminal import Terminal, waiting
 from stash2plex.config import ENV_PREFIX, PlexSettings, Settings, StashSettings
 from stash2plex.config_file import (
     CONFIG_VARIABLE,
@@ -74,7 +73,7 @@ class _Dialogue:
         self._options = options
         self._environment = environment
         self._asks = sys.stdin.isatty() and sys.stdout.isatty()
-        self._console = Console(highlight=False, soft_wrap=True, markup=False)
+        self._console = Terminal(markup=False)
         self._tables: dict[str, dict[str, Any]] = {"stash": {}, "plex": {}}
         self._imported = import_settings({})
         self._typed: dict[tuple[str, str], str] = {}

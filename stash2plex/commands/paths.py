@@ -15,7 +15,7 @@ from stash2plex.commands.shared import (
     print_json,
     settings_of,
 )
-from stash2plex.commands.waiting import waiting
+from stash2plex.commands.terminal import waiting
 from stash2plex.config import Settings
 from stash2plex.paths import Mapped, PathMap
 

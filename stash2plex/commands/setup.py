@@ -6,10 +6,9 @@ import argparse
 import asyncio
 import sys
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from stash2plex.commands.asking import ask
@@ -20,7 +19,7 @@ from stash2plex.commands.shared import (
     print_json,
     settings_of,
 )
-from stash2plex.commands.waiting import waiting
+from stash2plex.commands.terminal import Terminal, waiting
 from stash2plex.config import Settings
 from stash2plex.doctor import Finding, examine
 from stash2plex.errors import (
@@ -87,18 +86,19 @@ def support(options: argparse.Namespace) -> int:
 async def _examined(
     settings: Settings, secrets: Secrets, *, silent: bool
 ) -> list[Finding]:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal()
     findings = []
-    async for finding in examine(settings):
-        findings.append(finding)
-        if silent:
-            continue
-        colour = _COLOURS[finding.level]
-        message = escape(secrets.mask(finding.message))
-        fix = f" -> {escape(finding.fix)}" if finding.fix else ""
-        console.print(
-            f"[{colour}]{finding.level:4}[/{colour}] {finding.code}: {message}{fix}"
-        )
-        for step in finding.steps:
-            console.print(f"     {escape(step)}")
+    async with aclosing(examine(settings)) as found:
+        async for finding in found:
+            findings.append(finding)
+            if silent:
+                continue
+            colour = _COLOURS[finding.level]
+            message = escape(secrets.mask(finding.message))
+            fix = f" -> {escape(finding.fix)}" if finding.fix else ""
+            console.print(
+                f"[{colour}]{finding.level:4}[/{colour}] {finding.code}: {message}{fix}"
+            )
+            for step in finding.steps:
+                console.print(f"     {escape(step)}")
     return findings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from stash2plex.config import Settings
 from stash2plex.data_dir import holder
@@ -18,7 +18,7 @@ from stash2plex.stash.client import StashClient
 _CLIENT = "stash2plex-check"
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def examine(settings: Settings) -> AsyncGenerator[Finding, None]:
     """Look at everything; yields findings as they come."""
     yield Finding("config", "ok", "the configuration is valid")
     for finding in await asyncio.to_thread(daemon.examine, settings):

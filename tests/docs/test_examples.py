@@ -27,7 +27,7 @@ SHELL = [
 ]
 # Ways to come to the command: as it is, by its folder, as another user, in a container.
 _COMMAND = re.compile(
-    r"(?:sudo (?:-u \S+ )?)?(?:\S*/)?stash2plex(?= |$)(.*)"
+    r"(?:runuser -u \S+ -- )?(?:\S*/)?stash2plex(?= |$)(.*)"
     r"|docker compose (?:run --rm stash2plex|exec stash2plex entrypoint) (.*)"
 )
 _INLINE = re.compile(r"`stash2plex( [^`]+)`")

@@ -1,19 +1,33 @@
-"""What a terminal shows while a command waits: for what, and how long it has been."""
+"""Printing for people, on a terminal or into a pipe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
+class Terminal(Console):
+    """Prints lines as they are, however narrow the terminal."""
+
+    def __init__(self, *, markup: bool = True) -> None:
+        """With *markup*, ``[green]`` and its like are colours."""
+        super().__init__(highlight=False, soft_wrap=True, markup=markup)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Tell whoever prints, where rich ends the process in the midst of its work."""
+        raise BrokenPipeError
+
+
 @contextmanager
 def waiting(step: str) -> Iterator[Callable[[str], None]]:
-    """Show *step* until the end, or what the function that it yields is told.
+    """Show *step*, and for how long, until the end.
 
-    On standard error, and nothing unless that is a terminal.
+    Or what the function that it yields is told. On standard error, and nothing unless
+    that is a terminal.
     """
     console = Console(stderr=True)
     columns = (
