@@ -21,7 +21,7 @@ from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-ENTRYPOINT = DEPLOY / "entrypoint.py"
+PACKAGES = Path(sysconfig.get_path("purelib"))
 NOBODY = 54321
 INSTRUCTIONS = set(
     "ARG FROM WORKDIR COPY RUN ENV VOLUME EXPOSE HEALTHCHECK ENTRYPOINT CMD".split()
@@ -109,20 +109,38 @@ def python_for_others() -> str:
         if one is None:
             continue
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        reachable = all(
-            folder.stat().st_mode & 0o001 for folder in Path(one).resolve().parents
-        )
-        if reachable and version in os.path.realpath(one):
+        if others_reach(Path(one)) and version in os.path.realpath(one):
             return one
     pytest.skip("no Python of this version that other users may start")
     return ""
 
 
+def others_reach(path: Path) -> bool:
+    return all(one.stat().st_mode & 0o001 for one in path.resolve().parents)
+
+
+@pytest.fixture(scope="module")
+def sources():
+    """The code and the libraries, where other users may read them."""
+    if others_reach(DEPLOY) and others_reach(PACKAGES / "aiohttp"):
+        yield ROOT, PACKAGES
+        return
+    folder = Path(tempfile.mkdtemp())  # this checkout is in a home, root's perhaps
+    folder.chmod(0o755)
+    for name in ("stash2plex", "plugin_shim", "deploy"):
+        shutil.copytree(ROOT / name, folder / name)
+    ours = shutil.ignore_patterns("mypy*", "*pytest*", "hypothesis*", "__editable__*")
+    shutil.copytree(PACKAGES, folder / "packages", ignore=ours)
+    yield folder, folder / "packages"
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
-def room():
+def room(sources):
     """A clean folder that belongs to nobody in particular."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
+    shutil.copy(sources[0] / "deploy" / "entrypoint.py", folder / "entrypoint.py")
     bin_folder = folder / "bin"
     bin_folder.mkdir()
     command = bin_folder / "stash2plex"
@@ -134,11 +152,11 @@ def room():
 
 
 @pytest.fixture
-def environment(room, stash, plex):
+def environment(room, sources, stash, plex):
     """Nothing but the environment: no configuration file."""
     return {
         "PATH": f"{room / 'bin'}:/usr/bin:/bin",
-        "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}",
+        "PYTHONPATH": ":".join(map(str, sources)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "STASH2PLEX_SERVER__HOST": "127.0.0.1",
         "STASH2PLEX_SERVER__PORT": str(free_port()),
@@ -153,7 +171,7 @@ def environment(room, stash, plex):
 async def started(room, environment, *words, user=None):
     process = await asyncio.create_subprocess_exec(
         python_for_others(),
-        str(ENTRYPOINT),
+        str(room / "entrypoint.py"),
         *words,
         cwd=room,
         env=environment,
