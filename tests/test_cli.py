@@ -157,7 +157,14 @@ async def test_status_of_a_running_daemon(config, capsys, stash, plex):
     settings = await asyncio.to_thread(load, config, {})
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
-        await daemon.until(lambda status: status["plex"]["state"] == "up")
+        await daemon.until(
+            lambda status: (
+                status["plex"]["state"] == "up"
+                and status["reconcile"]["last"]
+                and status["deliveries"]["written"]
+                and not status["gaps"]["empty"]
+            )
+        )
         assert await command("--config", config, "status") == 0
         out = capsys.readouterr().out
         assert "Plex       up, circuit closed" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -369,9 +370,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         log.warning("request_failed", route=request.path, code=error.code)
         return _error(error.code, shown(str(error)), error.http_status)
     except web.HTTPException as error:
-        code = error.reason.lower().replace(" ", "_")
         answer = _error(
-            code, f"{request.method} {request.path}: {error.reason}", error.status
+            _code_of(error),
+            f"{request.method} {request.path}: {error.reason}",
+            error.status,
         )
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
@@ -379,6 +381,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception:
         log.exception("request_crashed", route=request.path)
         return _error("internal", "a bug in stash2plex; its log tells more", 500)
+
+
+def _code_of(error: web.HTTPException) -> str:
+    """Return ``not_found`` for `HTTPNotFound`; Python's words for a status change."""
+    name = type(error).__name__.removeprefix("HTTP")
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _accepted(document: dict[str, Any]) -> web.Response:
