@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from aiohttp import ClientError, http_exceptions, web
+from aiohttp import ClientError, hdrs, http_exceptions, web
 
 from stash2plex.errors import InvalidRequest
 
@@ -20,11 +20,13 @@ async def json_body(request: web.Request, *, optional: bool = False) -> Any:
     One that is *optional* may be empty: that is None.
 
     A body that is too large leaves as aiohttp's own error, which is a 413, and one that
-    does not come to its end in time as a 408.
+    does not come to its end in time as a 408. A compressed one is a 415.
     """
     try:
         async with asyncio.timeout(PATIENCE):
             body = await request.read()
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+            raise web.HTTPUnsupportedMediaType
         return json.loads(body) if body or not optional else None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
@@ -32,6 +34,7 @@ async def json_body(request: web.Request, *, optional: bool = False) -> Any:
         ValueError,
         RecursionError,
         ClientError,
+        ConnectionResetError,
         http_exceptions.HttpProcessingError,
         web.RequestPayloadError,
     ) as error:

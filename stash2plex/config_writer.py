@@ -58,6 +58,7 @@ def write(file: Path, text: str) -> Path | None:
         if kept is not None:
             kept.unlink(missing_ok=True)
             os.link(file, kept)
+            kept.chmod(_OWNER_ONLY)
         fresh.replace(file)
     except OSError as error:
         msg = f"{file}: cannot be written: {error.strerror}; name another with --config"

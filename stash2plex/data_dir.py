@@ -84,7 +84,10 @@ def _make_usable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / ".writable"
-        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)
+        # Never through a link, which may lead anywhere.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        os.close(os.open(probe, flags, 0o600))
         probe.unlink()
     except OSError as error:
         msg = f"server.data_dir = {str(folder)!r}: {error.strerror}; {remedy}"
@@ -93,7 +96,9 @@ def _make_usable(folder: Path) -> None:
 
 def _hold_alone(folder: Path) -> int:
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(
+            folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+        )
     except OSError as error:
         raise DataDirUnusable(f"{folder / _LOCK}: {error.strerror}") from error
     try:

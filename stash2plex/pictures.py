@@ -31,6 +31,9 @@ _QUALITY = 90
 _MAX_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = None
 _BLUR_RADIUS = 24
+# What covers are. Pillow would hand PostScript to another program, and read the inside
+# of an icon before anybody could ask how large it is.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 
 
 class NotAPicture(ValueError):
@@ -63,7 +66,7 @@ def shaped(data: bytes, shape: Shape) -> bytes:
 
 
 def _shaped(data: bytes, shape: Shape) -> bytes:
-    with Image.open(io.BytesIO(data)) as opened:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         if opened.width * opened.height > _MAX_PIXELS:
             raise NotAPicture("the picture has more than 100 million pixels")
         if shape == "original" or (shape == "wide" and _is_fit(opened, data)):

@@ -6,6 +6,7 @@ slept counts once, as soon as it wakes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -18,6 +19,8 @@ from stash2plex import cron
 # Plex keeps house from two to five at night.
 _LINES = {"hourly": "17 * * * *", "daily": "30 5 * * *", "weekly": "30 5 * * sun"}
 _JOB = "reconcile"
+# How late a time that passed in a suspended machine may be noticed, seconds.
+_GLANCE = 60.0
 
 
 class Schedule:
@@ -54,10 +57,18 @@ class Schedule:
                 misfire_grace_time=None,
             )
         self._scheduler.start()
+        awake = asyncio.create_task(self._stay_awake())
         try:
             yield
         finally:
+            awake.cancel()
             self._scheduler.shutdown(wait=False)
+
+    async def _stay_awake(self) -> None:
+        """Look at the clock on the wall: the loop's stands still while we sleep."""
+        while True:
+            await asyncio.sleep(_GLANCE)
+            self._scheduler.wakeup()
 
     @property
     def next_at(self) -> datetime | None:

@@ -19,6 +19,7 @@ from stash2plex.hosts import is_here
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstvxz", "aeiou"
 _SYLLABLES = [f"{first}{second}" for first in _CONSONANTS for second in _VOWELS]
+_LONGEST = 1000  # characters of one text
 _LENGTH = 5  # syllables: 2e9 words
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _SEPARATORS = re.compile(r"([\\/]+)")
@@ -87,7 +88,12 @@ class Words:
         return name if is_here(name.strip("[]")) else self.word(name)
 
     def text(self, text: str) -> str:
-        """Return *text* with words for paths, for machines, and whatever it quotes."""
+        """Return *text* with words for paths, for machines, and whatever it quotes.
+
+        What is longer than anybody reads is cut: strangers' requests are logged, too.
+        """
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}…"
         text = _URL.sub(lambda found: f"{found[1]}{self.host(found[2])}", text)
         text = _PORTED.sub(lambda found: self.host(found[1]), text)
         text = _QUOTED.sub(self._quoted, text)

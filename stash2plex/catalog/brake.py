@@ -6,17 +6,18 @@ unmounted share than a clean-up. Then nothing is forgotten until somebody says s
 
 from __future__ import annotations
 
+import json
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from stash2plex.errors import Braked
 
 if TYPE_CHECKING:
     from stash2plex.db.database import Database
 
-What = Literal["scenes", "items"]
+STASH = "Stash"
 # Both the share and the number that may vanish at once.
 _SHARE, _NUMBER = 0.2, 100
 # A listing that is empty is suspect from so many on.
@@ -24,6 +25,8 @@ _FEW = 10
 # Scenes deleted within so many seconds count as one burst.
 _BURST = 3600.0
 FACT = "brake"
+# What there was when a burst of deletions pulled it, by server or library.
+_BEFORE = "brake_before"
 _REMEDY = "If this is right: stash2plex reconcile --force"
 
 
@@ -35,16 +38,21 @@ class Brake:
     ) -> None:
         self._database = database
         self._now = now
-        self._deleted: dict[str, deque[float]] = {"scenes": deque(), "items": deque()}
+        self._deleted: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._before: dict[str, int] = {}
         self.reason: str | None = None
 
     async def load(self) -> None:
         """Go on where the last daemon ended."""
         self.reason = await self._database.fact(FACT) or None
+        self._before = json.loads(await self._database.fact(_BEFORE) or "{}")
 
     async def check(self, what: str, before: int, gone: int) -> None:
         """Raise `Braked` if *gone* of *before* things are too many at once."""
         left = before - gone
+        # Some of a burst was forgotten before it was known to be one.
+        before = max(before, self._before.get(what, 0))
+        gone = before - left
         too_many = gone > _NUMBER and gone > before * _SHARE
         if too_many or (left <= 0 and before >= _FEW):
             await self._pull(
@@ -53,8 +61,11 @@ class Brake:
             )
             raise Braked(self.reason)
 
-    async def allows_deletion(self, what: What, left: int, count: int = 1) -> bool:
-        """Whether *count* more may be forgotten one by one, while *left* are known."""
+    async def allows_deletion(self, what: str, left: int, count: int = 1) -> bool:
+        """Whether *count* more of *what* may be forgotten, while *left* are known.
+
+        *what* is named as `check` names it.
+        """
         if self.reason:
             return False
         now, deleted = self._now(), self._deleted[what]
@@ -64,10 +75,11 @@ class Brake:
         total = left + len(deleted) - count
         if len(deleted) <= _NUMBER or len(deleted) <= total * _SHARE:
             return True
-        server = "Stash" if what == "scenes" else "Plex"
+        self._before[what] = total
+        await self._database.set_fact(_BEFORE, json.dumps(self._before))
         await self._pull(
-            f"{len(deleted)} of {total} {what} were deleted in {server} within an hour:"
-            f" is a share not mounted? No more are forgotten. {_REMEDY}"
+            f"{what} lost {len(deleted)} of {total} within an hour: is a share not"
+            f" mounted? No more are forgotten. {_REMEDY}"
         )
         return False
 
@@ -77,6 +89,8 @@ class Brake:
             deleted.clear()
         if self.reason:
             self.reason = None
+            self._before = {}
+            await self._database.set_fact(_BEFORE, "")
             await self._database.set_fact(FACT, "")
 
     async def _pull(self, reason: str) -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from stash2plex.catalog.brake import Brake
+from stash2plex.catalog.brake import STASH, Brake
 from stash2plex.catalog.documents import Documents
 from stash2plex.catalog.matching import Answer, Matcher
 from stash2plex.catalog.store import CatalogStore
@@ -170,7 +170,7 @@ class Catalog:
         # All that is gone is forgotten in the end, or nothing is.
         forgets = await asyncio.gather(
             self._list_plex(force=force),
-            self._list_stash(force=force),
+            self._list_stash(force=force, forget=forget),
             return_exceptions=True,
         )
         for one in forgets:
@@ -362,9 +362,10 @@ class Catalog:
 
         A listing tells whether those are gone then.
         """
-        _, items = await self.store.counts()
-        if gone and await self.brake.allows_deletion("items", items, len(gone)):
-            await self.store.forget_items(gone)
+        for section_id, (count, keys) in (await self.store.by_library(gone)).items():
+            what = self._named(section_id)
+            if await self.brake.allows_deletion(what, count, len(keys)):
+                await self.store.forget_items(keys)
 
     async def take_news(self) -> set[int]:
         """Read what Plex added or changed; returns the scenes whose files turned up."""
@@ -474,14 +475,21 @@ class Catalog:
 
     async def _check_plex(self, steady: Sequence[Section], kept: Sequence[int]) -> None:
         """Ask the brake about each library, and about those that vanished whole."""
-        titles = {one.id: one.title for one in steady}
+        listed = {one.id for one in steady}
         for section_id, before, gone in await self.store.unseen_items(self._seen):
-            if section_id in titles:
-                what = f"Plex's library {titles[section_id]!r}"
+            what = self._named(section_id)
+            if section_id in listed:
                 await self.brake.check(what, before, gone)
-            elif section_id not in self._movie_sections and section_id not in kept:
-                what = f"Plex's library number {section_id}"
+            elif section_id not in kept and (
+                section_id not in self._movie_sections or self._plex.lacks_some
+            ):
+                # It went, or has another title than `plex.libraries` says.
                 await self.brake.check(what, before, before)
+
+    def _named(self, section_id: int) -> str:
+        """Return what the brake calls a library."""
+        titles = {one.id: repr(one.title) for one in self.sections}
+        return f"Plex's library {titles.get(section_id, f'number {section_id}')}"
 
     async def _list_section(self, section: Section) -> bool:
         """List one library; whether it stood still, so that what is missing is gone."""
@@ -499,20 +507,22 @@ class Catalog:
         log.warning("listing_unsteady", library=section.title, items=count)
         return False
 
-    async def _list_stash(self, *, force: bool) -> Callable[[], Awaitable[None]]:
+    async def _list_stash(
+        self, *, force: bool, forget: bool
+    ) -> Callable[[], Awaitable[None]]:
         """List all scenes; returns what forgets those that are gone."""
         seen = self._seen
         async for page in self._stash.entries():
             # The next poll could not tell any more, and their times do not.
             moved = await self.store.moved(page) if self.stash_complete else []
-            if moved:
+            if moved and forget:
                 await self._on_moved(moved)
             await self.store.put_scenes(page, seen)
         if not force:
             before, gone = await self.store.unseen_scenes(seen)
-            await self.brake.check("Stash", before, gone)
+            await self.brake.check(STASH, before, gone)
 
-        async def forget() -> None:
+        async def forget_gone() -> None:
             gone = await self.store.forget_unseen_scenes(seen)
             if gone:
                 log.info("scenes_gone", scenes=gone)
@@ -520,7 +530,7 @@ class Catalog:
                 self.stash_complete = True
                 await self._database.set_fact(_STASH_COMPLETE, "1")
 
-        return forget
+        return forget_gone
 
     async def _set_plex_complete(self, *, complete: bool) -> None:
         self.plex_complete = complete

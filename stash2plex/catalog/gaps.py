@@ -28,6 +28,8 @@ _RESOLVE = "UPDATE gap SET resolved_at = ?1 WHERE resolved_at IS NULL AND"
 _RESOLVE_OTHERS = f"{_RESOLVE} subject = ?2 AND kind != ?3"
 # How long what was resolved is kept, seconds.
 _KEPT = 30 * 24 * 3600.0
+# So many gaps of files that only Plex asked about are kept.
+_MOST_FILES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +213,24 @@ class Gaps:
         kinds: Iterable[GapKind],
         scene_ids: Iterable[int] | None,
         before: float,
+        unread: Iterable[int] = (),
     ) -> int:
         """Resolve what the comparison *run_id* did not see any more; returns how many.
 
         It looked for *kinds*: everywhere, or at *scene_ids* only. Gaps of files that
         Plex only asked about are not its business, nor what was seen since *before*,
-        the unix seconds of its start.
+        the unix seconds of its start, nor the drift of *unread* scenes, whose items
+        could not be read.
         """
         subjects = None
         if scene_ids is not None:
             subjects = json.dumps([f"scene:{one}" for one in scene_ids])
         rows = await self._database.write(
-            f"{_RESOLVE} run_id IS NOT ?2 AND subject NOT LIKE 'file:%'"
+            f"{_RESOLVE} subject NOT LIKE 'file:%'"
+            # A run that was taken up again may have seen it before it was.
+            " AND (last_seen < ?5 OR (last_seen = ?5 AND run_id IS NOT ?2))"
             " AND kind IN (SELECT value FROM json_each(?3))"
-            " AND last_seen <= ?5"
+            " AND NOT (kind = 'drift' AND subject IN (SELECT value FROM json_each(?6)))"
             " AND (?4 IS NULL OR subject IN (SELECT value FROM json_each(?4)))"
             " RETURNING 1",
             self._now(),
@@ -232,13 +238,20 @@ class Gaps:
             json.dumps(list(kinds)),
             subjects,
             before,
+            json.dumps([f"scene:{one}" for one in unread]),
         )
         return len(rows)
 
     async def prune(self) -> None:
-        """Forget what was resolved long ago."""
+        """Forget what was resolved long ago, and files asked about beyond many."""
         await self._database.write(
             "DELETE FROM gap WHERE resolved_at < ?", self._now() - _KEPT
+        )
+        # Anybody who asks the provider makes them, where it has no secret.
+        await self._database.write(
+            "DELETE FROM gap WHERE rowid IN (SELECT rowid FROM gap"
+            " WHERE subject LIKE 'file:%' ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
+            _MOST_FILES,
         )
 
     async def listed(

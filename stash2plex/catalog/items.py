@@ -79,6 +79,27 @@ class Items(Tables):
         )
         return [(row["section_id"], row["count"], row["gone"]) for row in rows]
 
+    async def by_library(
+        self, rating_keys: Iterable[int]
+    ) -> dict[int, tuple[int, set[int]]]:
+        """Return the libraries of items: how many each has, and which of these."""
+        rows = await self._database.fetch(
+            "SELECT rating_key, section_id FROM plex_item"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))",
+            listed(rating_keys),
+        )
+        keys: dict[int, set[int]] = {}
+        for row in rows:
+            keys.setdefault(row["section_id"], set()).add(row["rating_key"])
+        counts = await self._database.fetch(
+            "SELECT section_id, count(*) AS count FROM plex_item"
+            " WHERE section_id IN (SELECT value FROM json_each(?)) GROUP BY section_id",
+            listed(keys),
+        )
+        return {
+            one["section_id"]: (one["count"], keys[one["section_id"]]) for one in counts
+        }
+
     async def forget_other_sections(self, section_ids: Iterable[int]) -> None:
         """Forget the items of every library but these."""
         await self._database.write(

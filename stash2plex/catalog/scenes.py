@@ -224,7 +224,8 @@ class Scenes(Tables):
         if ids is not None:
             condition, value = "id IN (SELECT value FROM json_each(?))", listed(ids)
         rows = await self._database.fetch(
-            f"SELECT id, updated_at, kept_out FROM stash_scene WHERE {condition}"
+            "SELECT id, updated_at, title, kept_out FROM stash_scene"
+            f" WHERE {condition}"
             " ORDER BY id LIMIT ?",
             value,
             limit,
@@ -243,6 +244,7 @@ class Scenes(Tables):
                 SceneEntry(
                     id=row["id"],
                     updated_at=row["updated_at"],
+                    title=row["title"],
                     files=tuple(files.get(row["id"], ())),
                 ),
                 row["kept_out"],

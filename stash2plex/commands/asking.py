@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 from rich.console import ConsoleRenderable
-from rich.markup import escape
 
 from stash2plex.api_token import token_of
 from stash2plex.commands.shared import print_json
@@ -53,7 +52,7 @@ def show(
             console.print(table(document), soft_wrap=False)
             return
         for line in list(lines(document)):
-            console.print(escape(line))
+            console.print_line(line)
 
 
 @contextmanager

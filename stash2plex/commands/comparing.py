@@ -6,8 +6,6 @@ import argparse
 import time
 from typing import Any
 
-from rich.markup import escape
-
 from stash2plex.commands.asking import ask, understood
 from stash2plex.commands.lines import run_lines
 from stash2plex.commands.shared import print_json
@@ -33,7 +31,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
     else:
         console = Terminal()
         for line in run_lines(run):
-            console.print(escape(line))
+            console.print_line(line)
     return bool(run["state"] == "done")
 
 

@@ -21,6 +21,7 @@ from stash2plex.commands.lines import (
 )
 from stash2plex.commands.shared import FAILED, WELL, settings_of
 from stash2plex.commands.tables import difference_table
+from stash2plex.errors import ConfigError
 
 # Of a whole library, page by page, seconds.
 _SYNC_PATIENCE = 3600.0
@@ -96,6 +97,8 @@ def recover(options: argparse.Namespace) -> int:
 def gaps(options: argparse.Namespace) -> int:
     """Show what is not in step, and why."""
     settings = settings_of(options)
+    if options.csv and options.json:
+        raise ConfigError("--csv and --json: only one of them")
     if options.csv:
         gap_list.print_csv(settings, options)
     else:

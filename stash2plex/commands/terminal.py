@@ -7,7 +7,11 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+# What moves the cursor, or worse; a file's name may hold it.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 class Terminal(Console):
@@ -16,6 +20,10 @@ class Terminal(Console):
     def __init__(self, *, markup: bool = True) -> None:
         """With *markup*, ``[green]`` and its like are colours."""
         super().__init__(highlight=False, soft_wrap=True, markup=markup)
+
+    def print_line(self, text: str) -> None:
+        """Print a line as it is; control characters are spelled out."""
+        self.print(escape(text.translate(_CONTROLS)))
 
     def on_broken_pipe(self) -> NoReturn:
         """Tell whoever prints, where rich ends the process in the midst of its work."""

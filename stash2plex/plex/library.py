@@ -59,6 +59,7 @@ class PlexLibrary:
     def __init__(self, connection: PlexConnection, titles: Sequence[str]) -> None:
         self._connection = connection
         self.titles = tuple(titles)
+        self.lacks_some = False  # of those titles, when last looked
 
     async def server(self) -> Server:
         """Ask the server who it is, within five seconds; the token is checked too."""
@@ -92,6 +93,7 @@ class PlexLibrary:
             return movies
         wanted = [one for one in movies if one.title in self.titles]
         missing = self.missing(wanted)
+        self.lacks_some = bool(missing)
         if not wanted:
             have = ", ".join(repr(one.title) for one in movies) or "none"
             raise LibraryNotFound(
@@ -166,7 +168,8 @@ class PlexLibrary:
                     total = int(root.get("totalSize") or root.get("size") or len(page))
                 yield page, total
                 start += len(page)
-                if not page or start >= total:
+                # A total that is too low ends nothing as long as pages are full.
+                if not page or (start >= total and len(page) < PAGE_SIZE):
                     break
 
     async def entries_named(self, section_id: int, name: str) -> list[ItemEntry]:

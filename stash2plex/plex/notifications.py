@@ -18,6 +18,7 @@ import structlog
 
 from stash2plex.config import PlexSettings
 from stash2plex.errors import ServiceUnavailable
+from stash2plex.link import no_redirects
 
 log = structlog.get_logger()
 
@@ -90,7 +91,7 @@ class Notifications:
         try:
             async with (
                 aiohttp.ClientSession(
-                    headers=self._headers, timeout=timeout
+                    headers=self._headers, timeout=timeout, middlewares=(no_redirects,)
                 ) as session,
                 session.ws_connect(
                     f"{self._settings.url}{_ROUTE}",

@@ -222,12 +222,13 @@ class _Planner:
 
     def _empty_text(self, of: Field, name: str, shown: str, before: str | None) -> None:
         """Stash has nothing here; a rating goes only if it was ours."""
-        if not shown or self._sync.mode == "fill":
+        if self._sync.mode == "fill":
             return
         if of is not Field.RATING:
-            self._text[name] = ""
-            self._wrote_text[name] = ""
-            self._lock(name)
+            self._wrote_text[name] = ""  # what others put there later is theirs to lose
+            if shown:
+                self._text[name] = ""
+                self._lock(name)
         elif before and _same(of, before, shown):
             self._clears_rating = True  # else it is a human's, and no more ours
 

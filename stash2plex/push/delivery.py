@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from stash2plex.catalog.brake import STASH
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.matching import Answer, Confidence, Match
@@ -168,7 +169,8 @@ class Delivery:
                 ends.append(partial(self._gone, job, settle))
             elif reason := refusal(scene, self._settings.sync):
                 kept_out.append(scene)
-                ends.append(partial(self._skip, job, settle, reason))
+                close = partial(self._gaps.close, scene_id=job.stash_id)
+                ends.append(partial(self._skip, job, settle, reason, close))
             else:
                 taking_part.append((job, scene))
         if kept_out:
@@ -182,7 +184,7 @@ class Delivery:
     async def _gone(self, job: Job, settle: Settle) -> None:
         """Take a scene out of the catalogue; Plex is never changed over that."""
         scenes, _ = await self._catalog.store.counts()
-        if not await self._catalog.brake.allows_deletion("scenes", scenes):
+        if not await self._catalog.brake.allows_deletion(STASH, scenes):
             await self._skip(job, settle, "gone from Stash, as too many others are")
             return
         others = await self._catalog.store.sharing(job.stash_id)
@@ -275,7 +277,8 @@ class Delivery:
         if self._settings.match.not_found == "skip" and not isinstance(
             error, AmbiguousMatch
         ):
-            await self._skip(job, settle, "not in Plex")
+            close = partial(self._gaps.close, scene_id=job.stash_id)
+            await self._skip(job, settle, "not in Plex", close)
             return
         match error:
             case AmbiguousMatch():

@@ -155,10 +155,10 @@ class Changes:
         while page:
             await self._learn_offset(page)
             yield page, now
-            count -= len(page)
-            if count <= 0:
+            if count <= len(page):
                 return
-            page, _ = await self._stash.changed_entries(bound, after=page[-1].id)
+            # Counted anew: people edit meanwhile, and their scenes have higher ids.
+            page, count = await self._stash.changed_entries(bound, after=page[-1].id)
 
     async def _learn_offset(self, entries: Sequence[SceneEntry]) -> None:
         """Remember the zone that Stash wrote its newest time in."""

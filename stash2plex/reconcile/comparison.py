@@ -19,7 +19,7 @@ from stash2plex.errors import (
 )
 from stash2plex.gap_kinds import GapKind
 from stash2plex.gates import gates_digest
-from stash2plex.movie import Field
+from stash2plex.movie import Field, title_of
 from stash2plex.paths import Mapped, PathMap
 from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES
 from stash2plex.push.ledger import Entry, Ledger, entry_for
@@ -51,6 +51,7 @@ class Comparison:
         self._plex = plex
         self._paths = PathMap(settings.path_rules)
         self._managed = Translation(settings).managed
+        self.unread: set[int] = set()  # scenes whose drift nobody could tell, lately
 
     async def gaps(
         self, scene_ids: Sequence[int] | None = None, since: int = 0
@@ -62,6 +63,7 @@ class Comparison:
         """
         machine = await self._catalog.ensure_machine()
         drift = None if scene_ids is not None else self._drift(machine)
+        self.unread = drift.unread if drift else set()
         async for entries in self._steps(scene_ids):
             found = await self._of_scenes(entries, machine, drift)
             if drift:
@@ -180,6 +182,8 @@ class Comparison:
                 return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing any more")
             elif entry.scene_updated_at != scene.updated_at:
                 stale = f"{item} was last written before the scene was last changed"
+            elif self._renamed(scene, entry):
+                stale = f"{item} shows the scene under its former file name"
             elif drift:
                 drift.consider(scene, row, entry)
         return gap_of(GapKind.STALE, scene, stale) if stale else None
@@ -191,6 +195,17 @@ class Comparison:
             if not isinstance(twin, Mapped):
                 kind, detail = GapKind.UNMAPPED, twin.reason
         return FoundGap(kind, f"item:{rating_key}", path, detail)
+
+    def _renamed(self, scene: SceneEntry, entry: Entry) -> bool:
+        """Whether we wrote another title: that of a file that has moved since.
+
+        Nothing else tells once anybody has read the scene.
+        """
+        if self._settings.sync.respect_locks or self._settings.sync.mode == "fill":
+            return False  # the title may be another's
+        wrote = entry.text.get(TEXT_NAMES[Field.TITLE])
+        managed = Field.TITLE in self._managed
+        return managed and wrote is not None and wrote != title_of(scene)
 
     def _wrote_more(self, entry: Entry) -> bool:
         """Whether we wrote anything that a listing would show beside the title.

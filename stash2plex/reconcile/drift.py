@@ -49,6 +49,7 @@ class Drift:
         self._listed = [name for name in LISTED_FIELDS if name in ours]
         self._candidates: list[tuple[SceneEntry, Entry, int]] = []
         self._as_left: dict[int, int] = {}
+        self.unread: set[int] = set()  # scenes whose items could not be read
 
     def consider(self, scene: SceneEntry, row: ItemRow, entry: Entry) -> None:
         """Look closer at an item, if what the listing showed of it gives reason to."""
@@ -84,7 +85,8 @@ class Drift:
         for scene, entry, updated_at in batch:
             item = items.get(entry.rating_key)
             if item is None:
-                continue  # gone, or not to be read at this moment
+                self.unread.add(scene.id)  # gone, or not to be read at this moment
+                continue
             if names := drifted(item, entry, self._sync, self._managed):
                 detail = f"item {entry.rating_key}: others changed {', '.join(names)}"
                 found.append(gap_of(GapKind.DRIFT, scene, detail))

@@ -35,6 +35,9 @@ log = structlog.get_logger()
 # When a failed run that nobody waits for is tried again: at first, and at last,
 # seconds.
 _AGAIN, _LONGEST = 120.0, 3600.0
+_DOUBLINGS = 10
+# Gaps written down in one transaction.
+_RECORDED = 1000
 _HOURS: dict[Scope, int] = {"24h": 24, "7d": 7 * 24}
 # How far Plex's clock may be from ours when we ask what changed lately, seconds.
 _CLOCKS = 3600
@@ -60,6 +63,7 @@ class Reconciler:
         self._mends = mends
         self._ended = False
         self._failures = 0  # in a row
+        self._again: asyncio.TimerHandle | None = None
         self._runs = runs
         self._comparison = comparison
         self._catalog = catalog
@@ -138,14 +142,14 @@ class Reconciler:
             await self._compare(run)
             run.state = RunState.DONE
             self._failures = 0
+            if self._again is not None and run.scope == "all" and not run.dry_run:
+                self._again.cancel()
         except Braked as error:
             run.state, run.error = RunState.STOPPED, str(error)
         except Stash2PlexError as error:
             run.state, run.error = RunState.FAILED, str(error)
             if run.reason != "manual":
-                delay = min(_AGAIN * 2**self._failures, _LONGEST)
-                self._failures += 1
-                asyncio.get_running_loop().call_later(delay, self._try_again, run)
+                self._retry(run)
         except asyncio.CancelledError:
             raise  # it is taken up again by who comes after us
         except Exception:
@@ -168,6 +172,15 @@ class Reconciler:
             error=run.error,
         )
 
+    def _retry(self, failed: Run) -> None:
+        """Try again after a while; one wait at a time, however many runs fail."""
+        delay = min(_AGAIN * 2 ** min(self._failures, _DOUBLINGS), _LONGEST)
+        self._failures += 1
+        if self._again is not None:
+            self._again.cancel()
+        loop = asyncio.get_running_loop()
+        self._again = loop.call_later(delay, self._try_again, failed)
+
     def _try_again(self, failed: Run) -> None:
         """Ask for a run once more that nobody else will ask for."""
 
@@ -186,13 +199,16 @@ class Reconciler:
     async def _compare(self, run: Run) -> None:
         scene_ids, since = await self._list(run)
         counts: Counter[GapKind] = Counter()
+        everything: list[FoundGap] = []
         async for found, scenes in self._comparison.gaps(scene_ids, since):
             run.scenes += scenes
             counts.update(gap.kind for gap in found)
             run.gaps = {kind.value: counts[kind] for kind in GapKind}
             await self._mend(run, found)
-            if found and not run.dry_run:
-                await self._gaps.record_found(found, run.id)
+            everything += found
+        # A server that fails half-way leaves the gaps as they were.
+        for start in range(0, len(everything) if not run.dry_run else 0, _RECORDED):
+            await self._gaps.record_found(everything[start : start + _RECORDED], run.id)
         _, run.items = await self._catalog.store.counts()
         if not run.dry_run:
             await self._gaps.resolve_unseen(
@@ -200,6 +216,7 @@ class Reconciler:
                 kinds=[one for one in GapKind if run.scope == "all" or one != "drift"],
                 scene_ids=scene_ids,
                 before=run.started_at,
+                unread=self._comparison.unread,
             )
 
     async def _list(self, run: Run) -> tuple[list[int] | None, int]:
@@ -210,7 +227,7 @@ class Reconciler:
         catalog = self._catalog
         complete = catalog.plex_complete and catalog.stash_complete
         hours = _HOURS.get(run.scope)
-        if hours is None or not complete:
+        if hours is None or run.force or not complete:
             await catalog.refresh(force=run.force, forget=not run.dry_run)
         if hours is None:
             await self._look_for_lost_parts(run)
@@ -221,8 +238,9 @@ class Reconciler:
             recent = [one for one in page if is_since(one, since)]
             await catalog.note_scenes(recent)
             scene_ids += [one.id for one in recent]
-        turned_up = await catalog.take_news()
-        if turned_up and not run.dry_run:  # once it is read it is no news to others
+        # Once it is read it is no news to others, so a dry run leaves it.
+        turned_up = set() if run.dry_run else await catalog.take_news()
+        if turned_up:
             await self._jobs.enqueue_many(
                 Kind.SCENE, sorted(turned_up), Reason.EXPANDED
             )

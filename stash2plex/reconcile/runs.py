@@ -114,7 +114,9 @@ class Runs:
             now,
         )
         await self._database.write(
-            "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?", KEPT
+            "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?"
+            " AND state != 'running'",
+            KEPT,
         )
         return Run(
             id=row["id"],

@@ -120,7 +120,7 @@ def rebased(url: str, base: str) -> str:
         return ""
     parts = urlsplit(url)
     prefix = urlsplit(base).path.rstrip("/")
-    path = parts.path
+    path = "/" + parts.path.lstrip("/")  # else it would go on with the host
     if prefix and path.startswith(f"{prefix}/"):
         path = path[len(prefix) :]
     kept = "&".join(

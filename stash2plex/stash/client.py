@@ -41,6 +41,7 @@ from stash2plex.errors import (
     ServiceUnavailable,
     Stash2PlexError,
 )
+from stash2plex.link import no_redirects
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.pause import pause_asked
 from stash2plex.scene import Scene, SceneEntry
@@ -314,7 +315,7 @@ class StashClient:
             async with (
                 asyncio.timeout(_RENEWAL),
                 # gql leaves one of its own open when it is cancelled as it connects.
-                aiohttp.ClientSession() as web,
+                aiohttp.ClientSession(middlewares=(no_redirects,)) as web,
                 Client(transport=self._scan_transport(web)) as session,
             ):
                 on_listening()

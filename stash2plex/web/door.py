@@ -56,6 +56,7 @@ class Door:
             shutdown_timeout=_GRACE,
             keepalive_timeout=SILENCE,
             lingering_time=_GRACE,
+            auto_decompress=False,  # a small body would be a large one
         )
         await runner.setup()
         former, self._runner, self._answer = self._runner, runner, runner.server
@@ -68,7 +69,7 @@ class Door:
     async def _listening(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.create_server(
+            server = await loop.create_server(
                 self._protocol, self._host or None, self._port, reuse_address=True
             )
         except OSError as error:
@@ -83,6 +84,13 @@ class Door:
                 " there or choose another port"
             )
             raise AddressInUse(msg) from error
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            for one in server.sockets:  # each connection has it from here
+                # Who does not read what it asked for is dropped, too.
+                one.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENCE * 1000)
+                )
+        return server
 
     def _protocol(self) -> asyncio.Protocol:
         assert self._answer  # noqa: S101 - nobody listens before

@@ -1,0 +1,273 @@
+"""What a comparison must never get wrong: nothing wiped, nothing lost, nothing hidden."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stash2plex.db.database import DATABASE, Database
+from stash2plex.errors import ServiceUnavailable
+from stash2plex.plex.library import PlexLibrary
+from stash2plex.reconcile.reconciler import Reconciler
+from stash2plex.reconcile.runs import Runs
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.reconcile.test_corners import between
+from tests.reconcile.test_reconcile import (  # noqa: F401 - fixtures
+    gaps,
+    large,
+    reconciled,
+    synced,
+)
+from tests.running import running
+
+
+def others_change(item, **text):
+    item.text |= text
+    item.updated_at += 100
+
+
+# --- drift ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["summary", "tagline", "studio"])
+async def test_what_is_empty_in_stash_drifts_too(stash, plex, tmp_path, name):
+    sample(stash, plex, 1, details="", studio="", code="")
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1)
+        others_change(plex.items[1], **{name: "Somebody's"})
+        run = await reconciled(daemon)
+        await daemon.idle()
+
+    assert run["gaps"]["drift"] == 1
+    assert not plex.items[1].text.get(name)
+
+
+async def test_drift_of_an_item_that_cannot_be_read_stays(stash, plex, tmp_path):
+    sample(stash, plex, 1)
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1)
+    others_change(plex.items[1], title="Theirs")
+    writes_nothing = {"sync": {"enabled": False}}
+    async with between(stash, plex, tmp_path, **writes_nothing) as daemon:
+        await reconciled(daemon)
+        before = await gaps(daemon)
+        plex.unreadable = {1}
+        await reconciled(daemon)
+        assert await gaps(daemon) == before == [("drift", 1)]
+
+
+# --- gaps -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sync", [{"require_organized": True}, {"exclude_tag": "a"}], ids=str
+)
+async def test_what_is_kept_out_is_no_gap(stash, plex, tmp_path, sync):
+    sample(stash, plex, 1)
+    async with between(stash, plex, tmp_path, sync=sync) as daemon:
+        await reconciled(daemon)
+        await daemon.idle()
+        assert await gaps(daemon) == []
+
+
+async def test_a_server_that_fails_at_last_leaves_the_gaps_as_they_were(
+    stash, plex, tmp_path, monkeypatch
+):
+    for number in range(1, 251):
+        sample(stash, plex, number)
+
+    async def dead(*_):
+        raise ServiceUnavailable("Plex", "no connection")
+
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(*range(1, 251))
+        plex.remove(4)
+        others_change(plex.items[240], title="Theirs")
+        monkeypatch.setattr(PlexLibrary, "readable_items", dead)
+        run = await reconciled(daemon)
+        assert run["state"] == "failed"
+        assert await gaps(daemon) == []
+
+
+async def test_a_run_that_is_taken_up_again_resolves_its_own_gaps(
+    stash, plex, tmp_path
+):
+    sample(stash, plex, 1)
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1)
+        items = dict(plex.items)
+        plex.items.clear()
+        await reconciled(daemon)
+        assert await gaps(daemon) == [("missing_in_plex", 1)]
+    async with Database.open(tmp_path / "data" / DATABASE) as database:
+        await database.write("UPDATE run SET state = 'running', finished_at = NULL")
+    plex.items |= items
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(lambda status: status["reconcile"]["last"])
+        assert await gaps(daemon) == []
+
+
+async def test_runs_that_wait_are_told_of_at_their_end(synced):  # noqa: F811
+    """More than are kept of those that ended."""
+    wanted = [await synced.post("reconcile", {"dry_run": True}) for _ in range(40)]
+    newest = wanted[-1]["run"]
+    await synced.until(
+        lambda status: (
+            (last := status["reconcile"]["last"])
+            and (last["run"], last["state"]) == (newest, "done")
+        )
+    )
+    known = 0
+    for one in wanted:
+        url = f"{synced.url}/api/v1/reconcile/{one['run']}"
+        async with synced.session.get(url) as answer:
+            known += answer.status == 200
+    assert known > 30
+
+
+# --- moves that somebody read ----------------------------------------------------------
+
+
+def move(stash, plex):
+    stash.move_file(1, "/media/renamed.mp4")
+    plex.items[1].files = [("/media/renamed.mp4", 1)]
+    plex.items[1].updated_at += 100
+
+
+async def test_a_dry_run_writes_nothing(stash, plex, tmp_path):
+    sample(stash, plex, 1, title="")
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1)
+        writes = plex.items[1].writes
+        move(stash, plex)
+        await reconciled(daemon, dry_run=True)
+        await daemon.idle()
+
+    assert plex.items[1].writes == writes
+
+
+@pytest.mark.parametrize("reader", ["sync", "explain", "all", "24h"])
+async def test_no_move_is_lost_to_a_reader(stash, plex, tmp_path, reader):
+    sample(stash, plex, 1, title="")
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1)
+        move(stash, plex)
+        if reader == "sync":
+            await daemon.post("sync", {"scope": "all", "dry_run": True}, 200)
+        elif reader == "explain":
+            async with daemon.session.get(
+                f"{daemon.url}/api/v1/explain?q=scene:1"
+            ) as answer:
+                assert answer.status == 200
+        else:
+            await reconciled(daemon, reader, dry_run=True)
+        await reconciled(daemon)
+        await daemon.idle()
+        again = await reconciled(daemon)
+
+    assert plex.items[1].text["title"] == "renamed"
+    assert again["enqueued"] == 0
+
+
+# --- the brake ------------------------------------------------------------------------
+
+
+async def test_a_burst_stays_braked_until_somebody_agrees(stash, plex, tmp_path):
+    for number in range(1, 301):
+        sample(stash, plex, number)
+    async with between(stash, plex, tmp_path) as daemon:
+        for number in range(1, 161):
+            stash.remove(number)
+            await daemon.hook(number, "Scene.Destroy.Post", fields=None)
+        await daemon.idle()
+        assert (await reconciled(daemon))["state"] == "stopped"
+        assert (await reconciled(daemon, force=True))["state"] == "done"
+        assert (await daemon.status())["catalog"]["brake"] is None
+
+
+async def test_one_library_of_several_is_not_wiped_by_the_socket(stash, plex, tmp_path):
+    plex.sections = {1: "A", 2: "B"}
+    for number in range(1, 701):
+        plex.add(f"/media/{number}.mp4", size=number, section=1)
+    lost = [
+        plex.add(f"/b/{number}.mp4", size=number, section=2).rating_key
+        for number in range(1001, 1151)
+    ]
+    wakeful = {"plex": {"notifications": True}}
+    async with between(stash, plex, tmp_path, **wakeful) as daemon:
+        await daemon.until(lambda status: status["plex"]["listening"])
+        for key in lost:
+            plex.remove(key)
+        await daemon.until(lambda status: status["catalog"]["brake"])
+        run = await reconciled(daemon)
+
+    assert run["state"] == "stopped"
+    assert "'B'" in run["error"]
+
+
+async def test_a_configured_library_that_was_renamed_is_not_wiped(
+    stash, plex, tmp_path
+):
+    plex.sections = {1: "A", 2: "B"}
+    for number in range(1, 401):
+        plex.add(f"/media/{number}.mp4", size=number, section=1 + number % 2)
+    both = {"plex": {"libraries": ["A", "B"]}}
+    async with between(stash, plex, tmp_path, **both) as daemon:
+        plex.sections[2] = "B renamed"
+        run = await reconciled(daemon)
+
+    assert run["state"] == "stopped"
+
+
+async def test_force_counts_in_every_scope(large, plex):  # noqa: F811
+    for key in range(151, 301):
+        plex.items.pop(key)
+    assert (await reconciled(large))["state"] == "stopped"
+    assert (await reconciled(large, "24h", force=True))["state"] == "done"
+    assert (await large.status())["catalog"]["brake"] is None
+
+
+# --- runs that fail --------------------------------------------------------------------
+
+
+class DeadCatalog:
+    plex_complete = stash_complete = True
+
+    def __init__(self):
+        self.asked = asyncio.Semaphore(0)
+
+    async def refresh(self, **_):
+        self.asked.release()
+        raise ServiceUnavailable("Plex", "no connection")
+
+
+async def test_failures_go_on_for_years(database, monkeypatch):
+    """However many runs failed before, one at a time is tried again."""
+    monkeypatch.setattr("stash2plex.reconcile.reconciler._LONGEST", 0.05)
+    catalog = DeadCatalog()
+    reconciler = Reconciler(
+        Runs(database),
+        None,
+        catalog=catalog,
+        stash=None,
+        gaps=None,
+        jobs=None,
+        scans=None,
+        mends=True,
+        wake=lambda: None,
+    )
+    reconciler._failures = 5000
+    task = asyncio.create_task(reconciler.run())
+    for _ in range(5):
+        await reconciler.request("all", reason="schedule")
+        async with asyncio.timeout(5):
+            await catalog.asked.acquire()
+    for _ in range(3):  # and goes on by itself
+        async with asyncio.timeout(5):
+            await catalog.asked.acquire()
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait({task})
