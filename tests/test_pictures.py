@@ -98,3 +98,13 @@ def test_the_hash_is_of_the_source_and_the_shape():
     assert picture_hash(data, "crop") == picture_hash(data, "crop")
     assert picture_hash(data, "crop") != picture_hash(data, "blur")
     assert picture_hash(data, "crop").endswith(":crop")
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PPM"])
+def test_only_what_covers_are_is_read(kind):
+    """Pillow hands PostScript to another program."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 36), "red").save(file, kind)
+    for shape in ("crop", "original"):
+        with pytest.raises(NotAPicture):
+            shaped(file.getvalue(), shape)

@@ -190,6 +190,17 @@ async def test_no_colour_where_none_is_wanted(tmp_path, words):
     assert b"\x1b[" not in piped
 
 
+async def test_what_moves_the_cursor_is_spelled_out(daemon, tmp_path):
+    daemon.stash.failing[3] = "resolver \x1b[31mfailed\x07\nscene 9: forged"
+    await daemon.post("dead/retry", {}, 200)
+    await daemon.until(lambda status: status["queue"]["dead"] == 1)
+    _, out, _ = await told(tmp_path, "dead", PYTHONUTF8="1")
+
+    assert b"\x1b" not in out
+    assert b"resolver \\x1b[31mfailed" in out
+    assert b"\nscene 9" not in out
+
+
 async def test_narrow_terminals_lose_nothing(daemon, tmp_path):
     _, out, _ = await told(
         tmp_path, "explain", "scene:1", terminal=True, COLUMNS="40", NO_COLOR="1"

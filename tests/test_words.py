@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -131,3 +132,11 @@ def test_fields_that_name_machines():
     assert "nas" not in found["host"]
     assert found["machine"] != "8f3a"
     assert WORDS.fields({"listening": "0.0.0.0:9898"}) == {"listening": "0.0.0.0:9898"}
+
+
+def test_what_strangers_make_endless_is_cut():
+    """Each expression alone would take half a second of it."""
+    for text in ("/api/x " + "w" * 100_000, "/api/" + "\\'" * 50_000):
+        started = time.perf_counter()
+        assert len(WORDS.text(text)) < 20_000
+        assert time.perf_counter() - started < 0.1

@@ -213,6 +213,27 @@ async def test_a_poll_with_nothing_new_is_five_requests(poll):
     assert sum(poll.stash.operations.values()) == 5
 
 
+async def test_people_edit_while_pages_are_read(poll, monkeypatch):
+    """Their scenes have higher ids, and do not count as those that were to come."""
+    poll.client._settings = poll.client._settings.model_copy(update={"page_size": 2})
+    poll.clock.forward(days=1)
+    for number in (1, 2, 5):
+        poll.stash.change(number, title="Changed")
+    poll.clock.forward(seconds=30)
+    asked = poll.client.changed_entries
+
+    async def meanwhile(*given, **more):
+        found = await asked(*given, **more)
+        if poll.stash.scenes[3].title != "Meanwhile":
+            poll.stash.change(3, title="Meanwhile")
+            poll.stash.change(4, title="Meanwhile")
+        return found
+
+    monkeypatch.setattr(poll.client, "changed_entries", meanwhile)
+
+    assert [key for _, key in await poll()] == [1, 2, 3, 4, 5]
+
+
 async def test_many_changes_are_not_asked_for_again_and_again(poll):
     """More than a page: what is settled is listed again every quarter of an hour."""
     small = poll.client._settings.model_copy(update={"page_size": 10})

@@ -337,6 +337,20 @@ async def test_a_total_that_lies_forgets_nothing(synced, plex):
     assert (await synced.status())["catalog"]["items"] == 10
 
 
+async def test_a_total_that_is_one_page_loses_nothing(
+    stash, plex, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.plex.library.PAGE_SIZE", 20)
+    for number in range(1, 24):
+        sample(stash, plex, number)
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        await daemon.cataloged()
+        plex.total_offset = -3
+        run = await reconciled(daemon)
+
+    assert (run["state"], run["items"]) == ("done", 23)
+
+
 # --- the brake ---------------------------------------------------------------------
 
 

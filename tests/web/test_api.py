@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import stat
@@ -23,6 +24,15 @@ SYNC = SyncSettings()
 async def ask(daemon, method, path, **request):
     async with daemon.session.request(method, daemon.url + path, **request) as answer:
         return answer.status, await answer.json()
+
+
+async def test_a_compressed_body_is_not_unpacked(daemon):
+    body = gzip.compress(b" " * 10_000_000)
+    found, document = await ask(
+        daemon, "POST", "/api/v1/hooks", data=body, headers={"Content-Encoding": "gzip"}
+    )
+
+    assert (found, document["code"]) == (415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import sys
 from pathlib import Path
 
@@ -245,6 +246,36 @@ async def test_who_never_gets_to_the_point_is_dropped(
     monkeypatch.setattr("stash2plex.web.door.SILENCE", 0.3)
     async with running(settings, stash, plex) as daemon:
         assert await dropped(daemon.url, sent) == b""
+
+
+def established(port):
+    """Return how many connections there are to a port, as the kernel counts."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return sum(one[1].endswith(f":{port:04X}") and one[3] == "01" for one in fields)
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux drops them"
+)
+async def test_who_never_reads_is_dropped(stash, plex, settings, monkeypatch):
+    from tests.running import running
+
+    monkeypatch.setattr("stash2plex.web.door.SILENCE", 0.5)
+    port = settings.server.port
+    asked = b"GET /plugin/stash2plexd.zip HTTP/1.1\r\nHost: x\r\n\r\n" * 60
+    async with running(settings, stash, plex):
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            greedy.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(greedy, ("127.0.0.1", port))
+            await loop.sock_sendall(greedy, asked)
+            before = await asyncio.to_thread(established, port)
+            assert before
+            async with asyncio.timeout(15):
+                while await asyncio.to_thread(established, port) >= before:  # noqa: ASYNC110 - the kernel tells nobody
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_body_that_does_not_come(daemon, monkeypatch):
