@@ -125,6 +125,15 @@ class Scenes(Tables):
                 [(f"{one.updated_at} {by}", one.id) for one in scenes],
             )
 
+    async def note_taking_part(self, scene_ids: Iterable[int]) -> None:
+        """Forget what kept scenes out: a tag may have another name by now."""
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                "UPDATE stash_scene SET kept_out = '' WHERE kept_out != ''"
+                " AND id IN (SELECT value FROM json_each(?))",
+                listed(scene_ids),
+            )
+
     async def scenes_with_part(self, kind: str, part_id: int) -> list[int]:
         """Return the scenes that were last read with a performer, studio, tag or group.
 

@@ -173,6 +173,10 @@ class Delivery:
                 ends.append(partial(self._skip, job, settle, reason, close))
             else:
                 taking_part.append((job, scene))
+        if taking_part:
+            await self._catalog.store.note_taking_part(
+                job.stash_id for job, _ in taking_part
+            )
         if kept_out:
             await self._catalog.note_scenes(kept_out)
             if self._settings.sync.enabled:

@@ -58,6 +58,19 @@ async def test_drift_of_an_item_that_cannot_be_read_stays(stash, plex, tmp_path)
         assert await gaps(daemon) == before == [("drift", 1)]
 
 
+async def test_a_scene_that_was_kept_out_once_drifts_too(stash, plex, tmp_path):
+    sample(stash, plex, 1, tags=["private"])
+    hidden = {"sync": {"exclude_tag": "private"}}
+    async with between(stash, plex, tmp_path, **hidden) as daemon:
+        await daemon.deliver(1)
+        stash.rename("tag", stash.entity("tag", "private"), "public")
+        await daemon.deliver(1)
+        others_change(plex.items[1], title="Theirs")
+        run = await reconciled(daemon)
+
+    assert run["gaps"]["drift"] == 1
+
+
 # --- gaps -----------------------------------------------------------------------------
 
 
