@@ -93,7 +93,11 @@ class Words:
         What is longer than anybody reads is cut: strangers' requests are logged, too.
         """
         if len(text) > _LONGEST:
-            text = f"{text[:_LONGEST]}…"
+            text = text[:_LONGEST]
+            for quote in "'\"":  # what is left of a quotation would not be seen as one
+                if text.count(quote) % 2:
+                    text = text[: text.rindex(quote)]
+            text = f"{text}…"
         text = _URL.sub(lambda found: f"{found[1]}{self.host(found[2])}", text)
         text = _PORTED.sub(lambda found: self.host(found[1]), text)
         text = _QUOTED.sub(self._quoted, text)
