@@ -85,9 +85,8 @@ def _make_usable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / ".writable"
         probe.unlink(missing_ok=True)
-        # Never through a link, which may lead anywhere.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        os.close(os.open(probe, flags, 0o600))
+        # Never through a link, which may lead anywhere: O_EXCL follows none.
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         probe.unlink()
     except OSError as error:
         msg = f"server.data_dir = {str(folder)!r}: {error.strerror}; {remedy}"

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
+import aiohttp
 import structlog
-from aiohttp import ClientConnectionError, ClientHandlerType, ClientRequest
-from aiohttp import ClientResponse as Response
 
 from stash2plex.errors import Stash2PlexError
 
@@ -16,10 +15,15 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+# Connects, calls its argument once it is, and yields what comes until it breaks.
+Listen = Callable[[Callable[[], None]], AsyncIterator[T]]
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-async def no_redirects(request: ClientRequest, handler: ClientHandlerType) -> Response:
+async def no_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
     """Raise `ClientConnectionError` where a server sends us elsewhere.
 
     A middleware of aiohttp's: its websockets would follow, and take our token along.
@@ -27,12 +31,8 @@ async def no_redirects(request: ClientRequest, handler: ClientHandlerType) -> Re
     answer = await handler(request)
     if answer.status in _REDIRECTS:
         answer.close()
-        raise ClientConnectionError("it redirects elsewhere")
+        raise aiohttp.ClientConnectionError("it redirects elsewhere")
     return answer
-
-
-# Connects, calls its argument once it is, and yields what comes until it breaks.
-Listen = Callable[[Callable[[], None]], AsyncIterator[T]]
 
 
 class Link(Generic[T]):

@@ -48,23 +48,29 @@ async def daemon(stash, plex, tmp_path):
         yield daemon
 
 
-async def told(tmp_path, *words, terminal=False, errors_too=False, **environment):
-    """Run a command as a process; returns its status, output and errors as bytes.
-
-    Its output is a *terminal*, or *errors_too*: then they are part of its output.
-    """
-    ours, theirs = pty.openpty() if terminal else (None, asyncio.subprocess.PIPE)
-    process = await asyncio.create_subprocess_exec(
+async def begun(tmp_path, *words, out, err=asyncio.subprocess.PIPE, **environment):
+    """Start a command as a process."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "stash2plex",
         "--config",
         str(tmp_path / "config.toml"),
         *words,
-        stdout=theirs,
-        stderr=theirs if errors_too else asyncio.subprocess.PIPE,
+        stdout=out,
+        stderr=err,
         env=os.environ | environment,
     )
+
+
+async def told(tmp_path, *words, terminal=False, errors_too=False, **environment):
+    """Run a command as a process; returns its status, output and errors as bytes.
+
+    Its output is a *terminal*, or *errors_too*: then they are part of its output.
+    """
+    ours, theirs = pty.openpty() if terminal else (None, asyncio.subprocess.PIPE)
+    errors = theirs if errors_too else asyncio.subprocess.PIPE
+    process = await begun(tmp_path, *words, out=theirs, err=errors, **environment)
     if ours is None:
         out, err = await process.communicate()
         return process.returncode, out, err
@@ -160,16 +166,7 @@ async def test_a_terminal_shows_what_is_waited_for(tmp_path, words, step):
 async def test_whoever_reads_it_may_stop(tmp_path, words, lines):
     """As ``| head`` does."""
     ours, theirs = os.pipe()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stash2plex",
-        "--config",
-        str(tmp_path / "config.toml"),
-        *words,
-        stdout=theirs,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await begun(tmp_path, *words, out=theirs)
     os.close(theirs)
     with open(ours, "rb", buffering=0) as file:  # noqa: ASYNC230, PTH123 - a pipe
         for _ in range(lines):

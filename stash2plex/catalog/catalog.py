@@ -461,9 +461,9 @@ class Catalog:
             raise StaleCatalog("another Plex server took over while it was listed")
         kept = [one.id for one in sections]
         if not force:
-            await self._check_plex(steady, kept)
+            await self._check_plex(steady, sections)
 
-        async def forget() -> None:
+        async def forget_gone() -> None:
             for section in steady:
                 gone = await self.store.forget_unseen_items(section.id, seen)
                 if gone:
@@ -471,17 +471,20 @@ class Catalog:
             await self.store.forget_other_sections(kept)
             await self._set_plex_complete(complete=True)
 
-        return forget
+        return forget_gone
 
-    async def _check_plex(self, steady: Sequence[Section], kept: Sequence[int]) -> None:
+    async def _check_plex(
+        self, steady: Sequence[Section], sections: Sequence[Section]
+    ) -> None:
         """Ask the brake about each library, and about those that vanished whole."""
-        listed = {one.id for one in steady}
+        listed, kept = ({one.id for one in found} for found in (steady, sections))
+        lacks_some = bool(self._plex.missing(sections))
         for section_id, before, gone in await self.store.unseen_items(self._seen):
             what = self._named(section_id)
             if section_id in listed:
                 await self.brake.check(what, before, gone)
             elif section_id not in kept and (
-                section_id not in self._movie_sections or self._plex.lacks_some
+                section_id not in self._movie_sections or lacks_some
             ):
                 # It went, or has another title than `plex.libraries` says.
                 await self.brake.check(what, before, before)
@@ -513,9 +516,9 @@ class Catalog:
         """List all scenes; returns what forgets those that are gone."""
         seen = self._seen
         async for page in self._stash.entries():
+            known = forget and self.stash_complete
             # The next poll could not tell any more, and their times do not.
-            moved = await self.store.moved(page) if self.stash_complete else []
-            if moved and forget:
+            if known and (moved := await self.store.moved(page)):
                 await self._on_moved(moved)
             await self.store.put_scenes(page, seen)
         if not force:

@@ -9,8 +9,6 @@ import time
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from rich.markup import escape
-
 from stash2plex.commands.asking import ask
 from stash2plex.commands.shared import (
     FAILED,
@@ -19,7 +17,7 @@ from stash2plex.commands.shared import (
     print_json,
     settings_of,
 )
-from stash2plex.commands.terminal import Terminal, waiting
+from stash2plex.commands.terminal import Terminal, plain, waiting
 from stash2plex.config import Settings
 from stash2plex.doctor import Finding, examine
 from stash2plex.errors import (
@@ -94,11 +92,11 @@ async def _examined(
             if silent:
                 continue
             colour = _COLOURS[finding.level]
-            message = escape(secrets.mask(finding.message))
-            fix = f" -> {escape(finding.fix)}" if finding.fix else ""
+            message = plain(secrets.mask(finding.message))
+            fix = f" -> {plain(finding.fix)}" if finding.fix else ""
             console.print(
                 f"[{colour}]{finding.level:4}[/{colour}] {finding.code}: {message}{fix}"
             )
             for step in finding.steps:
-                console.print(f"     {escape(step)}")
+                console.print_line(f"     {step}")
     return findings

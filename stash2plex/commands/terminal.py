@@ -22,12 +22,17 @@ class Terminal(Console):
         super().__init__(highlight=False, soft_wrap=True, markup=markup)
 
     def print_line(self, text: str) -> None:
-        """Print a line as it is; control characters are spelled out."""
-        self.print(escape(text.translate(_CONTROLS)))
+        """Print a line as it is."""
+        self.print(plain(text))
 
     def on_broken_pipe(self) -> NoReturn:
         """Tell whoever prints, where rich ends the process in the midst of its work."""
         raise BrokenPipeError
+
+
+def plain(text: str) -> str:
+    """Return *text* as markup that shows it; control characters are spelled out."""
+    return escape(text.translate(_CONTROLS))
 
 
 @contextmanager

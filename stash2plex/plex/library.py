@@ -59,7 +59,6 @@ class PlexLibrary:
     def __init__(self, connection: PlexConnection, titles: Sequence[str]) -> None:
         self._connection = connection
         self.titles = tuple(titles)
-        self.lacks_some = False  # of those titles, when last looked
 
     async def server(self) -> Server:
         """Ask the server who it is, within five seconds; the token is checked too."""
@@ -93,7 +92,6 @@ class PlexLibrary:
             return movies
         wanted = [one for one in movies if one.title in self.titles]
         missing = self.missing(wanted)
-        self.lacks_some = bool(missing)
         if not wanted:
             have = ", ".join(repr(one.title) for one in movies) or "none"
             raise LibraryNotFound(

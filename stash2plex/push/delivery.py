@@ -169,8 +169,7 @@ class Delivery:
                 ends.append(partial(self._gone, job, settle))
             elif reason := refusal(scene, self._settings.sync):
                 kept_out.append(scene)
-                close = partial(self._gaps.close, scene_id=job.stash_id)
-                ends.append(partial(self._skip, job, settle, reason, close))
+                ends.append(partial(self._skip, job, settle, reason))
             else:
                 taking_part.append((job, scene))
         if taking_part:
@@ -189,7 +188,8 @@ class Delivery:
         """Take a scene out of the catalogue; Plex is never changed over that."""
         scenes, _ = await self._catalog.store.counts()
         if not await self._catalog.brake.allows_deletion(STASH, scenes):
-            await self._skip(job, settle, "gone from Stash, as too many others are")
+            reason = "gone from Stash, as too many others are"
+            await self._skip(job, settle, reason, nothing)
             return
         others = await self._catalog.store.sharing(job.stash_id)
 
@@ -212,8 +212,10 @@ class Delivery:
         job: Job,
         settle: Settle,
         reason: str,
-        record: Record = nothing,
+        record: Record | None = None,
     ) -> None:
+        """End a job without a delivery; without *record* its gaps are closed."""
+        record = record or partial(self._gaps.close, scene_id=job.stash_id)
         log.info("scene_skipped", scene=job.stash_id, reason=reason)
         await settle(job, Outcome(result=Result.SKIPPED, reason=reason, record=record))
 
@@ -281,8 +283,7 @@ class Delivery:
         if self._settings.match.not_found == "skip" and not isinstance(
             error, AmbiguousMatch
         ):
-            close = partial(self._gaps.close, scene_id=job.stash_id)
-            await self._skip(job, settle, "not in Plex", close)
+            await self._skip(job, settle, "not in Plex")
             return
         match error:
             case AmbiguousMatch():

@@ -200,15 +200,15 @@ class Reconciler:
         scene_ids, since = await self._list(run)
         counts: Counter[GapKind] = Counter()
         everything: list[FoundGap] = []
+        # Only at its end is anything done about it: a server that fails half-way leaves
+        # gaps and queue as they were, and no delivery comes before its gap.
         async for found, scenes in self._comparison.gaps(scene_ids, since):
             run.scenes += scenes
             counts.update(gap.kind for gap in found)
             run.gaps = {kind.value: counts[kind] for kind in GapKind}
-            await self._mend(run, found)
             everything += found
-        # A server that fails half-way leaves the gaps as they were.
-        for start in range(0, len(everything) if not run.dry_run else 0, _RECORDED):
-            await self._gaps.record_found(everything[start : start + _RECORDED], run.id)
+        for start in range(0, len(everything), _RECORDED):
+            await self._act_on(run, everything[start : start + _RECORDED])
         _, run.items = await self._catalog.store.counts()
         if not run.dry_run:
             await self._gaps.resolve_unseen(
@@ -263,6 +263,18 @@ class Reconciler:
                 log.info("parts_gone", kind=kind.value, count=len(gone))
                 self._wake()
 
+    async def _act_on(self, run: Run, found: Sequence[FoundGap]) -> None:
+        """Write gaps down; have those mended that a push can, and files scanned."""
+        missing = [gap for gap in found if gap.kind is GapKind.MISSING_IN_PLEX]
+        if missing and self._scans and not run.dry_run:
+            known = await self._gaps.open_among(gap.subject for gap in missing)
+            for gap in missing:
+                if gap.subject not in known:
+                    self._scans.want_path(gap.path)
+        if not run.dry_run:
+            await self._gaps.record_found(found, run.id)
+        await self._mend(run, found)
+
     async def _mend(self, run: Run, found: Sequence[FoundGap]) -> None:
         """Enqueue what a push can mend, behind everything else.
 
@@ -278,9 +290,3 @@ class Reconciler:
             if scene_ids and not run.dry_run:
                 await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.RECONCILE)
                 self._wake()
-        missing = [gap for gap in found if gap.kind is GapKind.MISSING_IN_PLEX]
-        if missing and self._scans and not run.dry_run:
-            known = await self._gaps.open_among(gap.subject for gap in missing)
-            for gap in missing:
-                if gap.subject not in known:
-                    self._scans.want_path(gap.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -101,6 +102,23 @@ async def test_a_server_that_fails_at_last_leaves_the_gaps_as_they_were(
         monkeypatch.setattr(PlexLibrary, "readable_items", dead)
         run = await reconciled(daemon)
         assert run["state"] == "failed"
+        assert await gaps(daemon) == []
+
+
+async def test_what_is_delivered_while_it_compares_is_no_gap(stash, plex, tmp_path):
+    for number in range(1, 601):
+        sample(stash, plex, number)
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(*range(1, 601))
+        stash.change(3, title="Changed")
+        stash.scenes[3].updated_at += timedelta(seconds=9)
+        for item in plex.items.values():
+            item.updated_at += 100  # each has to be read, a hundred at once
+        plex.latency = 0.2
+        await reconciled(daemon)
+        plex.latency = 0.0
+        await daemon.idle()
+        assert plex.items[3].text["title"] == "Changed"
         assert await gaps(daemon) == []
 
 
