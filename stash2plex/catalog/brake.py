@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 STASH = "Stash"
 # Both the share and the number that may vanish at once.
 _SHARE, _NUMBER = 0.2, 100
-# A listing that is empty is suspect from so many on.
-_FEW = 10
 # Scenes deleted within so many seconds count as one burst.
 _BURST = 3600.0
 FACT = "brake"
@@ -54,7 +52,7 @@ class Brake:
         before = max(before, self._before.get(what, 0))
         gone = before - left
         too_many = gone > _NUMBER and gone > before * _SHARE
-        if too_many or (left <= 0 and before >= _FEW):
+        if too_many or (gone and left <= 0):
             await self._pull(
                 f"{what} shows {left} where there were {before}: is a share not"
                 f" mounted? Nothing was forgotten. {_REMEDY}"

@@ -154,33 +154,32 @@ class Catalog:
             else:
                 wait = _FIRST_WAIT
 
-    async def refresh(self, *, force: bool = False, forget: bool = True) -> None:
+    async def refresh(self, *, force: bool = False, follow: bool = True) -> None:
         """List both libraries; forgets nothing when a server fails, which is raised.
 
-        Nor when so much is gone that the brake holds (`Braked`), unless by *force*, and
-        nothing at all without *forget*.
+        Nor when so much is gone that the brake holds (`Braked`), unless by *force*.
+        Without *follow* nobody is told of files that moved.
         """
         async with self._listing:
-            await self._refresh(force=force, forget=forget)
+            await self._refresh(force=force, follow=follow)
 
-    async def _refresh(self, *, force: bool, forget: bool) -> None:
+    async def _refresh(self, *, force: bool, follow: bool) -> None:
         started = self._listed_at = time.monotonic()
         self._seen += 1
         await self.ensure_machine()
         # All that is gone is forgotten in the end, or nothing is.
         forgets = await asyncio.gather(
             self._list_plex(force=force),
-            self._list_stash(force=force, forget=forget),
+            self._list_stash(force=force, follow=follow),
             return_exceptions=True,
         )
         for one in forgets:
             if isinstance(one, BaseException):
                 raise one
-        if forget:
-            for one in forgets:
-                if not isinstance(one, BaseException):
-                    await one()
-            await self.brake.release()
+        for one in forgets:
+            if not isinstance(one, BaseException):
+                await one()
+        await self.brake.release()
         self.error = None
         self.refreshed_at = iso(datetime.now(UTC))
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
@@ -287,7 +286,18 @@ class Catalog:
     ) -> None:
         """Correct the rows of scenes that were read, and forget those that are gone."""
         await self.note_scenes([r for r in readings.values() if isinstance(r, Scene)])
-        await self.store.forget_scenes(k for k, r in readings.items() if r is None)
+        await self.forget_scenes({k for k, r in readings.items() if r is None})
+
+    async def forget_scenes(self, gone: Set[int]) -> None:
+        """Drop scenes that Stash does not have any more, unless they are too many."""
+        if await self.may_forget_scenes(gone):
+            await self.store.forget_scenes(gone)
+
+    async def may_forget_scenes(self, gone: Set[int]) -> bool:
+        """Whether so many scenes may be gone; those that nobody knew do not count."""
+        known = await self.store.scene_rows(gone)
+        scenes, _ = await self.store.counts()
+        return not known or await self.brake.allows_deletion(STASH, scenes, len(known))
 
     def _decides(self, answer: Answer) -> bool:
         """Whether *answer* can be trusted, with as much as was listed so far."""
@@ -511,12 +521,12 @@ class Catalog:
         return False
 
     async def _list_stash(
-        self, *, force: bool, forget: bool
+        self, *, force: bool, follow: bool
     ) -> Callable[[], Awaitable[None]]:
         """List all scenes; returns what forgets those that are gone."""
         seen = self._seen
         async for page in self._stash.entries():
-            known = forget and self.stash_complete
+            known = follow and self.stash_complete
             # The next poll could not tell any more, and their times do not.
             if known and (moved := await self.store.moved(page)):
                 await self._on_moved(moved)

@@ -71,10 +71,17 @@ class Items(Tables):
         return len(rows)
 
     async def unseen_items(self, seen: int) -> list[tuple[int, int, int]]:
-        """Return each library's number of items, and of those not seen of late."""
+        """Return each library's number of items, and of those not seen of late.
+
+        Without those that another item took the place of: it has one of their files.
+        """
         rows = await self._database.fetch(
-            "SELECT section_id, count(*) AS count, sum(seen < ?) AS gone"
-            " FROM plex_item GROUP BY section_id",
+            "SELECT section_id, count(*) AS count, sum(seen < ?1) AS gone"
+            " FROM plex_item WHERE NOT (seen < ?1 AND EXISTS ("
+            "  SELECT 1 FROM plex_file AS had JOIN plex_file AS has USING (key)"
+            "  JOIN plex_item AS other ON other.rating_key = has.rating_key"
+            "  WHERE had.rating_key = plex_item.rating_key AND other.seen >= ?1))"
+            " GROUP BY section_id",
             seen,
         )
         return [(row["section_id"], row["count"], row["gone"]) for row in rows]

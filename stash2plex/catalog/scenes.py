@@ -102,10 +102,17 @@ class Scenes(Tables):
             )
 
     async def unseen_scenes(self, seen: int) -> tuple[int, int]:
-        """Return the number of scenes, and of those not seen of late."""
+        """Return the number of scenes, and of those not seen of late.
+
+        Without those that another scene took the place of: it has one of their files.
+        """
         (row,) = await self._database.fetch(
-            "SELECT count(*) AS count, coalesce(sum(seen < ?), 0) AS gone"
-            " FROM stash_scene",
+            "SELECT count(*) AS count, coalesce(sum(seen < ?1), 0) AS gone"
+            " FROM stash_scene WHERE NOT (seen < ?1 AND EXISTS ("
+            "  SELECT 1 FROM stash_file AS had"
+            "  JOIN stash_file AS has ON has.name = had.name AND has.path = had.path"
+            "  JOIN stash_scene AS other ON other.id = has.scene_id"
+            "  WHERE had.scene_id = stash_scene.id AND other.seen >= ?1))",
             seen,
         )
         return row["count"], row["gone"]

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import structlog
 
-from stash2plex.catalog.brake import STASH
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.matching import Answer, Confidence, Match
@@ -186,8 +185,7 @@ class Delivery:
 
     async def _gone(self, job: Job, settle: Settle) -> None:
         """Take a scene out of the catalogue; Plex is never changed over that."""
-        scenes, _ = await self._catalog.store.counts()
-        if not await self._catalog.brake.allows_deletion(STASH, scenes):
+        if not await self._catalog.may_forget_scenes({job.stash_id}):
             reason = "gone from Stash, as too many others are"
             await self._skip(job, settle, reason, nothing)
             return

@@ -228,7 +228,10 @@ class Reconciler:
         complete = catalog.plex_complete and catalog.stash_complete
         hours = _HOURS.get(run.scope)
         if hours is None or run.force or not complete:
-            await catalog.refresh(force=run.force, forget=not run.dry_run)
+            # By force a dry run would forget what it is only to tell of.
+            await catalog.refresh(
+                force=run.force and not run.dry_run, follow=not run.dry_run
+            )
         if hours is None:
             await self._look_for_lost_parts(run)
             return None, 0

@@ -11,6 +11,7 @@ from stash2plex.catalog.matching import Confidence
 from stash2plex.config import MatchSettings, PathRule
 from stash2plex.errors import (
     AmbiguousMatch,
+    Braked,
     CatalogIncomplete,
     ItemNotFound,
     ServiceUnavailable,
@@ -263,7 +264,10 @@ async def test_a_library_that_is_gone_takes_its_items(catalog, stash, plex):
     assert (await catalog.store.counts())[1] == 1
 
     del plex.sections[2]
-    await catalog.refresh()
+    with pytest.raises(Braked):
+        await catalog.refresh()
+    assert (await catalog.store.counts())[1] == 1
+    await catalog.refresh(force=True)
 
     assert (await catalog.store.counts())[1] == 0
 

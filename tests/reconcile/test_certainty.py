@@ -125,11 +125,12 @@ async def test_what_is_delivered_while_it_compares_is_no_gap(stash, plex, tmp_pa
 async def test_a_run_that_is_taken_up_again_resolves_its_own_gaps(
     stash, plex, tmp_path
 ):
-    sample(stash, plex, 1)
+    for number in (1, 2):
+        sample(stash, plex, number)
     async with between(stash, plex, tmp_path) as daemon:
-        await daemon.deliver(1)
+        await daemon.deliver(1, 2)
         items = dict(plex.items)
-        plex.items.clear()
+        plex.items.pop(1)
         await reconciled(daemon)
         assert await gaps(daemon) == [("missing_in_plex", 1)]
     async with Database.open(tmp_path / "data" / DATABASE) as database:
@@ -178,6 +179,19 @@ async def test_a_dry_run_writes_nothing(stash, plex, tmp_path):
         await daemon.idle()
 
     assert plex.items[1].writes == writes
+
+
+async def test_a_dry_run_tells_what_a_run_would(large, stash, plex):  # noqa: F811
+    for number in range(1, 31):
+        stash.remove(number)
+    for number in range(21, 51):
+        plex.remove(number)
+    dry = await reconciled(large, dry_run=True)
+    run = await reconciled(large)
+
+    told = ("state", "scenes", "items", "gaps", "enqueued")
+    assert [dry[name] for name in told] == [run[name] for name in told]
+    assert run["gaps"]["missing_in_stash"] == run["gaps"]["missing_in_plex"] == 20
 
 
 @pytest.mark.parametrize("reader", ["sync", "explain", "all", "24h"])
@@ -251,6 +265,33 @@ async def test_a_configured_library_that_was_renamed_is_not_wiped(
         run = await reconciled(daemon)
 
     assert run["state"] == "stopped"
+
+
+async def test_items_under_new_keys_are_not_gone(large, stash, plex):  # noqa: F811
+    """A library that was made anew, and a database of Stash."""
+    for number in range(1, 301):
+        item = plex.items.pop(number)
+        plex.add(*(path for path, _ in item.files), rating_key=number + 1000)
+        scene = stash.scenes[number]
+        stash.remove(number)
+        stash.add(scene.files[0][0], scene_id=number + 1000, title="x", details="y")
+    run = await reconciled(large)
+
+    assert (run["state"], run["scenes"], run["items"]) == ("done", 300, 300)
+
+
+async def test_a_small_library_that_is_empty_is_suspect_too(stash, plex, tmp_path):
+    for number in range(1, 4):
+        sample(stash, plex, number)
+    async with between(stash, plex, tmp_path) as daemon:
+        plex.items.clear()
+        assert (await reconciled(daemon))["state"] == "stopped"
+
+
+async def test_scenes_that_nobody_knew_pull_no_brake(large):  # noqa: F811
+    await large.deliver(*range(5000, 5200))
+
+    assert (await large.status())["catalog"]["brake"] is None
 
 
 async def test_force_counts_in_every_scope(large, plex):  # noqa: F811

@@ -216,7 +216,7 @@ async def test_a_dry_run_forgets_nothing_even_by_force(stash, plex, tmp_path):
             stash.remove(number)
         assert (await reconciled(daemon))["state"] == "stopped"
         run = await reconciled(daemon, dry_run=True, force=True)
-        assert run["state"] == "done"
+        assert run["state"] == "stopped"
         assert (await daemon.status())["catalog"]["scenes"] == 20
         assert (await reconciled(daemon))["state"] == "stopped"
 
