@@ -35,9 +35,13 @@ _CURSOR, _OFFSET = "poll_cursor", "stash_offset"
 _COMMIT = 300.0
 # Clocks are set back by an hour in autumn; some more for what is unusual, seconds.
 _DAYLIGHT = 2 * 3600.0
-# How often everything is asked for that any zone might hide, and, after many changes,
-# what the last hours might, seconds.
+# How often everything is asked for that any zone might hide, unless Stash may have been
+# started anew, and, after many changes, what the last hours might, seconds.
 _ALL_ZONES, _LAST_HOURS = 6 * 3600.0, 15 * 60.0
+# What tells the zone of Stash: times so old at most, and if none is known yet, seconds.
+_TELLING, _FIRST_TELLING = 3600.0, 28 * 3600.0
+# Clocks that are ahead of Stash's, seconds.
+_AHEAD = 60.0
 # A change that is older than this was looked at in whatever zone, seconds.
 _FORGOTTEN = _ALL_ZONES + 28 * 3600.0
 # A time so young may stand for a later change too, seconds.
@@ -77,6 +81,7 @@ class Changes:
             self._scanned,
             first_wait=_FIRST_WAIT,
             longest_wait=_LONGEST_WAIT,
+            on_connected=self._doubt_zone,
         )
 
     async def run(self) -> None:
@@ -97,18 +102,24 @@ class Changes:
             await self._stash.ping()
             await self._database.set_fact(_CURSOR, str(self._server_now()))
             return 0
-        offset = await self._database.fact(_OFFSET)
+        fact = await self._database.fact(_OFFSET)
+        offset = None if fact is None else int(fact)
         wide = self._monotonic() - self._asked_all_zones > _ALL_ZONES
         zone = None if wide or offset is None else _zone(offset)
         now, count = None, 0
+        offsets: set[int] = set()
+        age = _FIRST_TELLING if offset is None else _TELLING
         async for page, asked_at in self._changed_scenes(cursor, zone):
             now = asked_at if now is None else now
+            offsets |= _offsets(page, asked_at - age, asked_at + _AHEAD)
             count += await self._enqueue_scenes(page, cursor, asked_at)
         now = self._server_now() if now is None else now
         bound = _bound(cursor, zone, _DAYLIGHT)
         for kind in PARTS:
             parts = await self._stash.changed_parts(kind, bound)
             count += await self._enqueue_parts(kind, parts, cursor, now)
+        if offsets:
+            await self._learn_offset(min(offsets), None if wide else offset)
         if zone is None:
             self._asked_all_zones = self._monotonic()
         await self._database.set_fact(_CURSOR, str(now))
@@ -124,11 +135,16 @@ class Changes:
                 await self.poll()
             except Stash2PlexError as error:
                 log.debug("poll_failed", error=str(error))
+                self._doubt_zone()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._triggered.wait()
             except TimeoutError:
                 continue
+
+    def _doubt_zone(self) -> None:
+        """Ask in all zones next: Stash may have been started anew, in another one."""
+        self._asked_all_zones = float("-inf")
 
     def _scanned(self, _: None) -> None:
         """Look at once, and once more: covers are made later."""
@@ -153,20 +169,21 @@ class Changes:
         else:
             self._asked_last_hours = moment
         while page:
-            await self._learn_offset(page)
             yield page, now
             if count <= len(page):
                 return
             # Counted anew: people edit meanwhile, and their scenes have higher ids.
             page, count = await self._stash.changed_entries(bound, after=page[-1].id)
 
-    async def _learn_offset(self, entries: Sequence[SceneEntry]) -> None:
-        """Remember the zone that Stash wrote its newest time in."""
-        times = [t for one in entries if (t := parsed_time(one.updated_at))]
-        if times and (offset := max(times).utcoffset()) is not None:
-            text = str(int(offset.total_seconds()))
-            if text != await self._database.fact(_OFFSET):
-                await self._database.set_fact(_OFFSET, text)
+    async def _learn_offset(self, west: int, known: int | None) -> None:
+        """Remember the westernmost zone: a text in it is before those of the others.
+
+        What was asked for in a *known* zone may hide all that is west of it, so only
+        times of all zones move it east. A scene may bring its time from elsewhere.
+        """
+        offset = west if known is None else min(west, known)
+        if str(offset) != await self._database.fact(_OFFSET):
+            await self._database.set_fact(_OFFSET, str(offset))
 
     def _server_now(self) -> float:
         """Return Stash's clock; ours, with room for error, if it does not tell."""
@@ -219,8 +236,19 @@ class Changes:
         return count
 
 
-def _zone(offset: str) -> timezone:
-    return timezone(timedelta(seconds=int(offset)))
+def _zone(offset: int) -> timezone:
+    return timezone(timedelta(seconds=offset))
+
+
+def _offsets(entries: Sequence[SceneEntry], since: float, until: float) -> set[int]:
+    """Return the offsets, in seconds, of times of change between two moments."""
+    times = (parsed_time(one.updated_at) for one in entries)
+    return {
+        int(offset.total_seconds())
+        for time in times
+        if time and since <= time.timestamp() <= until
+        if (offset := time.utcoffset()) is not None
+    }
 
 
 def _bound(cursor: float, zone: timezone | None, overlap: float) -> str:

@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +313,9 @@ class PretendStash:
         }
 
     def _now(self) -> datetime:
-        return self.clock().replace(microsecond=0)
+        moment = self.clock().replace(microsecond=0).astimezone(self.zone)
+        # Fixed: what was written stays, whatever Stash's zone is later.
+        return moment.astimezone(timezone(moment.utcoffset() or timedelta()))
 
     def _ids_for(self, name: str, value: Any) -> Any:
         if name == "studio" and isinstance(value, str):
@@ -444,9 +446,8 @@ class PretendStash:
     # --- looking up ------------------------------------------------------------
 
     def time_text(self, moment: datetime) -> str:
-        """Write a time as Stash stores it: RFC 3339 in its own zone."""
-        text = moment.astimezone(self.zone).isoformat()
-        return text.replace("+00:00", "Z") if self.zone == UTC else text
+        """Write a time as Stash stores it: RFC 3339, in the zone of the day."""
+        return moment.isoformat().replace("+00:00", "Z")
 
     def find(self, wanted: Mapping[str, Any], limit: int) -> Iterable[PretendScene]:
         """Return scenes by id that pass a filter, at most *limit*."""

@@ -131,6 +131,39 @@ async def test_no_change_is_lost_when_the_clocks_are_changed(poll, zone, start):
         assert await poll() == [("scene", scene)], f"{number}"
 
 
+@pytest.mark.parametrize("foreign", ZONES[1:], ids=str)
+@pytest.mark.parametrize("away", [timedelta(hours=-2), timedelta(), timedelta(hours=3)])
+async def test_a_time_from_elsewhere_blinds_no_poll(poll, foreign, away):
+    """An import keeps the zone that it was written in."""
+    poll.stash.change(1, title="Here")
+    poll.clock.forward(seconds=10)
+    assert await poll() == [("scene", 1)]
+    poll.clock.forward(minutes=20)
+    poll.stash.change(2, title="Imported")
+    moment = poll.clock.now + away
+    poll.stash.scenes[2].updated_at = moment.astimezone(foreign)
+    for number in range(5):
+        poll.clock.forward(minutes=9)
+        await poll()
+        poll.stash.change(3, title=f"Edit {number}")
+        poll.clock.forward(seconds=10)
+        assert ("scene", 3) in await poll()
+
+
+async def test_stash_is_asked_in_all_zones_once_it_was_away(poll):
+    poll.stash.change(1, title="East")
+    poll.clock.forward(minutes=1)
+    await poll()
+    poll.stash.zone = ZoneInfo("America/Los_Angeles")  # set, and Stash started anew
+    poll.clock.forward(minutes=1)
+    poll.stash.change(2, title="West")
+    poll.clock.forward(minutes=1)
+    assert await poll() == []
+    poll.changes._link._connected()
+
+    assert await poll() == [("scene", 2)]
+
+
 async def test_two_changes_in_one_second_are_two(poll):
     poll.stash.change(1, title="First")
     assert await poll() == [("scene", 1)]
