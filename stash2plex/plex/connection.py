@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from email.utils import mktime_tz, parsedate_tz
 from http.client import RemoteDisconnected
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element, ParseError
@@ -80,6 +81,8 @@ class PlexConnection:
         self._probing = probing
         self._session = session
         self._server: PlexServer | None = None
+        self.clock = 0  # Plex's, as of its last answer, unix seconds
+        session.hooks["response"].append(self._note_clock)
 
     @classmethod
     @asynccontextmanager
@@ -158,6 +161,10 @@ class PlexConnection:
             if not _closed_while_idle(error):
                 raise
             return function(*args)
+
+    def _note_clock(self, response: requests.Response, **_: Any) -> None:
+        told = parsedate_tz(response.headers.get("Date", ""))
+        self.clock = mktime_tz(told) if told else 0
 
     def _connected(self) -> PlexServer:
         if self._server is None:

@@ -60,6 +60,11 @@ class PlexLibrary:
         self._connection = connection
         self.titles = tuple(titles)
 
+    @property
+    def clock(self) -> int:
+        """Plex's clock as of its last answer, unix seconds; 0 if it does not tell."""
+        return self._connection.clock
+
     async def server(self) -> Server:
         """Ask the server who it is, within five seconds; the token is checked too."""
         root = await self._connection.identity()

@@ -16,6 +16,9 @@ from stash2plex.catalog.matching import Confidence
 from stash2plex.db.database import Database, Transaction
 from stash2plex.db.grouping import GroupCommit
 
+# Plex's clock against ours where it did not tell its own, seconds.
+_CLOCKS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenTags:
@@ -49,7 +52,22 @@ class Entry:
     locked: frozenset[str] = frozenset()
     pictures: Mapping[str, WrittenPicture] = field(default_factory=dict)
     delivered_at: float = 0.0  # unix seconds; 0 if it was only meant to be
+    # By Plex's clock, in whole seconds: before and after it; 0 if it did not tell.
+    written_from: int = 0
+    written_until: int = 0
     checked: int = 0  # the item's updated_at when it was last found as we left it
+
+    def is_ours(self, updated_at: int) -> bool:
+        """Whether an item that changed last at *updated_at* was left so by us.
+
+        A copy of Plex's database that was put back is dated before our write. Who
+        changes an item within the second of our own write is not told from us.
+        """
+        if updated_at == self.checked:
+            return True
+        if self.written_until:
+            return self.written_from <= updated_at <= self.written_until
+        return updated_at <= self.delivered_at + _CLOCKS
 
 
 def entry_for(entries: Iterable[Entry], file: str, scene_id: int) -> Entry | None:
@@ -164,8 +182,9 @@ class Ledger:
         }
         await transaction.run(
             "INSERT OR REPLACE INTO ledger (machine, rating_key, file, scene_id, wrote,"
-            " locked, pictures, scene_updated_at, confidence, delivered_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " locked, pictures, scene_updated_at, confidence, delivered_at,"
+            " written_from, written_until)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.machine,
             entry.rating_key,
             entry.file,
@@ -176,6 +195,8 @@ class Ledger:
             entry.scene_updated_at,
             entry.confidence,
             entry.delivered_at,
+            entry.written_from,
+            entry.written_until,
         )
 
 
@@ -199,5 +220,7 @@ def _entry(row: Row) -> Entry:
             for name, picture in json.loads(row["pictures"]).items()
         },
         delivered_at=row["delivered_at"],
+        written_from=row["written_from"],
+        written_until=row["written_until"],
         checked=row["checked"],
     )

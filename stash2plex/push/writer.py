@@ -146,16 +146,19 @@ class ItemWriter:
             drops=list(pictures.drops),
             respected=written.respected,
         )
+        since = until = item.updated_at
         if planned.writes or pictures.uploads or pictures.drops:
             async with self._pace.write():
                 self._breaker.refuse_while_open()
-                started = time.monotonic()
+                started, since = time.monotonic(), self._plex.clock
                 self._own.note(item.rating_key)
                 await self._send(written, entry)
                 await self._send_pictures(written)
                 written.seconds = time.monotonic() - started
+                until = self._plex.clock
         else:
             self._breaker.succeed()
+        written.entry = replace(written.entry, written_from=since, written_until=until)
         return written
 
     async def verify(self, written: Sequence[Written]) -> None:

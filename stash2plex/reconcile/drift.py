@@ -1,7 +1,7 @@
 """What others changed in Plex after we wrote it.
 
-A listing gives reason to look closer: other text than ours, or a change later than our
-own. Only then is the item read, many in one request.
+A listing gives reason to look closer: other text than ours, or a change that is not
+our own. Only then is the item read, many in one request.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 # Items read in one request.
 _READ = 100
-# Plex's clock against ours, seconds: an item that changed no later than that after we
-# wrote it was changed by us.
-_CLOCKS = 5
 
 
 class Drift:
@@ -58,8 +55,7 @@ class Drift:
             name in entry.text and entry.text[name] != shown.get(name, "")
             for name in self._listed
         )
-        by_us = row.updated_at <= entry.delivered_at + _CLOCKS
-        if differs or not (by_us or row.updated_at == entry.checked):
+        if differs or not entry.is_ours(row.updated_at):
             self._candidates.append((scene, entry, row.updated_at))
         elif row.updated_at != entry.checked:
             self._as_left[entry.rating_key] = row.updated_at

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as Xml
@@ -86,9 +87,11 @@ class PretendItem:
 class PretendPlex:
     """A server with movie libraries; its attributes are its switches."""
 
+    url = ""
+    clock: Callable[[], float] = staticmethod(time.time)
+
     def __init__(self, token: str = "pretend-plex-token") -> None:  # noqa: S107
         self.token = token
-        self.url = ""
         self.machine = "pretend-machine"
         self.version = "1.43.1.10611"
         self.sections: dict[int, str] = {1: "Scenes"}
@@ -144,6 +147,7 @@ class PretendPlex:
         self.on_disk: list[str] = []  # files that a scan finds
         self.scans: list[str] = []  # folders that were asked for; "" for a library
         self.tells = True  # whether it says what happens on its notification socket
+        self.app.on_response_prepare.append(self._date)
         self.app.on_shutdown.append(self._hang_up)
         self.app.on_cleanup.append(self._end)
         self.app.add_routes(
@@ -187,7 +191,7 @@ class PretendPlex:
         key = rating_key or self._next_key
         self._next_key = max(self._next_key, key) + 1
         stem = re.split(r"[/\\]", path)[-1].rpartition(".")[0]
-        now = int(time.time())
+        now = int(self.clock())
         self.items[key] = PretendItem(
             rating_key=key,
             section=section,
@@ -212,6 +216,9 @@ class PretendPlex:
         return sum(method in {None, one} for one, _ in self.requests)
 
     # --- who may ask, and what goes wrong ------------------------------------
+
+    async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(self.clock(), usegmt=True)
 
     @web.middleware
     async def _guard(
@@ -696,7 +703,7 @@ class PretendPlex:
 
     def _written(self, item: PretendItem) -> None:
         item.writes += 1
-        item.updated_at = int(time.time())
+        item.updated_at = int(self.clock())
         self._tell_item(item.rating_key, state=5)
 
 

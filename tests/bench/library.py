@@ -38,6 +38,7 @@ def fill(stash: PretendStash, plex: PretendPlex, count: int, share: float) -> in
         item.text |= entry.text
         item.tags = {name: list(tags.left) for name, tags in entry.tags.items()}
         item.locked = set(entry.locked)
+        item.updated_at = entry.written_until
     return synced
 
 
@@ -57,6 +58,8 @@ def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
         text=planned.text,
         tags=planned.tags,
         locked=planned.edit.locks,
+        written_from=int(LONG_AGO.timestamp()),
+        written_until=int(LONG_AGO.timestamp()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -43,6 +44,30 @@ async def test_what_is_empty_in_stash_drifts_too(stash, plex, tmp_path, name):
 
     assert run["gaps"]["drift"] == 1
     assert not plex.items[1].text.get(name)
+
+
+@pytest.mark.parametrize("later", [3, -7 * 86_400], ids=str)
+@pytest.mark.parametrize("off", [-7200, 0, 7200], ids=str)
+async def test_what_others_changed_is_told_by_plexs_clock(
+    stash, plex, tmp_path, off, later
+):
+    """Whatever that shows: after our write, or with a copy of the database put back."""
+    for number in (1, 2):
+        sample(stash, plex, number, details="Ours")
+    plex.clock = lambda: time.time() + off
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(1, 2)
+        first = await reconciled(daemon)
+        written = plex.items[1].updated_at
+        plex.items[1].text["summary"] = "Theirs"
+        plex.items[1].updated_at += later
+        run = await reconciled(daemon)
+        await daemon.idle()
+
+    assert abs(written - time.time() - off) < 60
+    assert first["gaps"]["drift"] == 0
+    assert run["gaps"]["drift"] == 1
+    assert plex.items[1].text["summary"] == "Ours"
 
 
 async def test_drift_of_an_item_that_cannot_be_read_stays(stash, plex, tmp_path):
