@@ -26,15 +26,15 @@ from typing import Any
 
 import aiohttp
 
-from stash2plex.sandbox.plex import PretendItem, PretendPlex
+from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendScene, PretendStash
 from tests.conftest import free_port
+from tests.likeness import some_fields, unlike
 from tests.running import unmeasured
 
 TOKEN = "storm-token"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-WORDS = "amber quiet golden distant velvet winter hidden northern".split()
 # What servers answer when they are not well; 401 needs a person, so it is rarer.
 STATUSES = (500, 502, 503, 503, 429, 408, 401)
 # What may be found dead after a storm, with a cause that was part of it.
@@ -158,7 +158,7 @@ class Storm:
         found = {}
         for scene in self.stash.scenes.values():
             item = items.get(scene.files[0][0])
-            if item is not None and (wrong := self._wrong(scene, item)):
+            if item is not None and (wrong := unlike(self.stash, scene, item)):
                 found[scene.id] = str(wrong)
         return found
 
@@ -306,40 +306,8 @@ class Storm:
         return self.stash.add(path, size=number, **self._some_fields())
 
     def _some_fields(self) -> dict[str, Any]:
-        chance = self.chance
         number = self.counts["versions"] = self.counts["versions"] + 1
-        return {
-            "title": f"Title {number}",
-            "details": " ".join(chance.sample(WORDS, 3)) + f" {number}",
-            "studio": chance.choice(("", "North", "South")),
-            "date": f"20{chance.randint(10, 25)}-0{chance.randint(1, 9)}-11",
-            "rating100": chance.randrange(20, 101, 20),
-            "performers": chance.sample(WORDS, chance.randint(0, 3)),
-            "tags": chance.sample(WORDS, chance.randint(0, 4)),
-        }
-
-    def _wrong(self, scene: PretendScene, item: PretendItem) -> dict[str, Any]:
-        names = self.stash.names
-        wanted = {
-            "title": scene.title,
-            "summary": scene.details,
-            "studio": names["studio"][scene.studio] if scene.studio else "",
-            "originallyAvailableAt": scene.date,
-            "userRating": f"{scene.rating100 / 10:.1f}" if scene.rating100 else "",
-            "actor": {names["performer"][key] for key in scene.performers},
-            "genre": {names["tag"][key] for key in scene.tags},
-        }
-        shown = {
-            name: set(item.tags.get(name, ()))
-            if isinstance(value, set)
-            else item.text.get(name, "")
-            for name, value in wanted.items()
-        }
-        return {
-            name: (shown[name], value)
-            for name, value in wanted.items()
-            if shown[name] != value
-        }
+        return some_fields(self.chance, number)
 
     async def _hook(self, scene_id: int, kind: str) -> None:
         body = {"type": kind, "id": scene_id}

@@ -9,8 +9,10 @@ import pytest
 
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.config import MatchSettings
+from stash2plex.errors import ServiceUnavailable
 from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.changes import Changes
+from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
 from stash2plex.stash.client import StashClient
@@ -285,15 +287,27 @@ async def test_many_changes_are_not_asked_for_again_and_again(poll):
     assert poll.stash.operations["Stash2PlexChanges"] <= 2
 
 
-async def test_a_stash_that_fails_moves_no_cursor(poll):
-    poll.stash.change(2, title="New")
+async def test_the_cursor_waits_for_all_that_it_covers(poll):
+    """Stash fails between one look and the next for longer than any overlap."""
+    tag = poll.stash.entity("tag", "Old")
     poll.clock.forward(minutes=1)
-    poll.stash.status = 503
-    with pytest.raises(Exception, match="unavailable"):
-        await poll()
-    poll.stash.status = None
+    await poll()
+    poll.stash.rename("tag", tag, "New")
+    find = poll.stash.find
 
-    assert await poll() == [("scene", 2)]
+    def last(*asked):
+        poll.stash.status = 503
+        return find(*asked)
+
+    poll.stash.find = last
+    for _ in range(40):
+        poll.clock.forward(hours=2)
+        poll.stash.status = None
+        with pytest.raises(ServiceUnavailable):
+            await poll()
+    poll.stash.find, poll.stash.status = find, None
+
+    assert await poll() == [("tag", tag)]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-03-04 12:00:00"])
@@ -322,22 +336,44 @@ async def test_a_change_without_a_hook_reaches_plex(stash, plex, tmp_path):
     assert plex.items[1].tags["genre"] == ["found"]
 
 
+async def listening(stash):
+    """Wait until the first look was had, and the end of a scan would be heard of."""
+    await stash.facts.until(
+        lambda: (
+            any(stash.subscriptions.open.values())
+            and stash.operations["Stash2PlexVersion"]
+            + stash.operations["Stash2PlexProbe"]
+            > 1
+        )
+    )
+
+
 async def test_a_scan_that_ends_is_looked_at_at_once(stash, plex, tmp_path):
     sample(stash, plex, 1)
     settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 3600})
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
-        await stash.facts.until(
-            lambda: (
-                any(stash.subscriptions.open.values())
-                and stash.operations["Stash2PlexVersion"]
-                + stash.operations["Stash2PlexProbe"]
-                > 1
-            )
-        )
+        await listening(stash)
         stash.change(1, title="Scanned")
         stash.subscriptions.tell_scan_completed()
         await plex.facts.until(lambda: plex.items[1].text["title"] == "Scanned")
+
+
+async def test_what_comes_after_a_scan_is_looked_for_once_more(
+    stash, plex, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.reconcile.changes._SECOND_LOOK", 1.0)
+    sample(stash, plex, 1)
+    settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 3600})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await listening(stash)
+        stash.subscriptions.tell_scan_completed()
+        await stash.facts.until(lambda: stash.operations["Stash2PlexParts"] == 4)
+        await plex.facts.until(lambda: plex.items[1].writes)
+        await daemon.idle()
+        stash.change(1, title="With a cover", cover=cover(1))
+        await plex.facts.until(lambda: plex.items[1].text["title"] == "With a cover")
 
 
 async def test_without_subscriptions_it_polls(stash, plex, tmp_path):
