@@ -276,7 +276,7 @@ class ReconcileSettings(Section):
     def _interval_is_known(cls, interval: str) -> str:
         if interval not in INTERVALS:
             try:
-                cron.fields(interval)
+                cron.either(interval)
             except ValueError as error:
                 msg = f"must be {', '.join(INTERVALS)} or a cron line: {error}"
                 raise ValueError(msg) from None

@@ -18,7 +18,28 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("month", 1, 12, _MONTHS),
     ("day_of_week", 0, 7, _DAYS),
 )
+# The most days that a month has, by its number.
+_LENGTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _PART = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", re.ASCII)
+
+
+def either(line: str) -> list[dict[str, str]]:
+    """Return the fields of lines that together mean *line*, as `fields` does.
+
+    Two where both the day and the day of the week are limited: cron takes either.
+    Raises ValueError saying what is wrong, also of a day that never comes.
+    """
+    found = fields(line)
+    days, months = found["day"], found["month"]
+    if found["day_of_week"] != "*":
+        if days == "*":
+            return [found]
+        return [found | {"day": "*"}, found | {"day_of_week": "*"}]
+    if days != "*" and months != "*":
+        longest = max(_LENGTHS[int(one)] for one in months.split(","))
+        if min(map(int, days.split(","))) > longest:
+            raise ValueError(f"month {months} never has a day {days}")
+    return [found]
 
 
 def fields(line: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from stash2plex import cron
@@ -34,12 +35,15 @@ class Schedule:
         self._scheduler = (
             AsyncIOScheduler(timezone=zone) if zone else AsyncIOScheduler()
         )
-        self._trigger: CronTrigger | None = None
+        self._trigger: OrTrigger | None = None
         if interval == "never":
             return
-        self._trigger = CronTrigger(
-            **cron.fields(_LINES.get(interval, interval)),
-            timezone=self._scheduler.timezone,
+        zoned = self._scheduler.timezone
+        self._trigger = OrTrigger(
+            [
+                CronTrigger(**fields, timezone=zoned)
+                for fields in cron.either(_LINES.get(interval, interval))
+            ]
         )
 
     @asynccontextmanager

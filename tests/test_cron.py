@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from stash2plex.config import ReconcileSettings
-from stash2plex.cron import fields
+from stash2plex.cron import either, fields
 from stash2plex.schedule import Schedule
 
 
@@ -61,6 +61,30 @@ def test_what_a_line_means(line, name, value):
 def test_lines_that_mean_nothing(line):
     with pytest.raises(ValueError, match=r"cannot be|five fields"):
         fields(line)
+
+
+@pytest.mark.parametrize("line", ["0 0 31 2 *", "0 0 31 4,6,sep *", "0 0 30 feb *"])
+def test_a_day_that_never_comes(line):
+    with pytest.raises(ValueError, match="never has a day"):
+        either(line)
+
+
+@pytest.mark.parametrize("line", ["0 0 29 2 *", "0 0 30,31 2,3 *", "0 0 31 2 mon"])
+def test_a_day_that_comes_now_and_then(line):
+    assert either(line)
+
+
+async def test_a_day_and_a_day_of_the_week_are_either():
+    async def ask(): ...
+
+    schedule = await asyncio.to_thread(Schedule, "0 12 13 * fri", "UTC")
+    found, moment = set(), datetime(2026, 1, 31, tzinfo=UTC)
+    for _ in range(5):
+        moment = schedule._trigger.get_next_fire_time(None, moment)
+        found.add(moment.day)
+        moment += timedelta(minutes=1)
+
+    assert found == {6, 13, 20, 27}  # of February and March: the 13th is a Friday
 
 
 def test_settings_say_what_is_wrong():
