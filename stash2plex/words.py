@@ -2,7 +2,7 @@
 
 A word is made from its segment and a key that stays with the data directory: the same
 segment is the same word in every log, so that logs can be compared, and nobody without
-the key finds out which. Ends of file names such as ``.mp4`` are kept.
+the key finds out which. What tells the kind of a file, such as ``.mp4``, is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ _CONSONANTS, _VOWELS = "bdfgklmnprstvxz", "aeiou"
 _SYLLABLES = [f"{first}{second}" for first in _CONSONANTS for second in _VOWELS]
 _LONGEST = 1000  # characters of one text
 _LENGTH = 5  # syllables: 2e9 words
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+# Only what is known to be one: "Jane.Doe" has none.
+_SUFFIX = re.compile(
+    r"\.(?:3gp|asf|ass|avi|avif|bmp|db|divx|f4v|flv|gif|iso|jpe?g|json|log|m2ts|m4v|mkv"
+    r"|mov|mp4|mpe?g|mts|nfo|ogm|ogv|png|py|rm|rmvb|srt|sub|toml|ts|txt|vob|vtt|webm|webp"
+    r"|wmv|ya?ml|zip)$",
+    re.IGNORECASE,
+)
 _SEPARATORS = re.compile(r"([\\/]+)")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -33,14 +39,16 @@ _TITLES = frozenset({"title", "titles", "library", "libraries", "machine", "befo
 _HOSTS = frozenset({"host", "listening"})
 _FRAMES = frozenset({"exception", "stack"})
 # What text quotes, as repr() does it.
-_QUOTED = re.compile(r"""(?<![A-Za-z0-9])(['"])((?:\\.|(?!\1)[^\\\n])*)\1""")
+_QUOTED = r"""(?<![A-Za-z0-9])(['"])((?:\\.|(?!\1)[^\\\n])*)\1"""
 # A path in the middle of text; not that of a URL. It goes on over spaces as long as
 # there is another slash, or the end of a file's name.
-_BARE = re.compile(
-    r"""(?<![\w:/\\.'"<])(?:[A-Za-z]:[\\/]|\\\\|/)(?=[^\s/\\])[^\s'"<>|;]*"""
-    r"""(?:(?:[ ][^\s'"<>|;/\\]+){0,12}?(?:[ ]?[^\s'"<>|;/\\]*[/\\][^\s'"<>|;]*"""
+_SIGN = r"""(?:[^\s'"<>|;]|['"<>|;](?=[^\s'"]))"""
+_BARE = (
+    rf"""(?<![\w:/\\.<])(?:[A-Za-z]:[\\/]|\\\\|/)(?=[^\s/\\]){_SIGN}*"""
+    rf"""(?:(?:[ ](?:(?![/\\]){_SIGN})+){{0,12}}?(?:[ ]?[^\s/\\]*[/\\]{_SIGN}*"""
     r"""|\.[A-Za-z0-9]{2,5}(?=[\s,;:)]|$)))*"""
 )
+_PRIVATE = re.compile(f"{_QUOTED}|{_BARE}")
 # Scheme, perhaps who asks, and the machine.
 _URL = re.compile(r"(\w+://)(?:[^\s/@'\"]*@)?(\[[^\]\s]*\]|[^\s/:'\"<>\[\]]+)")
 _HOST = re.compile(r"^\[?[^\]]*?\]?(?=(?::\d+)?$)")
@@ -100,8 +108,9 @@ class Words:
             text = f"{text}…"
         text = _URL.sub(lambda found: f"{found[1]}{self.host(found[2])}", text)
         text = _PORTED.sub(lambda found: self.host(found[1]), text)
-        text = _QUOTED.sub(self._quoted, text)
-        return _BARE.sub(lambda found: self.path(found[0]), text)
+        return _PRIVATE.sub(
+            lambda found: self._quoted(found) if found[1] else self.path(found[0]), text
+        )
 
     def rule(self, expression: str) -> str:
         """Return a regular expression for paths with words for what it spells out."""

@@ -39,6 +39,12 @@ def test_the_same_segment_is_the_same_word_everywhere():
         "/data/My Films/Private 1.mp4: HTTP 404",
         "it has /data/My Films/A Private Night (2020).mp4 ends alike",
         r"C:\My Private Films\x.mp4 and /data/b Private/c Private.avi",
+        "its title is 'Jane.Private'",
+        "/data/Jane.Private/x.mp4: HTTP 404",
+        "it's at '/data/Private",
+        "/data/Jane;Private/x|Private.mp4; it's gone",
+        "/data/Jane's Private Films/x.mp4: HTTP 404",
+        "see /data/a; /data/Private and '/data/x' or '/data/Private/x",
     ],
 )
 def test_nothing_private_is_left_in_text(text):
