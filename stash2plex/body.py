@@ -14,16 +14,19 @@ from stash2plex.errors import InvalidRequest
 PATIENCE = 30.0
 
 
-async def json_body(request: web.Request, *, optional: bool = False) -> Any:
+async def json_body(
+    request: web.Request, *, optional: bool = False, patience: float | None = None
+) -> Any:
     """Return the body of *request*; raises `InvalidRequest` if it is not JSON.
 
-    One that is *optional* may be empty: that is None.
+    One that is *optional* may be empty: that is None. It is waited for as long as
+    *patience* says, in seconds, or `PATIENCE`.
 
     A body that is too large leaves as aiohttp's own error, which is a 413, and one that
     does not come to its end in time as a 408. A compressed one is a 415.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience or PATIENCE):
             body = await request.read()
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
             raise web.HTTPUnsupportedMediaType

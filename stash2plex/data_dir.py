@@ -25,6 +25,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     _make_usable(folder)
     descriptor = _hold_alone(folder)
+    _make_private(folder)
     try:
         yield
     finally:
@@ -91,6 +92,18 @@ def _make_usable(folder: Path) -> None:
     except OSError as error:
         msg = f"server.data_dir = {str(folder)!r}: {error.strerror}; {remedy}"
         raise DataDirUnusable(msg) from error
+
+
+def _make_private(folder: Path) -> None:
+    """Take the files in *folder* from all others: a copy may have been put back."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # What is not ours we may not change, and could not read anyway.
+            with suppress(OSError):
+                if entry.is_file(follow_symlinks=False):
+                    mode = entry.stat(follow_symlinks=False).st_mode
+                    if mode & 0o077:
+                        Path(entry.path).chmod(mode & 0o700)
 
 
 def _hold_alone(folder: Path) -> int:

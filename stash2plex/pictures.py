@@ -28,9 +28,10 @@ _MAX_HEIGHT = 1500
 _MAX_SIDE = 4000
 _QUALITY = 90
 # A cover of more pixels is a mistake or an attack; Pillow would only warn.
-_MAX_PIXELS = 100_000_000
+_MAX_PIXELS = 40_000_000
 Image.MAX_IMAGE_PIXELS = None
 _BLUR_RADIUS = 24
+_PLAIN = ("RGB", "RGBA", "L")
 # What covers are. Pillow would hand PostScript to another program, and read the inside
 # of an icon before anybody could ask how large it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
@@ -68,18 +69,27 @@ def shaped(data: bytes, shape: Shape) -> bytes:
 def _shaped(data: bytes, shape: Shape) -> bytes:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         if opened.width * opened.height > _MAX_PIXELS:
-            raise NotAPicture("the picture has more than 100 million pixels")
+            raise NotAPicture("the picture has more than 40 million pixels")
         if shape == "original" or (shape == "wide" and _is_fit(opened, data)):
             opened.verify()
             return data
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
-    picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
+        picture = _small(opened)
     poster = _SHAPES[shape](picture)
     if poster.height > _MAX_HEIGHT:
         poster.thumbnail((_MAX_SIDE, _MAX_HEIGHT))
     written = io.BytesIO()
     poster.save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
+
+
+def _small(opened: Image.Image) -> Image.Image:
+    """Read a picture the right way up, in colours, and never whole if it is huge."""
+    opened.draft("RGB", (_MAX_SIDE, _MAX_SIDE))
+    # What has few colours, or odd ones, has none in between.
+    picture = opened if opened.mode in _PLAIN else opened.convert("RGB")
+    picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture.convert("RGB")
 
 
 def content_type(data: bytes) -> str:

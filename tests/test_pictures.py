@@ -84,6 +84,28 @@ def test_a_very_wide_picture_makes_no_giant(shape):
     assert width <= 1000
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "1", "LA", "I;16"])
+def test_a_large_picture_of_every_mode(mode):
+    written = io.BytesIO()
+    Image.new(mode, (4500, 3000)).save(written, "PNG")
+
+    assert size(shaped(written.getvalue(), "crop")) == (1000, 1500)
+
+
+def test_a_large_photograph_is_turned_the_right_way_up():
+    source = Image.new("RGB", (6000, 3000))
+    source.paste((255, 0, 0), (0, 0, 3000, 3000))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it clockwise
+    written = io.BytesIO()
+    source.save(written, "JPEG", exif=exif)
+
+    with Image.open(io.BytesIO(shaped(written.getvalue(), "letterbox"))) as poster:
+        assert poster.height == 1500
+        assert poster.getpixel((poster.width // 2, 20))[0] > 200
+        assert poster.getpixel((poster.width // 2, 1480))[0] < 20
+
+
 def test_a_picture_of_too_many_pixels_is_refused():
     huge = io.BytesIO()
     Image.new("1", (20_000, 6_000)).save(huge, "PNG")

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 # Plex gives up after 90 seconds, a person who waits for Fix Match much sooner.
 _BUDGET = 10.0
+# How long a body may take to arrive, seconds.
+_PATIENCE = 5.0
 _METADATA = METADATA_KEY.strip("/").split("/")
 _MATCH = MATCH_KEY.strip("/").split("/")
 _START, _SIZE = "X-Plex-Container-Start", "X-Plex-Container-Size"
@@ -116,6 +118,9 @@ class ProviderRoutes:
             given = parts.pop(0) if parts else ""
             if not _same(given, self._secret):
                 return self._empty(404)
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            # No Plex, but somebody's browser on a stranger's page.
+            raise web.HTTPForbidden
         await self._provider.traffic.note_request()
         method = request.method
         if parts == _MATCH:
@@ -131,7 +136,7 @@ class ProviderRoutes:
         return await self._of_scene(request, *parts[len(_METADATA) :])
 
     async def _match(self, request: web.Request) -> web.Response:
-        hints = parse_hints(await json_body(request))
+        hints = parse_hints(await json_body(request, patience=_PATIENCE))
         if wishes := trimming_of(request.query):
             hints = replace(hints, trimming={**wishes, **hints.trimming})
         found = await self._provider.match(hints, self._base(request))

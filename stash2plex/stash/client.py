@@ -102,6 +102,11 @@ def _path_like(value: str) -> dict[str, Any]:
     return {"path": {"modifier": "EQUALS", "value": value}}
 
 
+def _spelled(text: str) -> str:
+    """Return *text* for LIKE; each ``%`` of it would cost Stash much, ``_`` nothing."""
+    return text.replace("%", "_")
+
+
 def _any_of(
     paths: Iterable[str], others: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -348,7 +353,7 @@ class StashClient:
         Stash compares with LIKE, so ``_`` and ``%`` of the path are wildcards there
         and case is ignored; the answer is compared again here.
         """
-        found = await self._find(_path_like(path))
+        found = await self._find(_path_like(_spelled(path)))
         return [one for one in found if any(f.path == path for f in one.files)]
 
     async def scenes_of_file(
@@ -361,8 +366,9 @@ class StashClient:
         than was asked for: LIKE again. Names are asked for in both Unicode forms, since
         Stash keeps what the disk said.
         """
-        exact = _any_of(paths)
-        named = _any_of([f"%/{name}"], exact)
+        exact = _any_of(map(_spelled, paths))
+        names = [f"%/{_spelled(name)}"]
+        named = _any_of(names, exact)
         found: list[SceneEntry] = [*await self._find_whole(named)]
         if len(found) < _NAMESAKES:
             return found
@@ -371,7 +377,7 @@ class StashClient:
         after = 0
         while True:
             beyond = {"modifier": "GREATER_THAN", "value": after}
-            page = await self._find({"id": beyond, "AND": _any_of([f"%/{name}"])})
+            page = await self._find({"id": beyond, "AND": _any_of(names)})
             found = [*page, *found]
             if len(page) < self._settings.page_size:
                 return found

@@ -87,6 +87,7 @@ def create_app(parts: Parts) -> web.Application:
     app = web.Application(
         middlewares=[answer_errors, demand_token], client_max_size=MAX_BODY
     )
+    app.on_response_prepare.append(keep_type)
     app[PARTS] = parts
     app.add_routes(
         [
@@ -104,6 +105,11 @@ def create_app(parts: Parts) -> web.Application:
         )
         app.add_routes(provider.routes())
     return app
+
+
+async def keep_type(_: web.Request, response: web.StreamResponse) -> None:
+    """Have browsers take an answer for what it says it is."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 async def live(_: web.Request) -> web.Response:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from errno import EADDRNOTAVAIL
+from resource import RLIMIT_NOFILE, getrlimit
 
 from aiohttp import web
 
@@ -18,10 +19,20 @@ from stash2plex.errors import AddressInUse, ConfigError
 
 # How long a connection may say nothing, or not get to the end of its headers, seconds.
 SILENCE = 75.0
+# So many connections at once; and half of what the system allows at most, so that files
+# can be opened whatever strangers do.
+_MOST = 2000
 # How long a request may go on once its application is to end, seconds.
 _GRACE = 2.0
 # How long after its connection a request may arrive, seconds.
 _ON_THE_WAY = 0.3
+
+
+class _Refusal(asyncio.Protocol):
+    """Ends a connection as soon as it is there."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 class Door:
@@ -31,8 +42,8 @@ class Door:
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
-        self._answer: Callable[[], asyncio.Protocol] | None = None
         self._server: asyncio.Server | None = None
+        self._most = min(_MOST, getrlimit(RLIMIT_NOFILE)[0] // 2)
 
     @classmethod
     @asynccontextmanager
@@ -59,7 +70,7 @@ class Door:
             auto_decompress=False,  # a small body would be a large one
         )
         await runner.setup()
-        former, self._runner, self._answer = self._runner, runner, runner.server
+        former, self._runner = self._runner, runner
         if former is not None:
             await asyncio.sleep(_ON_THE_WAY)
             await former.cleanup()
@@ -93,8 +104,11 @@ class Door:
         return server
 
     def _protocol(self) -> asyncio.Protocol:
-        assert self._answer  # noqa: S101 - nobody listens before
-        return self._answer()
+        assert self._runner  # noqa: S101 - nobody listens before
+        server = self._runner.server
+        if server is None or len(server.connections) >= self._most:
+            return _Refusal()
+        return server()
 
     async def _close(self) -> None:
         if self._server is not None:

@@ -413,6 +413,29 @@ async def test_a_hundred_times_the_same_question_is_one_for_stash(asking, stash)
     assert stash.operations["Stash2PlexFind"] <= 5
 
 
+async def test_a_strangers_page_in_a_browser_is_refused(asking, stash):
+    document = await asking.ask(
+        "POST",
+        MATCHES,
+        403,
+        data='{"type": 1, "filename": "one.mp4"}',
+        headers={"Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"},
+    )
+    assert document["code"] == "forbidden"
+    assert not stash.operations["Stash2PlexFind"]
+
+
+async def test_a_match_whose_body_does_not_come(asking, monkeypatch):
+    monkeypatch.setattr("stash2plex.provider.routes._PATIENCE", 0.2)
+
+    async def slow():
+        yield b"{"
+        await asyncio.Event().wait()
+
+    document = await asking.ask("POST", MATCHES, 408, data=slow())
+    assert document["code"] == "request_timeout"
+
+
 async def test_a_long_title_blocks_nobody(asking, stash):
     for number in range(300):
         stash.add(f"/data/{number}.mp4", title=f"{'word ' * 50}{number}")

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from stash2plex.web.app import OPERATIONS
+from stash2plex.web.door import Door
 from stash2plex.web.openapi import describe
+from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
 from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
 
@@ -276,6 +279,42 @@ async def test_who_never_reads_is_dropped(stash, plex, settings, monkeypatch):
             async with asyncio.timeout(15):
                 while await asyncio.to_thread(established, port) >= before:  # noqa: ASYNC110 - the kernel tells nobody
                     await asyncio.sleep(0.05)
+
+
+async def test_more_connections_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr("stash2plex.web.door._MOST", 20)
+    async with Door.closed_after("127.0.0.1", free_port()) as door:
+        app = web.Application()
+        await door.hand_to(app)
+        host, port = door._server.sockets[0].getsockname()
+        held = []
+        for _ in range(20):
+            held.append(await asyncio.open_connection(host, port))
+            # It counts once it was heard of.
+            held[-1][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await held[-1][0].readuntil(b"\r\n\r\n")
+        reader, writer = await asyncio.open_connection(host, port)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        held.pop()[1].close()
+        async with asyncio.timeout(5):
+            answered = b""
+            while not answered:  # until the one that left is not counted any more
+                reader, writer = await asyncio.open_connection(host, port)
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                answered = await reader.read(20)
+                held.append((reader, writer))
+        for _, writer in held:
+            writer.close()
+
+    assert answered.startswith(b"HTTP/1.1 404")
+
+
+async def test_browsers_take_an_answer_for_what_it_is(daemon):
+    for path in ("/livez", "/api/v1/status", "/nowhere", "/img/scene-1/poster"):
+        async with daemon.session.get(daemon.url + path) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_a_body_that_does_not_come(daemon, monkeypatch):
