@@ -62,8 +62,8 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
         if not required:
             return {}
         msg = (
-            f"{path}: no such file; write one (see config.example.toml) or correct "
-            "--config / STASH2PLEX_CONFIG"
+            f"{path}: no such file; have 'stash2plex init' write one, or correct"
+            " --config / STASH2PLEX_CONFIG"
         )
         raise ConfigError(msg) from error
     except OSError as error:

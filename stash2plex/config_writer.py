@@ -41,6 +41,20 @@ def _table(name: str, table: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def demand_room(file: Path) -> None:
+    """Raise `ConfigError` unless *file* can be written, before anybody is asked."""
+    folder = file.absolute().parent
+    problem = "no such folder" if not folder.is_dir() else None
+    if problem is None and not os.access(folder, os.W_OK | os.X_OK):
+        problem = "permission denied"
+    if problem:
+        raise ConfigError(_unwritable(file, problem))
+
+
+def _unwritable(file: Path, problem: str | None) -> str:
+    return f"{file}: cannot be written: {problem}; name another with --config"
+
+
 def write(file: Path, text: str) -> Path | None:
     """Put *text* into *file* at once, after a check; returns the copy of the old one.
 
@@ -61,8 +75,7 @@ def write(file: Path, text: str) -> Path | None:
             kept.chmod(_OWNER_ONLY)
         fresh.replace(file)
     except OSError as error:
-        msg = f"{file}: cannot be written: {error.strerror}; name another with --config"
-        raise ConfigError(msg) from error
+        raise ConfigError(_unwritable(file, error.strerror)) from error
     finally:
         fresh.unlink(missing_ok=True)
     return kept

@@ -110,9 +110,7 @@ def test_relative_paths_start_at_the_file(file, tmp_path):
 def test_a_missing_default_file_is_fine_a_named_one_is_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert load(None, {}).server.port == 9898
-    with pytest.raises(
-        ConfigError, match=r"no\.toml: no such file.*config\.example\.toml"
-    ):
+    with pytest.raises(ConfigError, match=r"no\.toml: no such file.*stash2plex init"):
         load(tmp_path / "no.toml", {})
 
 

@@ -337,15 +337,19 @@ async def test_on_a_terminal(stash, plex, tmp_path):
         stash.add(f"/data/{number}.mp4", title="x", size=100 + number)
         plex.add(f"/media/{number}.mp4", size=100 + number)
     async with Terminal(tmp_path) as terminal:
-        await terminal.answer(r"Stash's URL .*9999", "http://127.0.0.1:1")
+        await terminal.answer(r"Stash's URL .*9999", "nonsense")
+        await terminal.answer(
+            r"stash.url[\s\S]*Stash's URL .*9999", "http://127.0.0.1:1"
+        )
         await terminal.answer(r"Stash is unavailable[\s\S]*Stash's URL", stash.url)
-        await terminal.answer("API key", "the-key")
+        await terminal.answer("API key", "another-key")
+        await terminal.answer(r"refused[\s\S]*Security\): ", "the-key")
         await terminal.answer("Plex's URL", plex.url)
         await terminal.answer("Plex's token", "wrong-token")
-        await terminal.answer(r"refused the token[\s\S]*Plex's URL", "")
-        await terminal.answer("Plex's token", plex.token)
+        await terminal.answer(r"refused the token[\s\S]*Plex's token \(", plex.token)
         await terminal.answer(r"1  Scenes[\s\S]*2  Films[\s\S]*Which libraries", "7")
-        await terminal.answer("Which libraries", "1")
+        await terminal.answer("Which libraries", "Filmes")
+        await terminal.answer("Which libraries", "Scenes")
         await terminal.answer(r"100.0% of 10 files[\s\S]*Use these path rules", "y")
         await terminal.until(r"Written: config.toml[\s\S]*stash2plex check")
         assert await terminal.process.wait() == 0

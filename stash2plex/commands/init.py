@@ -59,6 +59,7 @@ def init(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{file}: is there already; --force replaces it, and keeps it"
         )
+    config_writer.demand_room(file)
     _Dialogue(file, options, from_environment(os.environ)).run()
     return WELL
 
@@ -105,15 +106,13 @@ class _Dialogue:
         default = str(StashSettings().url)
         url = self._value("stash", "url", "Stash's URL", default=default, again=again)
         key = self._value("stash", "api_key", "", default="")
-        settings = _checked(StashSettings, url=url, api_key=key)
-        try:
-            version = _tried(_stash_version(settings), "--stash-url", url)
-        except AccessDenied:
-            if not self._asks:
-                raise
-            key = self._ask_secret("Stash's API key (Settings > Security)")
-            settings = _checked(StashSettings, url=url, api_key=key)
-            version = _tried(_stash_version(settings), "--stash-url", url)
+
+        def attempt(key: str) -> tuple[StashSettings, str]:
+            settings = self._checked(StashSettings, url=url, api_key=key)
+            return settings, _tried(_stash_version(settings), "--stash-url", url)
+
+        question = "Stash's API key (Settings > Security)"
+        key, (settings, version) = self._admitted(key, question, attempt)
         self._tables["stash"]["url"] = url
         if key:
             self._tables["stash"]["api_key"] = key
@@ -124,20 +123,43 @@ class _Dialogue:
         default = str(PlexSettings().url)
         url = self._value("plex", "url", "Plex's URL", default=default, again=again)
         token = self._value("plex", "token", "", default="")
-        if not token or again:
-            token = self._ask_secret("Plex's token (X-Plex-Token of its owner)")
+        question = "Plex's token (X-Plex-Token of its owner)"
+        token = token or self._ask_secret(question)
         if not token:
             raise ConfigError(
                 "plex.token is missing: give --plex-token, or STASH2PLEX_PLEX__TOKEN"
                 " in the environment"
             )
-        settings = _checked(PlexSettings, url=url, token=token)
-        version, sections = _tried(_plex_sections(settings), "--plex-url", url)
+
+        def attempt(token: str) -> tuple[PlexSettings, tuple[str, list[Section]]]:
+            settings = self._checked(PlexSettings, url=url, token=token)
+            return settings, _tried(_plex_sections(settings), "--plex-url", url)
+
+        token, (settings, found) = self._admitted(token, question, attempt)
+        version, sections = found
         self._tables["plex"]["url"] = url
         self._tables["plex"]["token"] = token
         titles = ", ".join(repr(one.title) for one in sections) or "none"
         self._say(f"Plex {version} answers at {url}; movie libraries: {titles}.")
         return settings, sections
+
+    def _admitted(
+        self, secret: str, question: str, attempt: Callable[[str], T]
+    ) -> tuple[str, T]:
+        """Try with a secret; on a terminal ask for another while it is refused.
+
+        Returns the one that was taken, and what came of it.
+        """
+        while True:
+            try:
+                return secret, attempt(secret)
+            except AccessDenied as error:
+                if not self._asks:
+                    raise
+                if secret:
+                    self._say(str(error))
+                if not (secret := self._ask_secret(question)):
+                    raise
 
     def _import_from(self, stash: StashSettings) -> None:
         """Take what the older plugin was told in Stash, if it is there."""
@@ -200,10 +222,15 @@ class _Dialogue:
             self._say(f"  {number}  {title}")
         while True:
             said = Prompt.ask(
-                "Which libraries? Numbers, or Enter for all",
+                "Which libraries? Numbers or titles with commas, or Enter for all",
                 default="",
                 console=self._console,
             )
+            if said.strip() in titles:  # with a comma in it
+                return [said.strip()]
+            picked = [one.strip() for one in said.split(",") if one.strip()]
+            if all(one in titles for one in picked):
+                return picked
             picked = said.replace(",", " ").split()
             if all(one.isdecimal() and 0 < int(one) <= len(titles) for one in picked):
                 return [titles[int(one) - 1] for one in picked]
@@ -246,7 +273,16 @@ class _Dialogue:
         text = config_writer.as_toml(_without(tables, self._environment), rules)
         kept = config_writer.write(self._file, text)
         root = root_url(load(self._file, os.environ))
-        self._say(f"Written: {self._file}, with a token and a secret of its own.")
+        made = [
+            told
+            for told, of, key in (
+                ("a token", "server", "token"),
+                ("a secret", "provider", "secret"),
+            )
+            if key not in self._environment.get(of, {})
+        ]
+        own = f", with {' and '.join(made)} of its own" if made else ""
+        self._say(f"Written: {self._file}{own}.")
         if kept is not None:
             self._say(f"The former file is {kept}.")
         for line in (
@@ -290,6 +326,17 @@ class _Dialogue:
             return self._typed[section, key]
         return str(found or default)
 
+    def _checked(self, section: type[S], **values: str) -> S:
+        """Return the settings of a server; raises `ConfigError` over what is none."""
+        try:
+            return section(**values)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            where = section.__name__.removesuffix("Settings").lower()
+            self._typed.pop((where, "url"), None)  # it is no good to start from
+            told = f"{where}.{problem['loc'][0]}: {plainly(problem, 'text')}"
+            raise ConfigError(told) from None
+
     def _ask_secret(self, question: str) -> str:
         if not self._asks:
             return ""
@@ -297,17 +344,6 @@ class _Dialogue:
 
     def _say(self, text: str) -> None:
         self._console.print(text)
-
-
-def _checked(section: type[S], **values: str) -> S:
-    """Return the settings of a server; raises `ConfigError` over what is none."""
-    try:
-        return section(**values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = section.__name__.removesuffix("Settings").lower()
-        told = f"{where}.{problem['loc'][0]}: {plainly(problem, 'text')}"
-        raise ConfigError(told) from None
 
 
 def _without(
