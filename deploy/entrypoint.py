@@ -80,8 +80,9 @@ def become_user() -> None:
 
 def number(name: str) -> int:
     text = os.environ.get(name) or "1000"
-    if not text.isdecimal():
-        complain(f"{name} = {text!r} must be a number")
+    # The largest one means "nobody" to the kernel.
+    if not (text.isascii() and text.isdecimal()) or not int(text[:20]) < 2**32 - 1:
+        complain(f"{name} = {text!r} must be the number of a user or group")
     return int(text)
 
 
@@ -112,7 +113,10 @@ def run(command: list[str]) -> int:
 
     for one in PASSED_ON:
         signal.signal(one, pass_on)
-    child = subprocess.Popen(command)  # noqa: S603 - it is ours
+    try:
+        child = subprocess.Popen(command)  # noqa: S603 - it is ours
+    except OSError as error:
+        complain(f"{command[0]} cannot be started: {error.strerror}")
     for one in early:
         child.send_signal(one)
     while True:
@@ -125,7 +129,7 @@ def run(command: list[str]) -> int:
 def healthcheck() -> int:
     """Ask /readyz; 0 when hooks are taken."""
     try:
-        url = f"http://127.0.0.1:{port()}/readyz"
+        url = f"http://{host()}:{server('port', str(PORT))}/readyz"
         # No proxy: Docker hands on those of its client.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         direct.open(url, timeout=4).close()
@@ -135,17 +139,26 @@ def healthcheck() -> int:
     return 0
 
 
-def port() -> str:
-    """Return the daemon's port; what is wrong with a file the daemon tells itself."""
-    if given := os.environ.get("STASH2PLEX_SERVER__PORT"):
+def host() -> str:
+    """Return an address that the daemon listens on."""
+    told = server("host", "0.0.0.0")  # noqa: S104 - asked of, not listened on
+    if told in {"", "0.0.0.0", "::"}:  # noqa: S104
+        return "127.0.0.1"
+    return f"[{told}]" if ":" in told else told
+
+
+def server(key: str, default: str) -> str:
+    """Return a server setting; what is wrong with a file the daemon tells itself."""
+    variable = f"STASH2PLEX_SERVER__{key.upper()}"
+    if given := os.environ.get(variable):
         return given
     try:
-        if file := os.environ.get("STASH2PLEX_SERVER__PORT_FILE"):
+        if file := os.environ.get(f"{variable}_FILE"):
             return Path(file).read_text(encoding="utf-8").strip()
         settings = tomllib.loads(config_file().read_text(encoding="utf-8"))
-        return str(settings.get("server", {}).get("port", PORT))
+        return str(settings.get("server", {}).get(key, default))
     except (OSError, ValueError):
-        return str(PORT)
+        return default
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from stash2plex import __version__
 from stash2plex.commands.shared import FAILED, MISUSED
+from stash2plex.config import ENV_PREFIX
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, InvalidRequest, Stash2PlexError
 from stash2plex.gap_kinds import GapKind
@@ -37,7 +38,14 @@ def console() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a title is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
-    status = main()
+    try:
+        status = main()
+    except SystemExit as end:  # argparse, after what it had to say
+        status = end.code if isinstance(end.code, int) else FAILED
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _be_silent()
     for thread in threading.enumerate():
         if thread.name.startswith(_PLEX_THREADS):
             thread.join(_PATIENCE)
@@ -58,13 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands = importlib.import_module(f"stash2plex.commands.{module}")
         status: int = getattr(commands, name)(options)
     except (ConfigError, InvalidRequest) as error:
-        _complain(str(error))
+        _complain(str(error), _about_file(options, error))
         return MISUSED
     except Stash2PlexError as error:
-        _complain(f"{error} [{error.code}]")
+        _complain(f"{error} [{error.code}]", _about_file(options, error))
         return FAILED
     except BrokenPipeError:  # the reader of our output went away
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        _be_silent()
         return FAILED
     except OSError as error:  # a folder that is somebody else's, a disk that is full
         where = f"{error.filename}: " if error.filename else ""
@@ -75,9 +83,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _complain(message: str) -> None:
-    for line in message.splitlines():
-        print(f"stash2plex: {line}", file=sys.stderr)
+def _complain(*messages: str) -> None:
+    for message in messages:
+        for line in message.splitlines():
+            print(f"stash2plex: {line}", file=sys.stderr)
+
+
+def _about_file(options: argparse.Namespace, error: Stash2PlexError) -> str:
+    """Say that no configuration was found, where that may be why."""
+    told = options.config or any(one.startswith(ENV_PREFIX) for one in os.environ)
+    without = options.command in {"serving.demo", "init.init"}
+    if told or without or isinstance(error, InvalidRequest):
+        return ""
+    if Path(DEFAULT_FILE).exists():
+        return ""
+    return (
+        f"there is no {DEFAULT_FILE} in {Path.cwd()}, so all settings are the defaults:"
+        " --config names another, 'stash2plex init' writes one"
+    )
+
+
+def _be_silent() -> None:
+    """Let what is still to be printed go nowhere: its reader went away."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,8 +13,8 @@ from stash2plex.errors import ConfigError
 
 _OWNER_ONLY = 0o600
 _HEAD = """\
-# Written by `stash2plex init`. A key that is not here has its default; they are all
-# in config.example.toml. Keep this file to yourself: it holds tokens.
+# Written by `stash2plex init`. A key that is not here has its default; the page on
+# configuration has them all. Keep this file to yourself: it holds tokens.
 """
 
 

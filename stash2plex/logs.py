@@ -131,6 +131,17 @@ class _Keeping(logging.Handler):
         self._lines.append(self.format(record))
 
 
+class _Printing(logging.StreamHandler[TextIO]):
+    """Prints until nobody reads any more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Be silent from then on (called by logging)."""
+        if isinstance(sys.exception(), BrokenPipeError):
+            logging.getLogger().removeHandler(self)
+        else:
+            super().handleError(record)
+
+
 def configure(
     level: str,
     style: Literal["auto", "console", "json"],
@@ -158,7 +169,7 @@ def configure(
     )
     if console:
         last.insert(0, structlog.processors.format_exc_info)
-    handler = logging.StreamHandler(stream)
+    handler = _Printing(stream)
     keeping = _Keeping(secrets.recent)
     for one, rendering in (
         (handler, last),

@@ -46,6 +46,18 @@ def test_help_everywhere_and_the_version(capsys):
     assert __version__ in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["status"], ["check"], ["run"], ["sync", "--all"]])
+def test_without_a_configuration_it_says_so(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) != 0
+
+    told = f"there is no config.toml in {tmp_path}"
+    assert told in capsys.readouterr().err
+    (tmp_path / "config.toml").write_text("")
+    assert main(words) != 0
+    assert told not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import runpy
 import shutil
 import signal
 import sys
@@ -262,10 +263,33 @@ async def test_a_place_for_data_that_cannot_be_written(room, environment):
 
 
 @needs_root
-async def test_a_number_that_is_none(room, environment):
-    status, text = await said(room, environment | {"PUID": "me"})
+@pytest.mark.parametrize("given", ["me", "4294967295", "9" * 5000, "-1", "\u0663"])
+async def test_a_number_that_is_none(room, environment, given):
+    status, text = await said(room, environment | {"PUID": given})
 
-    assert (status, text) == (1, "stash2plex: PUID = 'me' must be a number\n")
+    assert status == 1
+    assert text.startswith(f"stash2plex: PUID = {given!r} must be the number of a user")
+
+
+@needs_root
+async def test_a_command_that_cannot_be_started(room, environment):
+    status, text = await said(room, environment | {"PATH": "/nowhere"})
+
+    assert status == 1
+    assert text.endswith("stash2plex cannot be started: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [("::", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("::1", "[::1]")],
+)
+def test_health_is_asked_for_where_it_listens(room, monkeypatch, host, asked):
+    entrypoint = runpy.run_path(str(room / "entrypoint.py"))
+    file = room / "config.toml"
+    file.write_text(f'[server]\nhost = "{host}"\n')
+    monkeypatch.setenv("STASH2PLEX_CONFIG", str(file))
+
+    assert entrypoint["host"]() == asked
 
 
 async def test_other_commands_and_a_configuration_file(room, environment):

@@ -24,6 +24,18 @@ def lines(style, secrets, say):
     return stream.getvalue().splitlines()
 
 
+def test_a_reader_that_went_away_is_the_end_of_it(capsys):
+    class Gone(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    configure("info", "json", Secrets(), stream=Gone())
+    for _ in range(3):
+        structlog.get_logger().info("somebody_reads")
+
+    assert capsys.readouterr() == ("", "")
+
+
 def test_json_has_fields(secrets):
     (line,) = lines(
         "auto",

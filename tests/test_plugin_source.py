@@ -267,6 +267,22 @@ async def test_a_source_that_stash_does_not_reach(told, stash):
     await asyncio.gather(*stash.package_jobs.values(), return_exceptions=True)
 
 
+async def test_what_works_is_put_back_when_its_successor_does_not(told, stash):
+    stash.plugin_settings[PLUGIN_ID] = {"other": 1}
+    await told("--via-stash", "--yes", "--daemon-url", told.url)
+    sources, settings = stash.package_sources, stash.plugin_settings[PLUGIN_ID]
+    status, _, err = await told(
+        "--via-stash", "--yes", "--daemon-url", "http://127.0.0.1:1"
+    )
+
+    assert status == 1
+    assert "as they were" in err
+    assert settings["daemonUrl"] == told.url
+    assert stash.package_sources == sources
+    assert stash.plugin_settings[PLUGIN_ID] == settings
+    await asyncio.gather(*stash.package_jobs.values(), return_exceptions=True)
+
+
 async def test_a_daemon_that_has_not_run(stash, tmp_path, capsys):
     file = tmp_path / "config.toml"
     file.write_text(f'[stash]\nurl = "{stash.url}"\n')

@@ -162,7 +162,9 @@ async def test_a_terminal_shows_what_is_waited_for(tmp_path, words, step):
 
 @pytest.mark.usefixtures("both_servers")
 @pytest.mark.parametrize("lines", [0, 1, 9, 12])
-@pytest.mark.parametrize("words", [["check"], ["status"], ["gaps"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["check"], ["status"], ["gaps"], ["--help"]], ids=" ".join
+)
 async def test_whoever_reads_it_may_stop(tmp_path, words, lines):
     """As ``| head`` does."""
     ours, theirs = os.pipe()

@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from rich.prompt import Confirm, Prompt
@@ -14,7 +16,7 @@ from stash2plex import plugin
 from stash2plex.commands.asking import ask, demand_token
 from stash2plex.commands.shared import WELL, settings_of
 from stash2plex.config import Settings, checked_url
-from stash2plex.errors import ConfigError, RequestRejected
+from stash2plex.errors import ConfigError, RequestRejected, Stash2PlexError
 from stash2plex.hosts import is_loopback
 from stash2plex.plugin import PLUGIN_ID
 from stash2plex.plugin_source import INDEX, SOURCE_NAME
@@ -74,16 +76,35 @@ async def _install(settings: Settings, url: str, source: str, token: str) -> Non
         await stash.probe()
         plugins = StashPlugins(stash)
         await _refuse_a_second(plugins, source)
-        await plugins.add_source(SOURCE_NAME, source)
-        await plugins.install(PLUGIN_ID, source)
-        found = found_among(await plugins.installed(), PLUGIN_ID)
-        if found is not None and not found.enabled:
-            await plugins.enable(PLUGIN_ID)
-        given = {"daemonUrl": url, "daemonToken": token}
-        await plugins.merge_settings(PLUGIN_ID, given)
-        answer = await plugins.run(PLUGIN_ID, {"mode": "ping"})
-    if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
-        raise RequestRejected(f"the plugin was tried, but answered {answer!r}")
+        async with _put_back_on_failure(plugins):
+            await plugins.add_source(SOURCE_NAME, source)
+            await plugins.install(PLUGIN_ID, source)
+            found = found_among(await plugins.installed(), PLUGIN_ID)
+            if found is not None and not found.enabled:
+                await plugins.enable(PLUGIN_ID)
+            given = {"daemonUrl": url, "daemonToken": token}
+            await plugins.merge_settings(PLUGIN_ID, given)
+            answer = await plugins.run(PLUGIN_ID, {"mode": "ping"})
+            if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
+                raise RequestRejected(f"the plugin was tried, but answered {answer!r}")
+
+
+@asynccontextmanager
+async def _put_back_on_failure(plugins: StashPlugins) -> AsyncIterator[None]:
+    """Leave sources and settings that may work as they were, if these do not."""
+    worked = found_among(await plugins.installed(), PLUGIN_ID) is not None
+    sources, settings = await plugins.sources(), await plugins.settings(PLUGIN_ID)
+    try:
+        yield
+    except Stash2PlexError as error:
+        if worked:
+            with suppress(Stash2PlexError):
+                await plugins.set_sources(sources)
+                await plugins.set_settings(PLUGIN_ID, settings)
+                error.args = (
+                    f"{error}; the former source and settings are as they were",
+                )
+        raise
 
 
 async def _refuse_a_second(plugins: StashPlugins, source: str) -> None:

@@ -116,8 +116,9 @@ def sync(options: argparse.Namespace) -> int:
     if options.dry_run:
         body["dry_run"] = True
         lines, table = difference_lines, difference_table
+    settings = settings_of(options)
     show(
-        settings_of(options),
+        settings,
         options,
         "/api/v1/sync",
         lines,
@@ -127,6 +128,8 @@ def sync(options: argparse.Namespace) -> int:
         step="reading scenes from Stash",
         table=table,
     )
+    if not (settings.sync.enabled or options.dry_run or options.json):
+        print("sync.enabled is false: nothing is written to Plex.")
     return WELL
 
 

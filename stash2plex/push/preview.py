@@ -72,6 +72,8 @@ class Preview:
         self._ledger = ledger
         self._artwork = Artwork(stash, plex, settings.sync, settings.provider.poster)
         self._movie = Translation(settings)
+        # What is written to nobody yet is what people want to see first.
+        self._gates = settings.sync.model_copy(update={"enabled": True})
 
     async def of(self, scene_ids: Sequence[int]) -> list[Difference]:
         """Return what would happen to each of *scene_ids*; nothing for what is in step.
@@ -95,7 +97,7 @@ class Preview:
                 found.append(Difference(scene_id=scene_id, reason=str(reading)))
             elif reading is None:
                 found.append(Difference(scene_id=scene_id, reason="gone from Stash"))
-            elif reason := refusal(reading, self._settings.sync):
+            elif reason := refusal(reading, self._gates):
                 found.append(Difference(scene_id=scene_id, reason=reason))
             else:
                 scenes.append(reading)

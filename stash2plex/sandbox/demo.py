@@ -104,7 +104,7 @@ async def _servers(demo: Demo) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stash2plex-"))
         demo.stash.url = await stack.enter_async_context(serving(demo.stash.app))
-        plex_url = await stack.enter_async_context(serving(demo.plex.app))
+        demo.plex.url = await stack.enter_async_context(serving(demo.plex.app))
         demo.stash.plugin = plugin_folder() / f"{PLUGIN_ID}.py"
         demo.stash.plugin_settings[PLUGIN_ID] = {
             "daemonUrl": demo.daemon_url,
@@ -118,7 +118,7 @@ async def _servers(demo: Demo) -> AsyncIterator[None]:
                 "data_dir": Path(folder),
             },
             stash={"url": demo.stash.url},
-            plex={"url": plex_url, "token": demo.plex.token},
+            plex={"url": demo.plex.url, "token": demo.plex.token},
             path_rules=_RULES,
             # A demo has no patience; a real daemon takes the defaults.
             outage={"failure_threshold": _THRESHOLD, "probe_min": 0.5, "probe_max": 1},
@@ -178,9 +178,9 @@ async def _edits(demo: Demo) -> None:
 
 
 async def _outage(demo: Demo) -> None:
-    demo.say("3. Plex goes down; three scenes are edited meanwhile")
+    demo.say("3. Plex goes down; scenes are edited meanwhile")
     demo.plex.status = 503
-    edited = [key for key in (2, 3, 4) if key in demo.stash.scenes]
+    edited = list(demo.stash.scenes)[-3:]
     for key in edited:
         await demo.stash.edit(key, title=f"Edited during the outage {key}")
     await demo.show("Plex refused", lambda: demo.plex.refused[503] > _THRESHOLD)
@@ -250,7 +250,8 @@ async def _summary(demo: Demo) -> None:
 def _urls(demo: Demo) -> None:
     demo.console.print(
         f"\nThe daemon is at {demo.daemon_url} (token {_TOKEN}), the pretend Stash at"
-        f" {demo.stash.url}/graphql. Ctrl-C ends it."
+        f" {demo.stash.url} (no key), the pretend Plex at {demo.plex.url} (token"
+        f" {demo.plex.token}). Ctrl-C ends them."
     )
 
 

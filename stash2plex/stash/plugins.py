@@ -99,8 +99,11 @@ class StashPlugins:
 
     async def merge_settings(self, plugin_id: str, more: Mapping[str, Any]) -> None:
         """Set some settings of a plugin; ``configurePlugin`` replaces the whole map."""
-        settings = await self.settings(plugin_id) | dict(more)
-        await self._stash.ask(_CONFIGURE, id=plugin_id, settings=settings)
+        await self.set_settings(plugin_id, await self.settings(plugin_id) | dict(more))
+
+    async def set_settings(self, plugin_id: str, settings: Mapping[str, Any]) -> None:
+        """Set all settings of a plugin, and take away those that are not here."""
+        await self._stash.ask(_CONFIGURE, id=plugin_id, settings=dict(settings))
 
     async def run(self, plugin_id: str, args: Mapping[str, Any]) -> Any:
         """Run an operation of a plugin, which answers at once; returns its output.
@@ -148,7 +151,11 @@ class StashPlugins:
         if all(one["url"] != url for one in known):
             kept = [one for one in known if one["name"] != name]
             source = {"name": name, "url": url, "local_path": name}
-            await self._stash.ask(_SET_SOURCES, sources=[*kept, source])
+            await self.set_sources([*kept, source])
+
+    async def set_sources(self, sources: Sequence[Mapping[str, Any]]) -> None:
+        """Set the package sources that Stash knows."""
+        await self._stash.ask(_SET_SOURCES, sources=[dict(one) for one in sources])
 
     async def install(self, plugin_id: str, source: str) -> None:
         """Install a plugin from a source that Stash knows, or update it; wait for it.

@@ -152,8 +152,14 @@ async def test_nothing_is_enqueued_while_nothing_is_written(stash, plex, tmp_pat
     sample(stash, plex, 1)
     async with between(stash, plex, tmp_path, sync={"enabled": False}) as daemon:
         run = await reconciled(daemon)
+        shown = await daemon.post("sync", {"scope": "all", "dry_run": True}, 200)
 
     assert (run["gaps"]["empty"], run["enqueued"]) == (1, 0)
+    # But people may look at what would be.
+    (difference,) = shown["differences"]
+    assert {"field": "title", "before": "1", "after": "Title 1"} in difference[
+        "changes"
+    ]
 
 
 async def test_a_rating_that_is_a_human_s_now_is_no_drift(stash, plex, tmp_path):
