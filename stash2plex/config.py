@@ -48,7 +48,7 @@ def checked_url(value: str) -> str:
     """Return the base URL of a server without a slash at its end; or ValueError."""
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a URL such as http://192.168.1.5:9999")
+        raise ValueError("must be a URL such as http://192.168.1.5:PORT")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be a plain URL without ?, # or a user name")
     _ = parts.port  # raises ValueError for a port that is none

@@ -174,7 +174,7 @@ class Explainer:
         """Explain ``scene:7``, ``plex:42`` or a path; raises `InvalidRequest`."""
         what, colon, which = query.partition(":")
         if not query.strip():
-            raise InvalidRequest("q: give scene:ID, plex:RATINGKEY or a path")
+            raise InvalidRequest("give scene:ID, plex:RATINGKEY or a path")
         if colon and what in {"scene", "plex"}:
             number = _number(query, which)
             of = self._of_scene if what == "scene" else self._of_item
@@ -459,6 +459,4 @@ def _of_item(item: ItemStory, scenes: Sequence[SceneStory]) -> Verdict:
 def _number(query: str, text: str) -> int:
     if text.isascii() and text.isdecimal() and 0 < int(text[:20]) <= MOST_SQLITE_HOLDS:
         return int(text[:20])
-    raise InvalidRequest(
-        f"q: {query[:40]!r} must be scene:ID, plex:RATINGKEY or a path"
-    )
+    raise InvalidRequest(f"{query[:40]!r} must be scene:ID, plex:RATINGKEY or a path")

@@ -54,14 +54,15 @@ async def run(
             log.error("configuration_invalid", error=str(error))  # noqa: TRY400
             service.ready()
             return
-        found = _kept(found, current)
+        found, told = _kept(found, current)
         if changed := differences(current, found):
             log.info("configuration_changed", keys=changed)
             current = found
             stopping.set()
-        else:
+            return
+        if not told:
             log.info("configuration_unchanged")
-            service.ready()
+        service.ready()
 
     def hang_up() -> None:
         task = asyncio.create_task(read())
@@ -109,13 +110,16 @@ def differences(before: BaseModel, after: BaseModel) -> list[str]:
     )
 
 
-def _kept(found: Settings, current: Settings) -> Settings:
-    """Return *found* with what only a restart can change as it is."""
+def _kept(found: Settings, current: Settings) -> tuple[Settings, bool]:
+    """Return *found* with what only a restart can change as it is.
+
+    And whether there is any of that, which is told.
+    """
     changed = differences(current.server, found.server)
     if changed:
         keys = [f"{_NEEDS_RESTART}.{key}" for key in changed]
         log.warning("configuration_needs_restart", keys=keys)
-    return found.model_copy(update={_NEEDS_RESTART: current.server})
+    return found.model_copy(update={_NEEDS_RESTART: current.server}), bool(changed)
 
 
 def _flat(model: BaseModel, prefix: str = "") -> dict[str, Any]:
