@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from stash2plex.errors import AlreadyRunning, DataDirUnusable
 
 _LOCK = "lock"
+# There may be others in the folder.
+_OURS = ("stash2plex.db*", "token", "*.key", "copies/*")
 _KEY_LENGTH = 32  # bytes
 _FULL = 1024 * 1024  # with less free space, bytes, the disk counts as full
 
@@ -95,15 +98,13 @@ def _make_usable(folder: Path) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """Take the files in *folder* from all others: a copy may have been put back."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            # What is not ours we may not change, and could not read anyway.
-            with suppress(OSError):
-                if entry.is_file(follow_symlinks=False):
-                    mode = entry.stat(follow_symlinks=False).st_mode
-                    if mode & 0o077:
-                        Path(entry.path).chmod(mode & 0o700)
+    """Take our files in *folder* from all others: a copy may have been put back."""
+    for file in (one for pattern in _OURS for one in folder.glob(pattern)):
+        # What is another's we may not change, and could not read anyway.
+        with suppress(OSError):
+            mode = file.lstat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                file.chmod(mode & 0o700)
 
 
 def _hold_alone(folder: Path) -> int:

@@ -16,11 +16,14 @@ def test_what_others_could_read_is_taken_from_them(tmp_path):
     for name in ("stash2plex.db", "token"):
         (folder / name).write_text("private")
         (folder / name).chmod(0o664)
-    (folder / "link").symlink_to(outside)
+    (folder / "words.key").symlink_to(outside)
+    (folder / "other").write_text("somebody's")
+    (folder / "other").chmod(0o644)
     with held(folder):
         modes = {one.name: one.stat().st_mode & 0o777 for one in folder.iterdir()}
 
     assert modes["stash2plex.db"] == modes["token"] == 0o600
+    assert modes["other"] == 0o644
     assert outside.stat().st_mode & 0o777 == 0o644
 
 
