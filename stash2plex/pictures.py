@@ -1,13 +1,16 @@
 """Pictures in the shapes that Plex shows: a poster is 2:3, a background 16:9.
 
-Pure functions from bytes to bytes. They take long; call them in a thread.
+Functions from bytes to bytes. They take long and much memory: `shaped_aside` has a
+thread do it, and never many at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from PIL import Image, ImageFilter, ImageOps
@@ -37,6 +40,10 @@ _PLAIN = ("RGB", "RGBA", "L")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 
 
+# The largest cover takes 400 MB for a moment.
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="pictures")
+
+
 class NotAPicture(ValueError):
     """The bytes are no picture that we can read."""
 
@@ -49,6 +56,12 @@ def picture_hash(data: bytes, shape: Shape) -> str:
     """
     digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     return f"{digest}:{shape}"
+
+
+async def shaped_aside(data: bytes, shape: Shape) -> bytes:
+    """Do what `shaped` does in a thread."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_THREADS, shaped, data, shape)
 
 
 def shaped(data: bytes, shape: Shape) -> bytes:

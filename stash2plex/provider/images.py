@@ -23,7 +23,7 @@ from stash2plex.errors import (
     StoreUnavailable,
 )
 from stash2plex.movie import LINE_LIMIT
-from stash2plex.pictures import NotAPicture, Shape, shaped
+from stash2plex.pictures import NotAPicture, Shape, shaped_aside
 from stash2plex.provider.documents import Pictures
 from stash2plex.provider.scenes import PATIENCE
 from stash2plex.scene import rating_key_of, scene_of_rating_key
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 _VERSION_LENGTH = 12
 # Stash's times are in whole seconds, and clocks differ; see `push.artwork`.
 _SETTLING = 5.0
-_SHAPED_AT_ONCE = 2
 _FRESH = 60.0
 _MOST_RECENT = 1000
 _MOST_ROWS = 10_000
@@ -92,7 +91,6 @@ class Images:
         self._rows: dict[str, _Known | None] = {}
         # What a cover was a moment ago: Plex asks for metadata and images in one go.
         self._recent: dict[int, tuple[str, float]] = {}
-        self._shaping = asyncio.Semaphore(_SHAPED_AT_ONCE)
         self._looking: dict[tuple[str, bool], asyncio.Task[_Look]] = {}
 
     # --- where they are ---------------------------------------------------------
@@ -232,11 +230,10 @@ class Images:
     ) -> bytes | None:
         if not digest or source is None:
             return None
-        async with self._shaping:
-            try:
-                data = await asyncio.to_thread(shaped, source, shape)
-            except NotAPicture as error:
-                raise PictureFailed(f"the picture in Stash: {error}") from error
+        try:
+            data = await shaped_aside(source, shape)
+        except NotAPicture as error:
+            raise PictureFailed(f"the picture in Stash: {error}") from error
         await self._cache.put(f"{digest}-{shape}", data)
         return data
 
@@ -279,7 +276,7 @@ class Images:
                 if answer.unchanged and before:
                     digest = before.digest
         if data is not None:
-            digest = await asyncio.to_thread(_digest_of_picture, data)
+            digest = await _digest_of_picture(data)
             if digest:
                 await self._cache.put(f"{digest}-source", data)
         if stamp is None:
@@ -327,10 +324,10 @@ class Images:
         return found
 
 
-def _digest_of_picture(data: bytes) -> str:
+async def _digest_of_picture(data: bytes) -> str:
     """Return what names a picture, "" for bytes that are none."""
     try:
-        shaped(data, "original")
+        await shaped_aside(data, "original")
     except NotAPicture:
         return ""
     return _digest(data)

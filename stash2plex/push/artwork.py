@@ -6,14 +6,13 @@ nor a restart uploads anything again: Plex keeps every upload on its disk for ev
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import PictureFailed, ServiceUnavailable, Stash2PlexError
 from stash2plex.movie import Field, Movie
-from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped
+from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped_aside
 from stash2plex.push.changes import PICTURE_NAMES, locked_by_human
 from stash2plex.push.ledger import Entry, WrittenPicture
 from stash2plex.stash.answers import parsed_time
@@ -174,7 +173,7 @@ class Artwork:
                 plan.kept[name] = WrittenPicture(wanted, answer.etag, before.shown)
                 return
             try:
-                data = await asyncio.to_thread(shaped, answer.data, shape)
+                data = await shaped_aside(answer.data, shape)
             except NotAPicture as error:
                 raise PictureFailed(f"the cover in Stash: {error}") from error
             remembered = WrittenPicture(wanted, answer.etag)
