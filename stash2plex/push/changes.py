@@ -163,10 +163,13 @@ class _Planner:
         before = self._entry.text.get(name) if self._entry else None
         same = _same(of, wanted, shown)
         as_left = before is not None and _same(of, before, shown)
+        if of is Field.RATING and self._entry and shown:
+            meant = self._entry.meant_ratings
+            as_left = as_left or any(_same(of, one, shown) for one in meant)
         if not same and self._respects(name, as_left=as_left):
             self.carry_text(name)
         elif not wanted:
-            self._empty_text(of, name, shown, before)
+            self._empty_text(of, name, shown, as_left=as_left)
         elif self._sync.mode == "fill" and shown:
             self.carry_text(name)
         else:
@@ -220,7 +223,7 @@ class _Planner:
         if self._entry and name in self._entry.tags:
             self._wrote_tags[name] = self._entry.tags[name]
 
-    def _empty_text(self, of: Field, name: str, shown: str, before: str | None) -> None:
+    def _empty_text(self, of: Field, name: str, shown: str, *, as_left: bool) -> None:
         """Stash has nothing here; a rating goes only if it was ours."""
         if self._sync.mode == "fill":
             return
@@ -229,7 +232,7 @@ class _Planner:
             if shown:
                 self._text[name] = ""
                 self._lock(name)
-        elif before and _same(of, before, shown):
+        elif shown and as_left:
             self._clears_rating = True  # else it is a human's, and no more ours
 
     def _respects(self, name: str, *, as_left: bool) -> bool:

@@ -49,6 +49,8 @@ class Entry:
     scene_updated_at: str = ""
     text: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, WrittenTags] = field(default_factory=dict)
+    # Ratings that we set out to write since, and may have.
+    meant_ratings: tuple[str, ...] = ()
     locked: frozenset[str] = frozenset()
     pictures: Mapping[str, WrittenPicture] = field(default_factory=dict)
     delivered_at: float = 0.0  # unix seconds; 0 if it was only meant to be
@@ -126,10 +128,11 @@ class Ledger:
                 [(machine, key, moment) for key, moment in found.items()],
             )
 
-    async def intend(self, entry: Entry, before: Entry | None) -> None:
+    async def intend(self, entry: Entry, before: Entry | None, rating: str) -> None:
         """Remember which tags are about to become ours, ahead of the edit.
 
-        All else stays as it was *before*: only what was written counts as written.
+        And a *rating*, "" for none. All else stays as it was *before*: only what was
+        written counts as written.
         """
         known = before.tags if before else {}
         tags = {
@@ -144,7 +147,13 @@ class Ledger:
         base = before or replace(
             entry, text={}, locked=frozenset(), pictures={}, scene_updated_at=""
         )
-        intended = replace(base, file=entry.file, tags={**known, **tags})
+        ratings = (*base.meant_ratings, rating) if rating else base.meant_ratings
+        intended = replace(
+            base,
+            file=entry.file,
+            tags={**known, **tags},
+            meant_ratings=tuple(dict.fromkeys(ratings)),
+        )
         await self._intending.submit(intended)
 
     async def _commit(self, entries: Sequence[Entry]) -> Sequence[None]:
@@ -171,6 +180,7 @@ class Ledger:
         )
         wrote = {
             "text": dict(entry.text),
+            "meant_ratings": entry.meant_ratings,
             "tags": {
                 name: {"ours": tags.ours, "left": tags.left}
                 for name, tags in entry.tags.items()
@@ -210,6 +220,7 @@ def _entry(row: Row) -> Entry:
         confidence=Confidence(row["confidence"]),
         scene_updated_at=row["scene_updated_at"],
         text=wrote["text"],
+        meant_ratings=tuple(wrote.get("meant_ratings", ())),
         tags={
             name: WrittenTags(tuple(tags["ours"]), tuple(tags["left"]))
             for name, tags in wrote["tags"].items()

@@ -22,7 +22,7 @@ from stash2plex.errors import (
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.movie import Field
 from stash2plex.plex.edits import Edit
-from stash2plex.push.changes import TAG_NAMES, Plan, plan
+from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES, Plan, plan
 from stash2plex.push.ledger import Entry, WrittenPicture
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ log = structlog.get_logger()
 
 # Other lists are made exact, whoever added to them.
 _COLLECTION = TAG_NAMES[Field.COLLECTIONS]
+_RATING = TEXT_NAMES[Field.RATING]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +185,10 @@ class ItemWriter:
     async def _send(self, written: Written, before: Entry | None) -> None:
         """Send text and tags, usually in one PUT."""
         item, planned = written.item, written.plan
-        if self._sync.mode == "merge" or _COLLECTION in planned.edit.tags:
+        rating = planned.edit.text.get(_RATING, "")
+        if self._sync.mode == "merge" or rating or _COLLECTION in planned.edit.tags:
             # If the answer is lost, what we add here would be taken for a human's.
-            await self._ledger.intend(written.entry, before)
+            await self._ledger.intend(written.entry, before, rating)
         started = time.monotonic()
         try:
             if planned.edit:

@@ -51,6 +51,35 @@ async def test_nothing_is_written_again(lost, stash, plex, tmp_path, respects):
     assert plex.items[2].writes == 1 + 2  # the edit, and two pictures, before the loss
 
 
+@pytest.mark.parametrize("fault", ["the answer is lost", "it is never sent"])
+async def test_a_rating_that_may_be_ours_goes_too(stash, plex, tmp_path, fault):
+    """Only what was there before us, or what a human gave since, is a human's."""
+    for number in (1, 2):
+        sample(stash, plex, number, rating100=60)
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1, 2)
+        if fault == "the answer is lost":
+            plex.loses_answers = 1
+        else:
+            plex.status_of[1] = 500
+        stash.change(1, rating100=100)
+        await daemon.hook(1)
+        await plex.facts.until(
+            lambda: (
+                not plex.loses_answers and (plex.status_of == {} or plex.refused[500])
+            )
+        )
+        stash.change(1, rating100=None)
+        plex.status_of.clear()
+        plex.items[2].text["userRating"] = "2.0"
+        stash.change(2, rating100=None)
+        await daemon.deliver(1, 2)
+
+    assert plex.items[1].text["userRating"] == ""
+    assert plex.items[2].text["userRating"] == "2.0"
+
+
 async def test_a_picture_that_a_human_chose_stays_if_wished(
     lost, stash, plex, tmp_path
 ):
