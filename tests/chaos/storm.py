@@ -39,8 +39,9 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 STATUSES = (500, 502, 503, 503, 429, 408, 401)
 # What may be found dead after a storm, with a cause that was part of it.
 CAUSED = {"server_fault", "picture_failed"}
-# How long Plex may take to show everything once all is mended, seconds.
-_PATIENCE = 120.0
+# How long Plex may take to show everything once all is mended, seconds: a comparison that
+# failed is tried again after two minutes.
+_PATIENCE = 180.0
 
 Action = Callable[[], Awaitable[None]]
 

@@ -97,7 +97,7 @@ async def test_a_look_for_one_scene_finds_what_others_wait_for(
         item = plex.add("/media/1.mp4")
         await daemon.hook(2)
         await plex.facts.until(lambda: item.writes)
-        status = await daemon.until(lambda status: not status["queue"]["queued"])
+        status = await daemon.until(lambda status: status["deliveries"]["written"])
 
     assert item.text["title"] == "New 1"
     assert status["deliveries"]["written"] == 1
