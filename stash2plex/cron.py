@@ -26,13 +26,15 @@ _PART = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", re.ASCII)
 def either(line: str) -> list[dict[str, str]]:
     """Return the fields of lines that together mean *line*, as `fields` does.
 
-    Two where both the day and the day of the week are limited: cron takes either.
-    Raises ValueError saying what is wrong, also of a day that never comes.
+    Two where both the day and the day of the week are limited, and neither begins with
+    a star: cron takes either. Raises ValueError saying what is wrong, also of a day
+    that never comes.
     """
     found = fields(line)
     days, months = found["day"], found["month"]
+    _, _, day, _, weekday = line.split()
     if found["day_of_week"] != "*":
-        if days == "*":
+        if day.startswith("*") or weekday.startswith("*"):
             return [found]
         return [found | {"day": "*"}, found | {"day_of_week": "*"}]
     if days != "*" and months != "*":

@@ -6,6 +6,7 @@ The class of an error decides the fate of the job that hit it; see
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -101,10 +102,14 @@ class UnmappedPath(ItemNotFound):
 
 
 class AmbiguousMatch(ItemNotFound):
-    """Several items or scenes lay claim to the same file."""
+    """Several items or scenes lay claim to one file; *items* are those in doubt."""
 
     code = "ambiguous_match"
     http_status = 409
+
+    def __init__(self, message: str, items: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.items = frozenset(items)
 
 
 class CatalogIncomplete(Stash2PlexError):

@@ -22,6 +22,8 @@ STASH = "Stash"
 _SHARE, _NUMBER = 0.2, 100
 # Scenes deleted within so many seconds count as one burst.
 _BURST = 3600.0
+# One that leaves nothing is suspect from so many on: people delete their first trials.
+_FEW = 10
 FACT = "brake"
 # What there was when a burst of deletions pulled it, by server or library.
 _BEFORE = "brake_before"
@@ -71,7 +73,8 @@ class Brake:
             deleted.popleft()
         deleted.extend([now] * count)
         total = left + len(deleted) - count
-        if len(deleted) <= _NUMBER or len(deleted) <= total * _SHARE:
+        too_many = len(deleted) > _NUMBER and len(deleted) > total * _SHARE
+        if not too_many and (left > count or total < _FEW):
             return True
         self._before[what] = total
         await self._database.set_fact(_BEFORE, json.dumps(self._before))

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 
 import structlog
@@ -47,6 +47,7 @@ _STASH_COMPLETE = "catalog_stash_complete"
 _RULES = "path_rules"
 _FOLDERS = "plex_folders"
 _REFRESHED_AT = "catalog_refreshed_at"
+_NEWS_READ = "plex_news_read"
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
@@ -100,7 +101,11 @@ class Catalog:
         self._asked_for_news = float("-inf")
         self._asked_for_folders = float("-inf")
         self._listed_at = float("-inf")
+        # Scenes whose files turned up in Plex, and nobody was told yet.
+        self._turned_up: set[int] = set()
         self._movie_sections: set[int] = set()
+        # Libraries that did not stand still while they were listed last, by title.
+        self.unsteady: list[str] = []
         self._asking = asyncio.Lock()
         self._listing = asyncio.Lock()
         self._adopting = asyncio.Lock()
@@ -169,7 +174,7 @@ class Catalog:
         await self.ensure_machine()
         # All that is gone is forgotten in the end, or nothing is.
         forgets = await asyncio.gather(
-            self._list_plex(force=force),
+            self._list_plex(force=force, follow=follow),
             self._list_stash(force=force, follow=follow),
             return_exceptions=True,
         )
@@ -179,15 +184,18 @@ class Catalog:
         for one in forgets:
             if not isinstance(one, BaseException):
                 await one()
-        await self.brake.release()
+        if force or not self.unsteady:  # else it was not asked about all
+            await self.brake.release()
+        if follow and (scenes := self._taken_up()):
+            await self._on_moved(sorted(scenes))
         self.error = None
         self.refreshed_at = iso(datetime.now(UTC))
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
-        scenes, items = await self.store.counts()
+        counts = await self.store.counts()
         log.info(
             "catalog_refreshed",
-            scenes=scenes,
-            items=items,
+            scenes=counts[0],
+            items=counts[1],
             seconds=round(time.monotonic() - started, 1),
         )
         await self._on_complete()
@@ -234,9 +242,16 @@ class Catalog:
         incomplete = CatalogIncomplete("the libraries are still being read")
         return answers | dict.fromkeys(undecided, incomplete)
 
-    async def compared(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
-        """Find the items of *scenes* in what was listed; no server is asked."""
-        return await self._matcher.match(scenes)
+    async def compared(
+        self,
+        scenes: Sequence[SceneEntry],
+        contested: dict[int, tuple[str, str]] | None = None,
+    ) -> dict[int, Answer]:
+        """Find the items of *scenes* in what was listed, as `Matcher.match` does.
+
+        No server is asked.
+        """
+        return await self._matcher.match(scenes, contested)
 
     async def _look_further(
         self, scenes: Sequence[SceneEntry], answers: dict[int, Answer]
@@ -345,7 +360,7 @@ class Catalog:
         listed: set[int] = set()
         for section in self.sections or await self._current_sections():
             found = await self._plex.entries_named(section.id, name)
-            await self.store.put_items(found, self._seen)
+            self._turned_up |= await self._put_news(found)
             listed |= {one.rating_key for one in found}
         known = {one.rating_key for one in await self.store.files_named(name)}
         if not (gone := sorted(known - listed)[:_MOST_DOUBTED]):
@@ -381,24 +396,32 @@ class Catalog:
         """Read what Plex added or changed; returns the scenes whose files turned up."""
         if not self.plex_complete:
             return set()
-        scenes: set[int] = set()
         async with self._asking:
-            async for page in self._news():
-                scenes |= await self._put_news(page)
-            self._asked_for_news = time.monotonic()
-        return scenes
+            await self._read_news()
+        return self._taken_up()
 
     async def _put_news(self, entries: Sequence[ItemEntry]) -> set[int]:
-        new = await self.store.unknown_files(entries)
+        new = await self.store.unknown_files(entries) if self.plex_complete else ()
         await self.store.put_items(entries, self._seen)
-        return await self.store.scenes_of_files(new)
+        return await self.store.scenes_of_files(new) if new else set()
 
-    async def _news(self) -> AsyncIterator[list[ItemEntry]]:
-        newest = min(await self.store.newest_item_time(), int(time.time()))
-        since = max(0, newest - _OVERLAP)
-        for section in await self._current_sections():
+    async def _read_news(self) -> None:
+        """Read what Plex added or changed since that was read to its end."""
+        sections = await self._current_sections()
+        now = self._plex.clock or await self.store.newest_item_time()
+        read = await self._database.fact(_NEWS_READ)
+        since = int(read) if read else await self.store.newest_item_time()
+        since = max(0, min(since, int(time.time())) - _OVERLAP)
+        for section in sections:
             async for page, _ in self._plex.entries(section.id, since):
-                yield page
+                self._turned_up |= await self._put_news(page)
+        await self._database.set_fact(_NEWS_READ, str(now))
+        self._asked_for_news = time.monotonic()
+
+    def _taken_up(self) -> set[int]:
+        """Return the scenes whose files turned up, and forget that."""
+        scenes, self._turned_up = self._turned_up, set()
+        return scenes
 
     async def forget_item(self, rating_key: int) -> None:
         """Drop an item that Plex does not have any more; look what else changed."""
@@ -417,14 +440,11 @@ class Catalog:
         Other scenes than those *asking* may have waited for it, and nobody else tells
         them: once it is read it is no news any more.
         """
-        scenes: set[int] = set()
         async with self._asking:
             if time.monotonic() - self._asked_for_news < _NEWS_INTERVAL:
                 return
-            async for page in self._news():
-                scenes |= await self._put_news(page)
-            self._asked_for_news = time.monotonic()
-        if others := sorted(scenes - asking):
+            await self._read_news()
+        if others := sorted(self._taken_up() - asking):
             await self._on_moved(others)
 
     async def _look_up(self, scenes: Sequence[SceneEntry]) -> None:
@@ -462,16 +482,21 @@ class Catalog:
         self.sections = self._plex.chosen(movies)
         return self.sections
 
-    async def _list_plex(self, *, force: bool) -> Callable[[], Awaitable[None]]:
+    async def _list_plex(
+        self, *, force: bool, follow: bool
+    ) -> Callable[[], Awaitable[None]]:
         """List all libraries; returns what forgets the items that are gone."""
         server_number, seen = self._server_number, self._seen
+        known = await self.store.item_sections()
         sections = await self._current_sections()
+        now = self._plex.clock
         steady = [one for one in sections if await self._list_section(one)]
+        self.unsteady = [one.title for one in sections if one not in steady]
         if server_number != self._server_number:
             raise StaleCatalog("another Plex server took over while it was listed")
         kept = [one.id for one in sections]
         if not force:
-            await self._check_plex(steady, sections)
+            await self._check_plex(steady, sections, known)
 
         async def forget_gone() -> None:
             for section in steady:
@@ -479,17 +504,21 @@ class Catalog:
                 if gone:
                     log.info("items_gone", library=section.title, items=gone)
             await self.store.forget_other_sections(kept)
+            if now and follow and not self.unsteady:
+                await self._database.set_fact(_NEWS_READ, str(now))
             await self._set_plex_complete(complete=True)
 
         return forget_gone
 
     async def _check_plex(
-        self, steady: Sequence[Section], sections: Sequence[Section]
+        self, steady: Sequence[Section], sections: Sequence[Section], known: Set[int]
     ) -> None:
         """Ask the brake about each library, and about those that vanished whole."""
         listed, kept = ({one.id for one in found} for found in (steady, sections))
         lacks_some = bool(self._plex.missing(sections))
-        for section_id, before, gone in await self.store.unseen_items(self._seen):
+        for section_id, before, gone in await self.store.unseen_items(
+            self._seen, known
+        ):
             what = self._named(section_id)
             if section_id in listed:
                 await self.brake.check(what, before, gone)
@@ -513,7 +542,7 @@ class Catalog:
             async for page, total in self._plex.entries(section.id):
                 totals.add(total)
                 count += len(page)
-                await self.store.put_items(page, self._seen)
+                self._turned_up |= await self._put_news(page)
             if totals <= {count}:
                 return True
         # What was not shown may be there all the same.
@@ -528,9 +557,8 @@ class Catalog:
         async for page in self._stash.entries():
             known = follow and self.stash_complete
             # The next poll could not tell any more, and their times do not.
-            if known and (moved := await self.store.moved(page)):
+            if (moved := await self.store.put_scenes(page, seen)) and known:
                 await self._on_moved(moved)
-            await self.store.put_scenes(page, seen)
         if not force:
             before, gone = await self.store.unseen_scenes(seen)
             await self.brake.check(STASH, before, gone)

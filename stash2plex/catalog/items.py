@@ -70,19 +70,30 @@ class Items(Tables):
         )
         return len(rows)
 
-    async def unseen_items(self, seen: int) -> list[tuple[int, int, int]]:
+    async def item_sections(self) -> set[int]:
+        """Return the libraries that items are known of."""
+        rows = await self._database.fetch("SELECT DISTINCT section_id FROM plex_item")
+        return {row["section_id"] for row in rows}
+
+    async def unseen_items(
+        self, seen: int, known: Iterable[int]
+    ) -> list[tuple[int, int, int]]:
         """Return each library's number of items, and of those not seen of late.
 
-        Without those that another item took the place of: it has one of their files.
+        Without those that another item took the place of, which has one of their files:
+        in the same library, or in one that is not among those *known* before.
         """
         rows = await self._database.fetch(
             "SELECT section_id, count(*) AS count, sum(seen < ?1) AS gone"
             " FROM plex_item WHERE NOT (seen < ?1 AND EXISTS ("
             "  SELECT 1 FROM plex_file AS had JOIN plex_file AS has USING (key)"
             "  JOIN plex_item AS other ON other.rating_key = has.rating_key"
-            "  WHERE had.rating_key = plex_item.rating_key AND other.seen >= ?1))"
+            "  WHERE had.rating_key = plex_item.rating_key AND other.seen >= ?1"
+            "  AND (other.section_id = plex_item.section_id"
+            "   OR other.section_id NOT IN (SELECT value FROM json_each(?2)))))"
             " GROUP BY section_id",
             seen,
+            listed(known),
         )
         return [(row["section_id"], row["count"], row["gone"]) for row in rows]
 

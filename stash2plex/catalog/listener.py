@@ -26,6 +26,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _SETTLING = 0.3
 # Items read in one request.
 _BATCH = 200
+# How soon it is tried again when Plex failed, seconds.
+_AGAIN = 30.0
 # A burst of more is read as news instead.
 _FLOOD = 2000
 
@@ -92,14 +94,14 @@ class Listener:
             try:
                 await self._refresh(sorted(items), news=news)
             except Stash2PlexError as error:
-                # The next listing, or the look for a scene that waits, makes it good.
                 log.warning("notifications_ignored", error=str(error))
+                self._wants_news = True  # that covers the items as well
+                asyncio.get_running_loop().call_later(_AGAIN, self._any.set)
 
     async def _refresh(self, items: Sequence[int], *, news: bool) -> None:
-        scenes: set[int] = set()
+        # News come first: what was missed had better not look read.
+        scenes = await self._catalog.take_news() if news else set()
         for start in range(0, len(items), _BATCH):
             scenes |= await self._catalog.refresh_items(items[start : start + _BATCH])
-        if news:
-            scenes |= await self._catalog.take_news()
         if scenes:
             await self._on_scenes(sorted(scenes))

@@ -60,11 +60,17 @@ class Matcher:
         self._settings = settings
         self._paths = paths
 
-    async def match(self, scenes: Sequence[SceneEntry]) -> dict[int, Answer]:
+    async def match(
+        self,
+        scenes: Sequence[SceneEntry],
+        contested: dict[int, tuple[str, str]] | None = None,
+    ) -> dict[int, Answer]:
         """Return each scene's items, or why it has none, by scene id.
 
-        An item that other scenes claim too is left out; `rivals` knows them.
+        An item that other scenes claim too is left out; `rivals` knows them. If its
+        scene has others, nothing tells of it but *contested*: a file, and why.
         """
+        contested = {} if contested is None else contested
         keys = {
             scene.id: [self._paths.key_of_stash(file.path) for file in scene.files]
             for scene in scenes
@@ -85,7 +91,7 @@ class Matcher:
                 for file in found.get(key, []):
                     by_path.setdefault(file.rating_key, file)
             if by_path:
-                answers[scene.id] = self._owned(scene.id, by_path, claims)
+                answers[scene.id] = self._owned(scene.id, by_path, claims, contested)
             elif scene.id in bound and (
                 by_guid := await self._bound(scene.id, bound[scene.id])
             ):
@@ -112,24 +118,32 @@ class Matcher:
         return {one for claiming in claims.values() for one in claiming} - ids
 
     def _owned(
-        self, scene_id: int, files: dict[int, PlexFile], claims: dict[int, list[int]]
+        self,
+        scene_id: int,
+        files: dict[int, PlexFile],
+        claims: dict[int, list[int]],
+        contested: dict[int, tuple[str, str]],
     ) -> Answer:
         """Sort out the items that other scenes claim too."""
         owned: list[Match] = []
-        contested: AmbiguousMatch | None = None
+        problem: AmbiguousMatch | None = None
+        left_out: dict[int, tuple[str, str]] = {}
         for rating_key, file in files.items():
             rivals = [one for one in claims.get(rating_key, []) if one != scene_id]
             if rivals and (self._settings.strict or min(rivals) < scene_id):
                 others = ", ".join(map(str, rivals))
-                contested = AmbiguousMatch(
-                    f"item {rating_key} also belongs to scene {others}"
-                )
+                why = f"item {rating_key} also belongs to scene {others}"
+                problem = AmbiguousMatch(why, [rating_key])
+                if self._settings.strict:
+                    left_out[rating_key] = (file.path, why)
                 log.warning(
                     "item_contested", item=rating_key, scene=scene_id, rivals=rivals
                 )
             else:
                 owned.append(Match(rating_key, file.path, "path", Confidence.HIGH))
-        return tuple(owned) or contested or ()
+        if owned:
+            contested |= left_out
+        return tuple(owned) or problem or ()
 
     async def _bound(
         self, scene_id: int, files: Sequence[PlexFile]
@@ -169,11 +183,12 @@ class Matcher:
         rivals = await self._rivals(scene_id, file, confidence)
         if len(items) > 1 and self._settings.strict:
             listed = ", ".join(map(str, items))
-            raise AmbiguousMatch(f"items {listed} all have a file of this {how}")
+            raise AmbiguousMatch(f"items {listed} all have a file of this {how}", items)
         if rivals and (self._settings.strict or min(rivals) < scene_id):
             listed = ", ".join(map(str, rivals))
             raise AmbiguousMatch(
-                f"item {items[0]} may as well belong to scene {listed} by {how}"
+                f"item {items[0]} may as well belong to scene {listed} by {how}",
+                items[:1],
             )
         chosen = next(one for one in sized if one.rating_key == items[0])
         return Match(chosen.rating_key, chosen.path, how, confidence)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from stash2plex.catalog.gaps import close_file_gaps
 from stash2plex.catalog.tables import CHUNK, Tables, listed, name_of
 from stash2plex.db.database import Transaction
+from stash2plex.db.doubt import doubt_scenes
 from stash2plex.movie import complete_date, title_of
 from stash2plex.scene import Scene, SceneEntry, SceneFile
 from stash2plex.text import search_key
@@ -38,12 +39,18 @@ class SceneRow:
 class Scenes(Tables):
     """Reads and writes the catalogue of Stash."""
 
-    async def put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> None:
-        """Add or replace scenes and their files."""
-        for start in range(0, len(entries), CHUNK):
-            await self._put_scenes(entries[start : start + CHUNK], seen)
+    async def put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> list[int]:
+        """Add or replace scenes and their files; returns those whose files differ.
 
-    async def _put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> None:
+        Nothing else may tell of that: what was delivered of them is in doubt.
+        """
+        moved: list[int] = []
+        for start in range(0, len(entries), CHUNK):
+            moved += await self._put_scenes(entries[start : start + CHUNK], seen)
+        return moved
+
+    async def _put_scenes(self, entries: Sequence[SceneEntry], seen: int) -> list[int]:
+        moved = await self.moved(entries)
         async with self._database.transaction(durable=False) as transaction:
             ids = json.dumps([entry.id for entry in entries])
             await transaction.run(
@@ -92,6 +99,9 @@ class Scenes(Tables):
                 if key is not None:
                     keys_by_name.setdefault(name, []).append(key)
             await close_file_gaps(transaction, keys_by_name, time.time())
+            if moved:
+                await doubt_scenes(transaction, moved)
+        return moved
 
     async def forget_scenes(self, scene_ids: Iterable[int]) -> None:
         """Forget scenes that Stash no longer has."""

@@ -55,6 +55,8 @@ class CatalogStore(Items, Scenes):
     ) -> tuple[list[tuple[int, str]], int | None]:
         """Return items that no scene has by path or guid, with one of their files.
 
+        A guid counts as long as its scene has no item by path.
+
         Of the next *limit* items beyond *after* those that changed *since* (unix
         seconds), and where to go on, None at the end.
         """
@@ -70,7 +72,10 @@ class CatalogStore(Items, Scenes):
             "SELECT rating_key, min(path) AS path"
             " FROM plex_item JOIN plex_file USING (rating_key)"
             " WHERE rating_key > ?1 AND rating_key <= ?2 AND updated_at >= ?3"
-            " AND NOT EXISTS (SELECT 1 FROM stash_scene WHERE id = bound)"
+            " AND NOT (EXISTS (SELECT 1 FROM stash_scene WHERE id = bound)"
+            "  AND NOT EXISTS (SELECT 1 FROM stash_file AS theirs"
+            "   JOIN plex_file AS held ON held.key = theirs.key"
+            "   WHERE theirs.scene_id = bound))"
             " GROUP BY rating_key HAVING NOT max("
             "  EXISTS (SELECT 1 FROM stash_file WHERE key = plex_file.key))",
             after,

@@ -19,6 +19,7 @@ from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.matching import Answer, Confidence, Match
 from stash2plex.config import Settings
 from stash2plex.db.database import Transaction
+from stash2plex.db.doubt import doubt_job
 from stash2plex.errors import (
     AmbiguousMatch,
     CatalogIncomplete,
@@ -49,7 +50,7 @@ from stash2plex.queue.job import Job, Kind
 from stash2plex.queue.outcome import Outcome, Record, Result, Settle, nothing
 from stash2plex.scene import Scene
 from stash2plex.stash.client import StashClient
-from stash2plex.translation import Translation
+from stash2plex.translation import Translation, settings_digest
 
 log = structlog.get_logger()
 
@@ -98,6 +99,7 @@ class Delivery:
         self._stash_breaker = stash_breaker
         self._plex_breaker = plex_breaker
         self._writer = ItemWriter(
+            digest=settings_digest(settings),
             plex=plex,
             artwork=Artwork(stash, plex, settings.sync, settings.provider.poster),
             sync=settings.sync,
@@ -106,6 +108,7 @@ class Delivery:
             ledger=ledger,
             own=own,
         )
+        self._forgetting = asyncio.Lock()
         # Scenes whose pictures are in memory.
         self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)
         self._movie = Translation(settings)
@@ -148,6 +151,7 @@ class Delivery:
         taking_part: list[tuple[Job, Scene]] = []
         ends: list[Callable[[], Awaitable[None]]] = []
         kept_out: list[Scene] = []
+        gone: list[Job] = []
         for job in jobs:
             scene = scenes[job.stash_id]
             if isinstance(scene, Stash2PlexError):
@@ -165,12 +169,22 @@ class Delivery:
                 files=[file.path for file in scene.files] if scene else [],
             )
             if scene is None:
-                ends.append(partial(self._gone, job, settle))
+                gone.append(job)
             elif reason := refusal(scene, self._settings.sync):
                 kept_out.append(scene)
                 ends.append(partial(self._skip, job, settle, reason))
             else:
                 taking_part.append((job, scene))
+        await self._note_gates(taking_part, kept_out)
+        await _together(end() for end in ends)
+        if gone:
+            await self._forget(gone, settle)
+        return taking_part
+
+    async def _note_gates(
+        self, taking_part: Sequence[tuple[Job, Scene]], kept_out: Sequence[Scene]
+    ) -> None:
+        """Remember which scenes take part, and which do not as they are."""
         if taking_part:
             await self._catalog.store.note_taking_part(
                 job.stash_id for job, _ in taking_part
@@ -180,12 +194,17 @@ class Delivery:
             if self._settings.sync.enabled:
                 by = gates_digest(self._settings.sync)
                 await self._catalog.store.note_kept_out(kept_out, by)
-        await _together(end() for end in ends)
-        return taking_part
 
-    async def _gone(self, job: Job, settle: Settle) -> None:
-        """Take a scene out of the catalogue; Plex is never changed over that."""
-        if not await self._catalog.may_forget_scenes({job.stash_id}):
+    async def _forget(self, jobs: Sequence[Job], settle: Settle) -> None:
+        """Take scenes that are gone out of the catalogue, unless they are too many."""
+        async with self._forgetting:  # so that the brake counts what is left
+            ids = {job.stash_id for job in jobs}
+            may_go = await self._catalog.may_forget_scenes(ids)
+            await _together(self._gone(job, settle, may_go=may_go) for job in jobs)
+
+    async def _gone(self, job: Job, settle: Settle, *, may_go: bool) -> None:
+        """Take one scene out of the catalogue; Plex is never changed over that."""
+        if not may_go:
             reason = "gone from Stash, as too many others are"
             await self._skip(job, settle, reason, nothing)
             return
@@ -212,8 +231,16 @@ class Delivery:
         reason: str,
         record: Record | None = None,
     ) -> None:
-        """End a job without a delivery; without *record* its gaps are closed."""
-        record = record or partial(self._gaps.close, scene_id=job.stash_id)
+        """End a job without a delivery; without *record* its gaps are closed.
+
+        What it was about is found again once the scene takes part.
+        """
+
+        async def not_delivered(transaction: Transaction) -> None:
+            await self._gaps.close(transaction, job.stash_id)
+            await doubt_job(transaction, job.kind, job.stash_id)
+
+        record = record or not_delivered
         log.info("scene_skipped", scene=job.stash_id, reason=reason)
         await settle(job, Outcome(result=Result.SKIPPED, reason=reason, record=record))
 
@@ -369,16 +396,14 @@ class Delivery:
         async with self._at_hand:
             for match in task.matches:
                 try:
+                    item = await self._still_holding(task, match, items)
+                    known = entries.get(match.rating_key, ())
                     target = Target(
                         scene=task.scene,
                         movie=task.movie,
                         match=match,
-                        item=await self._still_holding(task, match, items),
-                        entry=entry_for(
-                            entries.get(match.rating_key, ()),
-                            match.file,
-                            task.scene.id,
-                        ),
+                        item=item,
+                        entry=entry_for(known, match.file, task.scene.id, item),
                         machine=machine,
                     )
                     task.done.append(await self._writer.write(target))

@@ -11,10 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from sqlite3 import Row
+from typing import TYPE_CHECKING
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.db.database import Database, Transaction
 from stash2plex.db.grouping import GroupCommit
+
+if TYPE_CHECKING:
+    from stash2plex.plex.item import ItemEntry
 
 # Plex's clock against ours where it did not tell its own, seconds.
 _CLOCKS = 5
@@ -46,7 +50,8 @@ class Entry:
     file: str
     scene_id: int
     confidence: Confidence
-    scene_updated_at: str = ""
+    scene_updated_at: str = ""  # "" where that is in doubt
+    settings: str = ""  # a `settings_digest`, "" if unknown
     text: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, WrittenTags] = field(default_factory=dict)
     # Ratings that we set out to write since, and may have.
@@ -72,16 +77,26 @@ class Entry:
         return updated_at <= self.delivered_at + _CLOCKS
 
 
-def entry_for(entries: Iterable[Entry], file: str, scene_id: int) -> Entry | None:
+def entry_for(
+    entries: Iterable[Entry],
+    file: str,
+    scene_id: int,
+    item: ItemEntry | None = None,
+) -> Entry | None:
     """Return what we wrote to an item by way of *file*.
 
     The same scene may lead to it by another file now: renamed, or another one first.
+    Or, given the *item*, another scene did by a file that it does not hold any more.
     """
     known = list(entries)
     for entry in known:
         if entry.file == file:
             return entry
-    return next((one for one in known if one.scene_id == scene_id), None)
+    for entry in known:
+        if entry.scene_id == scene_id:
+            return entry
+    left = [one for one in known if item and not item.holds(one.file)]
+    return max(left, key=lambda one: one.delivered_at, default=None)
 
 
 class Ledger:
@@ -193,8 +208,8 @@ class Ledger:
         await transaction.run(
             "INSERT OR REPLACE INTO ledger (machine, rating_key, file, scene_id, wrote,"
             " locked, pictures, scene_updated_at, confidence, delivered_at,"
-            " written_from, written_until)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " written_from, written_until, settings)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.machine,
             entry.rating_key,
             entry.file,
@@ -207,6 +222,7 @@ class Ledger:
             entry.delivered_at,
             entry.written_from,
             entry.written_until,
+            entry.settings,
         )
 
 
@@ -233,5 +249,6 @@ def _entry(row: Row) -> Entry:
         delivered_at=row["delivered_at"],
         written_from=row["written_from"],
         written_until=row["written_until"],
+        settings=row["settings"],
         checked=row["checked"],
     )

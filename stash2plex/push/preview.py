@@ -127,7 +127,7 @@ class Preview:
         for scene, match in pairs:
             item = items.get(match.rating_key)
             known = entries.get(match.rating_key, ())
-            entry = entry_for(known, match.file, scene.id)
+            entry = entry_for(known, match.file, scene.id, item)
             if item is None or not item.holds(match.file):
                 reason = f"item {match.rating_key} changed, or cannot be read"
                 found.append(Difference(scene_id=scene.id, reason=reason))

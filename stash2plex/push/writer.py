@@ -95,8 +95,11 @@ class ItemWriter:
         breaker: CircuitBreaker,
         ledger: Ledger,
         own: OwnWrites,
+        digest: str,
     ) -> None:
+        """Write by *sync*; *digest* names all settings that decide what is written."""
         self._own = own
+        self._digest = digest
         self._plex = plex
         self._ledger = ledger
         self._artwork = artwork
@@ -128,6 +131,7 @@ class ItemWriter:
                 scene_id=target.scene.id,
                 confidence=target.match.confidence,
                 scene_updated_at=target.scene.updated_at,
+                settings=self._digest,
                 text=planned.text,
                 tags=planned.tags,
                 locked=frozenset(own),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypedDict
 
 from stash2plex.db.database import Database, Transaction
+from stash2plex.db.doubt import doubt_job
 from stash2plex.db.grouping import GroupCommit
 from stash2plex.errors import Stash2PlexError
 from stash2plex.queue.job import PRIORITY, Job, Kind, Reason
@@ -236,8 +237,10 @@ class JobStore:
         now = self._now()
         match verdict.fate:
             case Fate.ENDED:
+                await doubt_job(transaction, job.kind, job.stash_id)
                 await self.complete(transaction, [job])
             case Fate.BURIED:
+                await doubt_job(transaction, job.kind, job.stash_id)
                 await transaction.run(_YIELD_TO_NEWER, job.id)
                 await transaction.run(
                     _BURY, job.id, attempts, code_of(error), text, now
@@ -275,19 +278,22 @@ class JobStore:
             for row in rows:
                 await transaction.run(_YIELD_TO_NEWER, row["id"])
             now = self._now()
-            await transaction.run(
+            ended = await transaction.run(
                 "UPDATE job SET crashes = crashes + 1, due_at = ?1, alone = 0,"
                 " alone_crashes = alone_crashes + alone,"
                 " state = iif(alone_crashes + alone >= ?2, 'dead', 'queued'),"
                 " error_code = iif(alone_crashes + alone >= ?2, ?3, error_code),"
                 " error = iif(alone_crashes + alone >= ?2, ?4, error),"
                 " failed_at = ?1, first_failed_at = coalesce(first_failed_at, ?1)"
-                " WHERE state = 'running'",
+                " WHERE state = 'running' RETURNING kind, stash_id, state",
                 now,
                 _POISONOUS,
                 Stash2PlexError.code,
                 "the daemon died each time it was delivered; please report it",
             )
+            for row in ended:
+                if row["state"] == "dead":
+                    await doubt_job(transaction, row["kind"], row["stash_id"])
         return len(rows)
 
     async def make_held_due(self) -> None:
@@ -329,14 +335,14 @@ class JobStore:
         )
         return [Entry(*row) for row in rows], total["count"]
 
-    async def dead_scenes(self, scene_ids: Iterable[int]) -> set[int]:
-        """Return which scenes are dead letters."""
+    async def dead_scenes(self, scene_ids: Iterable[int]) -> dict[int, float]:
+        """Return which scenes are dead letters, and since when, in unix seconds."""
         rows = await self._database.fetch(
-            "SELECT stash_id FROM job WHERE state = 'dead' AND kind = 'scene'"
-            " AND stash_id IN (SELECT value FROM json_each(?))",
+            "SELECT stash_id, failed_at FROM job"
+            " WHERE state = 'dead' AND kind = 'scene' AND stash_id IN (SELECT value FROM json_each(?))",
             json.dumps(list(scene_ids)),
         )
-        return {row["stash_id"] for row in rows}
+        return {row["stash_id"]: row["failed_at"] for row in rows}
 
     async def of_scene(self, scene_id: int) -> list[Entry]:
         """Return the jobs of a scene in every state: one of each at most."""

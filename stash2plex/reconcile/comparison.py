@@ -19,12 +19,12 @@ from stash2plex.errors import (
 )
 from stash2plex.gap_kinds import GapKind
 from stash2plex.gates import gates_digest
-from stash2plex.movie import Field, title_of
+from stash2plex.movie import Field
 from stash2plex.paths import Mapped, PathMap
 from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES
 from stash2plex.push.ledger import Entry, Ledger, entry_for
 from stash2plex.reconcile.drift import Drift, gap_of
-from stash2plex.translation import Translation
+from stash2plex.translation import Translation, settings_digest
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -51,6 +51,7 @@ class Comparison:
         self._plex = plex
         self._paths = PathMap(settings.path_rules)
         self._managed = Translation(settings).managed
+        self._digest = settings_digest(settings)
         self.unread: set[int] = set()  # scenes whose drift nobody could tell, lately
 
     async def gaps(
@@ -64,13 +65,21 @@ class Comparison:
         machine = await self._catalog.ensure_machine()
         drift = None if scene_ids is not None else self._drift(machine)
         self.unread = drift.unread if drift else set()
+        contested: dict[int, tuple[str, str]] = {}
         async for entries in self._steps(scene_ids):
-            found = await self._of_scenes(entries, machine, drift)
+            found = await self._of_scenes(entries, machine, drift, contested)
             if drift:
                 found += await drift.gaps()
             yield found, len(entries)
         if drift:
             yield await drift.gaps(last=True), 0
+        yield (
+            [
+                FoundGap(GapKind.AMBIGUOUS, f"item:{key}", path, why)
+                for key, (path, why) in contested.items()
+            ],
+            0,
+        )
         after: int | None = 0
         while after is not None:
             orphans, after = await self._catalog.store.orphans(
@@ -118,10 +127,11 @@ class Comparison:
         scenes: Sequence[SceneEntry],
         machine: str,
         drift: Drift | None,
+        contested: dict[int, tuple[str, str]],
     ) -> list[FoundGap]:
         if not scenes:
             return []
-        answers = await self._catalog.compared(scenes)
+        answers = await self._catalog.compared(scenes, contested)
         matched = {
             scene.id: answer
             for scene in scenes
@@ -180,10 +190,14 @@ class Comparison:
                 stale = f"{item} was never written"
             elif row.is_bare and self._wrote_more(entry):
                 return gap_of(GapKind.EMPTY, scene, f"{item} shows nothing any more")
+            elif entry.settings not in {"", self._digest}:
+                stale = f"{item} was written with other settings"
             elif entry.scene_updated_at != scene.updated_at:
-                stale = f"{item} was last written before the scene was last changed"
-            elif self._renamed(scene, entry):
-                stale = f"{item} shows the scene under its former file name"
+                stale = (
+                    f"{item} was last written before the scene was last changed"
+                    if entry.scene_updated_at
+                    else f"{item} may show what the scene was before"
+                )
             elif drift:
                 drift.consider(scene, row, entry)
         return gap_of(GapKind.STALE, scene, stale) if stale else None
@@ -195,17 +209,6 @@ class Comparison:
             if not isinstance(twin, Mapped):
                 kind, detail = GapKind.UNMAPPED, twin.reason
         return FoundGap(kind, f"item:{rating_key}", path, detail)
-
-    def _renamed(self, scene: SceneEntry, entry: Entry) -> bool:
-        """Whether we wrote another title: that of a file that has moved since.
-
-        Nothing else tells once anybody has read the scene.
-        """
-        if self._settings.sync.respect_locks or self._settings.sync.mode == "fill":
-            return False  # the title may be another's
-        wrote = entry.text.get(TEXT_NAMES[Field.TITLE])
-        managed = Field.TITLE in self._managed
-        return managed and wrote is not None and wrote != title_of(scene)
 
     def _wrote_more(self, entry: Entry) -> bool:
         """Whether we wrote anything that a listing would show beside the title.
@@ -232,11 +235,9 @@ class Comparison:
         claimed: set[int] = set()
         rows = await self._catalog.store.entries(ids=twins, limit=len(twins))
         scenes = [scene for scene, _ in rows if scene.files]
-        for scene_id, answer in (await self._catalog.compared(scenes)).items():
+        for answer in (await self._catalog.compared(scenes)).values():
             if isinstance(answer, AmbiguousMatch):
-                for name in twins[scene_id]:
-                    files = await self._catalog.store.files_named(name)
-                    claimed |= {file.rating_key for file in files}
+                claimed |= answer.items
             elif not isinstance(answer, Stash2PlexError):
                 claimed |= {match.rating_key for match in answer}
         return claimed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from stash2plex.gap_kinds import REPAIRABLE, GapKind
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.reconcile.comparison import Comparison
 from stash2plex.reconcile.runs import Run, Runs, RunState
-from stash2plex.stash.answers import is_since, text_bound
+from stash2plex.stash.answers import is_since, parsed_time, text_bound
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -232,6 +232,12 @@ class Reconciler:
             await catalog.refresh(
                 force=run.force and not run.dry_run, follow=not run.dry_run
             )
+            if catalog.unsteady:
+                titles = ", ".join(map(repr, catalog.unsteady))
+                run.error = (
+                    f"Plex's library {titles} changed while it was listed, or"
+                    " miscounts: what is gone from it was not forgotten"
+                )
         if hours is None:
             await self._look_for_lost_parts(run)
             return None, 0
@@ -278,17 +284,29 @@ class Reconciler:
             await self._gaps.record_found(found, run.id)
         await self._mend(run, found)
 
+    async def _still_dead(self, scene_ids: Set[int]) -> set[int]:
+        """Return the dead letters among scenes that were not changed since."""
+        dead = await self._jobs.dead_scenes(scene_ids)
+        rows = await self._catalog.store.entries(ids=dead, limit=len(dead))
+        changed = {
+            scene.id
+            for scene, _ in rows
+            if (moment := parsed_time(scene.updated_at))
+            and moment.timestamp() > dead[scene.id]
+        }
+        return dead.keys() - changed
+
     async def _mend(self, run: Run, found: Sequence[FoundGap]) -> None:
         """Enqueue what a push can mend, behind everything else.
 
-        What is a dead letter stays one: nothing changed that would mend it.
+        A dead letter stays one as long as nothing changed that would mend it.
         """
         kinds = (GapKind.EMPTY,) if run.only_empty else REPAIRABLE
         mendable = {
             int(gap.subject.partition(":")[2]) for gap in found if gap.kind in kinds
         }
         if mendable and self._mends:
-            scene_ids = sorted(mendable - await self._jobs.dead_scenes(mendable))
+            scene_ids = sorted(mendable - await self._still_dead(mendable))
             run.enqueued += len(scene_ids)
             if scene_ids and not run.dry_run:
                 await self._jobs.enqueue_many(Kind.SCENE, scene_ids, Reason.RECONCILE)
