@@ -339,7 +339,8 @@ class JobStore:
         """Return which scenes are dead letters, and since when, in unix seconds."""
         rows = await self._database.fetch(
             "SELECT stash_id, failed_at FROM job"
-            " WHERE state = 'dead' AND kind = 'scene' AND stash_id IN (SELECT value FROM json_each(?))",
+            " WHERE state = 'dead' AND kind = 'scene'"
+            " AND stash_id IN (SELECT value FROM json_each(?))",
             json.dumps(list(scene_ids)),
         )
         return {row["stash_id"]: row["failed_at"] for row in rows}
