@@ -15,6 +15,7 @@ import sys
 import tomllib
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import NoReturn
 
@@ -133,7 +134,7 @@ def healthcheck() -> int:
         # No proxy: Docker hands on those of its client.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         direct.open(url, timeout=4).close()
-    except OSError as error:
+    except (OSError, ValueError, HTTPException) as error:
         print(f"not ready: {error}")
         return 1
     return 0

@@ -57,7 +57,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         if not required:
             return {}

@@ -35,7 +35,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _PATHS = frozenset(
     {"path", "file", "files", "folder", "data_dir", "copy", "replaced_by"}
 )
-_TITLES = frozenset({"title", "titles", "library", "libraries", "machine", "before"})
+_TITLES = frozenset({"title", "titles", "library", "libraries", "machine", "former"})
 _HOSTS = frozenset({"host", "listening"})
 _FRAMES = frozenset({"exception", "stack"})
 # What text quotes, as repr() does it.
@@ -49,8 +49,16 @@ _BARE = (
     r"""|\.[A-Za-z0-9]{2,5}(?=[\s,;:)]|$)))*"""
 )
 _PRIVATE = re.compile(f"{_QUOTED}|{_BARE}")
-# Scheme, perhaps who asks, and the machine.
-_URL = re.compile(r"(\w+://)(?:[^\s/@'\"]*@)?(\[[^\]\s]*\]|[^\s/:'\"<>\[\]]+)")
+# Scheme, perhaps who asks, the machine, and what is below it.
+_URL = re.compile(
+    r"(\w+://)(?:[^\s/@'\"]*@)?(\[[^\]\s]*\]|[^\s/:'\"<>\[\]]+)"
+    r"(:\d+)?(/[^\s'\"<>]*)?"
+)
+# What may stand below it: our own and the servers' words.
+_BELOW = frozenset(
+    "api v1 graphql img index.yml library matches media metadata playground plex plugin"
+    " provider providers scene screenshot sections stash2plexd.zip".split()
+)
 _HOST = re.compile(r"^\[?[^\]]*?\]?(?=(?::\d+)?$)")
 # A machine and a port without a scheme.
 _PORTED = re.compile(
@@ -106,7 +114,7 @@ class Words:
                 if text.count(quote) % 2:
                     text = text[: text.rindex(quote)]
             text = f"{text}…"
-        text = _URL.sub(lambda found: f"{found[1]}{self.host(found[2])}", text)
+        text = _URL.sub(self._url, text)
         text = _PORTED.sub(lambda found: self.host(found[1]), text)
         return _PRIVATE.sub(
             lambda found: self._quoted(found) if found[1] else self.path(found[0]), text
@@ -144,6 +152,16 @@ class Words:
         if name in _HOSTS:
             return _HOST.sub(lambda found: self.host(found[0]), value)
         return self.word(value) if name in _TITLES and value else self.text(value)
+
+    def _url(self, found: re.Match[str]) -> str:
+        scheme, host, port, below = found.groups(default="")
+        path, mark, rest = below.partition("?")
+        hidden = "/".join(
+            part if not part or part in _BELOW else self.word(part)
+            for part in path.split("/")
+        )
+        rest = rest and self.word(rest)
+        return f"{scheme}{self.host(host)}{port}{hidden}{mark}{rest}"
 
     def _quoted(self, found: re.Match[str]) -> str:
         quote, content = found.groups()

@@ -71,7 +71,9 @@ def test_what_is_not_private_stays(text):
 def test_machines_are_private_too():
     hidden = WORDS.text("no daemon at http://nas.example.org:9898/x")
 
-    assert hidden == f"no daemon at http://{WORDS.word('nas.example.org')}:9898/x"
+    nas, below = WORDS.word("nas.example.org"), WORDS.word("x")
+    assert hidden == f"no daemon at http://{nas}:9898/{below}"
+    assert "alice" not in WORDS.text("http://127.0.0.1:9999/alice/graphql?a=alice")
 
 
 def test_rules_keep_their_shape():

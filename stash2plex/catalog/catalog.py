@@ -217,7 +217,7 @@ class Catalog:
             if machine == self.machine:
                 return False
             if self.machine is not None:
-                log.warning("plex_replaced", before=self.machine, machine=machine)
+                log.warning("plex_replaced", former=self.machine, machine=machine)
             # A listing under way would mix two servers.
             self._server_number += 1
             await self.store.forget_plex()

@@ -16,6 +16,7 @@ from stash2plex.api_token import token_of
 from stash2plex.commands.shared import print_json
 from stash2plex.commands.terminal import Terminal, waiting
 from stash2plex.config import ServerSettings, Settings
+from stash2plex.data_dir import holder
 from stash2plex.errors import DaemonRefused, DaemonUnreachable, InvalidRequest
 from stash2plex.hosts import asked_from_here
 
@@ -85,7 +86,16 @@ def ask(
     asked for.
     """
     url, token = _url(settings) + path, demand_token(settings)
-    return asyncio.run(_request(url, token, method, body, patience))
+    try:
+        return asyncio.run(_request(url, token, method, body, patience))
+    except DaemonUnreachable as error:
+        if process := holder(settings.data_dir):
+            told = (
+                f"{error}; process {process} runs with this data directory, but does"
+                " not answer there: restart it if server.host or server.port changed"
+            )
+            error.args = (told,)
+        raise
 
 
 def demand_token(settings: ServerSettings) -> str:

@@ -30,7 +30,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> bool:
         print_json(run)
     else:
         console = Terminal()
-        for line in run_lines(run):
+        for line in run_lines(run, mends=settings.sync.enabled):
             console.print_line(line)
     return bool(run["state"] == "done")
 

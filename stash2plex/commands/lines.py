@@ -141,10 +141,12 @@ def _time(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def run_lines(run: dict[str, Any]) -> Iterable[str]:
+def run_lines(run: dict[str, Any], *, mends: bool = True) -> Iterable[str]:
+    """Tell of a run; *mends* says whether anything may be written to Plex."""
     if run["error"]:
         yield f"Run {run['run']} {run['state']}: {run['error']}"
-        return
+        if run["state"] != "done":
+            return
     scenes, items = counted(run["scenes"], "scene"), counted(run["items"], "item")
     yield f"{scenes} and {items} compared ({run['scope']})."
     for kind, count in run["gaps"].items():
@@ -153,7 +155,10 @@ def run_lines(run: dict[str, Any]) -> Iterable[str]:
     mendable = sum(run["gaps"].get(kind, 0) for kind in REPAIRABLE)
     if not run.get("only_empty") and mendable > run["enqueued"]:
         left = mendable - run["enqueued"]
-        yield f"{left:,} not enqueued, given up before: see stash2plex dead"
+        why = "given up before: see stash2plex dead"
+        if not mends:
+            why = "since sync.enabled is false"
+        yield f"{left:,} not enqueued, {why}"
     would = "would be enqueued" if run["dry_run"] else "enqueued"
     yield f"{run['enqueued']:,} {would}."
 

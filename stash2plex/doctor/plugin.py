@@ -36,7 +36,8 @@ async def examine(
     if findings[0].level == "ok":
         findings += await asyncio.to_thread(_settings, given, settings)
         if runs:
-            findings.append(await _reaches(plugins, settings))
+            ours = all(one.code != "plugin_token" for one in findings)
+            findings.append(await _reaches(plugins, settings, given, ours=ours))
         findings.append(await asyncio.to_thread(_hooks, settings))
     older = found_among(installed, OLDER_PLUGIN)
     if older is not None and older.enabled:
@@ -85,8 +86,13 @@ def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
     return found
 
 
-async def _reaches(plugins: StashPlugins, settings: Settings) -> Finding:
-    """Have the plugin ask the daemon for its status, from where Stash runs."""
+async def _reaches(
+    plugins: StashPlugins, settings: Settings, given: Mapping[str, Any], *, ours: bool
+) -> Finding:
+    """Have the plugin ask the daemon for its status, from where Stash runs.
+
+    With a token that is not *ours* it can only be another daemon that answers.
+    """
     code = "plugin_reaches"
     try:
         await plugins.run(PLUGIN_ID, {"mode": "status"})
@@ -97,6 +103,13 @@ async def _reaches(plugins: StashPlugins, settings: Settings) -> Finding:
             " reaches it"
         )
         return Finding(code, "fail", str(error), fix)
+    if not ours:
+        message = f"the plugin reaches another daemon, at {given.get('daemonUrl')}"
+        fix = (
+            "stash2plex install-plugin --via-stash makes it ask this one; restart the"
+            " daemon first if server.token has changed"
+        )
+        return Finding(code, "fail", message, fix)
     return Finding(code, "ok", "the plugin reaches the daemon")
 
 

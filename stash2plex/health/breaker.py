@@ -168,9 +168,14 @@ class CircuitBreaker:
         return counted
 
     def probe_succeeded(self) -> None:
-        """Let one trial through at once: the server answers again."""
+        """Let one trial through at once: the server answers again.
+
+        When nobody had anything to try until the next probe, that decides.
+        """
         if self.state is State.OPEN:
             self._move(State.HALF_OPEN)
+        elif self.state is State.CLOSED or not self._trial_running:
+            self.succeed()
 
     def seconds_until_trial(self) -> float:
         """Return how long an open breaker stays so without a successful probe."""

@@ -237,7 +237,8 @@ class Delivery:
         """
 
         async def not_delivered(transaction: Transaction) -> None:
-            await self._gaps.close(transaction, job.stash_id)
+            if self._settings.sync.enabled:  # else nothing changed about its gaps
+                await self._gaps.close(transaction, job.stash_id)
             await doubt_job(transaction, job.kind, job.stash_id)
 
         record = record or not_delivered

@@ -369,7 +369,9 @@ async def demand_token(request: web.Request, handler: Handler) -> web.StreamResp
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into JSON, ours and aiohttp's; a bug says nothing of itself."""
-    shown = request.app[PARTS].secrets.error
+    secrets = request.app[PARTS].secrets
+    # Who has the token may know what it is about.
+    shown = secrets.mask if request.path.startswith(_API) else secrets.error
     try:
         return await handler(request)
     except Stash2PlexError as error:

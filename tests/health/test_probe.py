@@ -73,15 +73,28 @@ async def test_an_outage_is_probed_until_it_ends(probe, server, breaker):
     assert probe.error is None
 
 
-async def test_a_failing_probe_alone_opens_nothing(server, breaker):
+async def test_an_outage_is_noticed_while_there_is_nothing_to_do(server):
+    """One probe that fails is none yet, and its end needs no trial."""
+    breaker = CircuitBreaker("Plex", threshold=3, open_seconds=60)
     probe = Probe(server.ask, breaker, OutageSettings())
     server.error = DOWN
-
-    assert not await probe.check()
-
+    for _ in range(2):
+        assert not await probe.check()
+        assert breaker.state is State.CLOSED
     assert probe.state == "down"
-    assert breaker.state is State.CLOSED
     assert probe.error == str(DOWN)
+    await probe.check()
+    assert breaker.state is State.OPEN
+    server.error = None
+    assert await probe.check()
+    assert breaker.state is State.HALF_OPEN
+    breaker.allowance(1)  # a trial is on its way, and decides
+    await probe.check()
+    assert breaker.state is State.HALF_OPEN
+    breaker.trial_ended()
+    await probe.check()
+
+    assert breaker.state is State.CLOSED
 
 
 async def test_a_refused_token_is_a_state_of_its_own(server, breaker):
