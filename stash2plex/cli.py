@@ -108,6 +108,28 @@ def _be_silent() -> None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
+def _add_demo(commands: Any) -> None:
+    showing = _command(
+        commands,
+        "demo",
+        "serving.demo",
+        "Show the daemon at work between a pretend Stash and a pretend Plex.",
+    )
+    showing.add_argument(
+        "--port", type=_between(1, 65_535), default=_DEMO_PORT, help="of the daemon"
+    )
+    showing.add_argument(
+        "--scenes", type=_between(1, MOST_SQLITE_HOLDS), default=20, help="how many"
+    )
+    how = showing.add_mutually_exclusive_group()
+    how.add_argument("--once", action="store_true", help="end when all is shown")
+    how.add_argument(
+        "--servers",
+        action="store_true",
+        help="only the pretend Stash and Plex, to try everything else on",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stash2plex", description="Keep a Plex library in step with Stash."
@@ -122,20 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _command(commands, "run", "serving.run", "Run the daemon in the foreground.")
 
-    showing = _command(
-        commands,
-        "demo",
-        "serving.demo",
-        "Show the daemon at work between a pretend Stash and a pretend Plex.",
-    )
-    showing.add_argument(
-        "--port", type=_between(1, 65_535), default=_DEMO_PORT, help="of the daemon"
-    )
-    showing.add_argument(
-        "--scenes", type=_between(1, MOST_SQLITE_HOLDS), default=20, help="how many"
-    )
-    showing.add_argument("--once", action="store_true", help="end when all is shown")
-
+    _add_demo(commands)
     _with_servers(
         _command(
             commands,
@@ -208,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
             commands,
             "reconcile",
             "operate.reconcile",
-            "Compare both libraries, and have mended what can be.",
+            "Compare both libraries, and repair what can be repaired.",
         )
     )
     comparing.add_argument("--scope", choices=["all", "24h", "7d"], default="all")
@@ -309,6 +318,8 @@ def _command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=described, description=described
     )
+    # It stands before the command; here it does as well.
+    parser.add_argument("--config", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.set_defaults(command=command)
     return parser
 

@@ -144,6 +144,8 @@ def test_every_command_and_option_is_documented():
         for action in parser._actions:
             if isinstance(action, argparse._HelpAction):
                 continue
+            if action.help == argparse.SUPPRESS:  # stands before the command
+                continue
             option = action.option_strings[-1] if action.option_strings else None
             metavar = str(action.metavar or action.dest)
             words = [option] if option else metavar.split(" | ")

@@ -99,7 +99,7 @@ async def test_nothing_to_compare(stash, plex, tmp_path, capsys):
 async def test_a_file_that_is_there_is_not_lost(stash, plex, tmp_path, capsys):
     (tmp_path / "config.toml").write_text("# mine\n")
     assert await init(*both(stash, plex)) == 2
-    assert "--force replaces it" in capsys.readouterr().err
+    assert "--force writes another" in capsys.readouterr().err
     assert (tmp_path / "config.toml").read_text() == "# mine\n"
 
     assert await init(*both(stash, plex), "--force") == 0

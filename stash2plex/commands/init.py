@@ -57,7 +57,8 @@ def init(options: argparse.Namespace) -> int:
     file = Path(named or DEFAULT_FILE)
     if file.exists() and not options.force:
         raise ConfigError(
-            f"{file}: is there already; --force replaces it, and keeps it"
+            f"{file}: is there already; --force writes another, and keeps the old one"
+            f" as {file.name}.old"
         )
     config_writer.demand_room(file)
     _Dialogue(file, options, from_environment(os.environ)).run()
@@ -109,7 +110,7 @@ class _Dialogue:
 
         def attempt(key: str) -> tuple[StashSettings, str]:
             settings = self._checked(StashSettings, url=url, api_key=key)
-            return settings, _tried(_stash_version(settings), "--stash-url", url)
+            return settings, self._tried(_stash_version(settings), "--stash-url", url)
 
         question = "Stash's API key (Settings > Security)"
         key, (settings, version) = self._admitted(key, question, attempt)
@@ -126,14 +127,16 @@ class _Dialogue:
         question = "Plex's token (X-Plex-Token of its owner)"
         token = token or self._ask_secret(question)
         if not token:
-            raise ConfigError(
-                "plex.token is missing: give --plex-token, or STASH2PLEX_PLEX__TOKEN"
-                " in the environment"
-            )
+            told = "plex.token is missing"
+            if not self._asks:
+                told += (
+                    ": give --plex-token, or STASH2PLEX_PLEX__TOKEN in the environment"
+                )
+            raise ConfigError(told)
 
         def attempt(token: str) -> tuple[PlexSettings, tuple[str, list[Section]]]:
             settings = self._checked(PlexSettings, url=url, token=token)
-            return settings, _tried(_plex_sections(settings), "--plex-url", url)
+            return settings, self._tried(_plex_sections(settings), "--plex-url", url)
 
         token, (settings, found) = self._admitted(token, question, attempt)
         version, sections = found
@@ -285,13 +288,18 @@ class _Dialogue:
         self._say(f"Written: {self._file}{own}.")
         if kept is not None:
             self._say(f"The former file is {kept}.")
+        named = f" --config {self._options.config}" if self._options.config else ""
+        if _without(tables, self._environment) != tables:
+            self._say("What the environment says it has to say again for each command.")
         for line in (
             "What is left to do:",
-            "  1. stash2plex run",
-            "  2. stash2plex install-plugin --via-stash   (in another terminal)",
+            f"  1. stash2plex{named} run",
+            "  2. In another terminal:",
+            f"     stash2plex{named} install-plugin --via-stash",
             "  3. In Plex, Settings > Metadata Agents > Add Provider:",
             f"     {root}",
-            "  4. stash2plex check                        (says what is still wrong)",
+            "  4. What is still wrong tells",
+            f"     stash2plex{named} check",
         ):
             self._say(line)
 
@@ -337,6 +345,17 @@ class _Dialogue:
             told = f"{where}.{problem['loc'][0]}: {plainly(problem, 'text')}"
             raise ConfigError(told) from None
 
+    def _tried(self, asking: Coroutine[Any, Any, T], option: str, url: str) -> T:
+        """Ask a server; an error of one that is not there says what was tried."""
+        try:
+            return asyncio.run(asking)
+        except AccessDenied:
+            raise
+        except ServiceUnavailable as error:
+            remedy = "" if self._asks else f", give another with {option}"
+            error.args = (f"{error}; tried {url}{remedy}",)
+            raise
+
     def _ask_secret(self, question: str) -> str:
         if not self._asks:
             return ""
@@ -358,17 +377,6 @@ def _without(
 
 
 # --- asking the servers ---------------------------------------------------------------
-
-
-def _tried(asking: Coroutine[Any, Any, T], option: str, url: str) -> T:
-    """Ask a server; an error of one that is not there says what was tried."""
-    try:
-        return asyncio.run(asking)
-    except AccessDenied:
-        raise
-    except ServiceUnavailable as error:
-        error.args = (f"{error}; tried {url}, give another with {option}",)
-        raise
 
 
 async def _stash_version(settings: StashSettings) -> str:

@@ -134,7 +134,7 @@ def sync(options: argparse.Namespace) -> int:
 
 
 def reconcile(options: argparse.Namespace) -> int:
-    """Compare both libraries, and have mended what can be."""
+    """Compare both libraries, and repair what can be repaired."""
     return WELL if comparing.reconcile(settings_of(options), options) else FAILED
 
 

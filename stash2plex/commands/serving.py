@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,15 +48,22 @@ def run(options: argparse.Namespace) -> int:
 def demo(options: argparse.Namespace) -> int:
     """Show the daemon at work between a pretend Stash and a pretend Plex."""
     # Imported here: only the demo needs the pretend servers.
+    from stash2plex.sandbox.alone import run_servers  # noqa: PLC0415
     from stash2plex.sandbox.demo import run_demo  # noqa: PLC0415
 
     configure("error", "auto", Secrets(), stream=sys.stderr)
     console = Console(highlight=False)
     once = options.once or not sys.stdout.isatty()
+    # A closed terminal, or a supervisor, is to leave nothing behind either.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    scenes = options.scenes
     try:
         with _first_error_alone():
+            if options.servers:
+                return asyncio.run(run_servers(console, scenes=scenes))
             return asyncio.run(
-                run_demo(console, port=options.port, scenes=options.scenes, once=once)
+                run_demo(console, port=options.port, scenes=scenes, once=once)
             )
     except AddressInUse:
         raise AddressInUse(

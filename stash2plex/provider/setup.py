@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from stash2plex.plex.item import Section
 
 
+_SECRET = "<provider.secret>"  # noqa: S105 - what stands for it
+
+
 def root_path(provider: ProviderSettings) -> str:
     """Return the path of the provider's root, with its secret."""
     return _below(provider, provider.secret.get_secret_value())
@@ -25,7 +28,7 @@ def root_url(settings: Settings) -> str:
     """
     server, provider = settings.server, settings.provider
     host = HERE if is_here(server.host) else in_url(server.host)
-    secret = "<provider.secret>" if provider.secret.get_secret_value() else ""
+    secret = _SECRET if provider.secret.get_secret_value() else ""
     return f"http://{host}:{server.port}{_below(provider, secret)}"
 
 
@@ -41,7 +44,8 @@ def steps(settings: Settings, sections: Sequence[Section]) -> list[str]:
     name = library.title if library else "your library"
     number = library.id if library else "<library>"
     header = "-H 'X-Plex-Token: <token>'"
-    encoded = quote(root, safe="<> ").replace(" ", "%20")
+    typed = root.replace(HERE, "ADDRESS").replace(_SECRET, "SECRET")
+    encoded = quote(typed, safe="")
     group = f"title={quote(title)}&primaryIdentifier={identifier}"
     agent = f"agent={identifier}&metadataAgentProviderGroupId=<id>"
     return [
@@ -49,7 +53,7 @@ def steps(settings: Settings, sections: Sequence[Section]) -> list[str]:
         f"  1. Settings > Metadata Agents > Add Provider: {root}",
         f"  2. Settings > Metadata Agents > Add Agent, primary provider: {title}",
         f"  3. {name!r} > Edit > Advanced > Agent: {title}; then Refresh All Metadata",
-        "Or with its API:",
+        "Or with its API, ADDRESS being this machine and SECRET provider.secret:",
         f"  1. curl -X POST {header} '{plex}/media/providers/metadata?uri={encoded}'",
         f"  2. curl -X POST {header} '{plex}/media/providers/metadata/group?{group}'",
         f"  3. curl -X PUT {header} '{plex}/library/sections/{number}?{agent}'",

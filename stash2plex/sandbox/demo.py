@@ -22,7 +22,7 @@ from stash2plex.config import Settings
 from stash2plex.logs import Secrets
 from stash2plex.plugin import PLUGIN_ID, plugin_folder
 from stash2plex.sandbox.plex import PretendItem, PretendPlex
-from stash2plex.sandbox.scenes import populate
+from stash2plex.sandbox.scenes import PLEX_ROOT, populate
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
 
@@ -36,7 +36,6 @@ _RULES = (
 )
 _PATIENCE = 60.0
 _THRESHOLD = 2
-_PLEX_ROOT = "/media/videos"
 _SCANNED = 10
 _ART = {"thumb", "art"}
 
@@ -49,7 +48,7 @@ class Demo:
         self.port = port
         self.stash = PretendStash()
         self.plex = PretendPlex()
-        self.plex.locations[1] = [_PLEX_ROOT]
+        self.plex.locations[1] = [PLEX_ROOT]
         self.failed = False
 
     @property
@@ -208,9 +207,9 @@ async def _scan(demo: Demo, scenes: int) -> None:
     new = [scene for key, scene in demo.stash.scenes.items() if key not in before]
     provider = await demo.plex.use_provider(f"{demo.daemon_url}/plex")
     demo.console.print(f"  registered in Plex: {provider.title} at {provider.root}")
-    paths = [one.files[0][0].replace("/data", _PLEX_ROOT, 1) for one in new]
+    paths = [one.files[0][0].replace("/data", PLEX_ROOT, 1) for one in new]
     started = time.monotonic()
-    items = await demo.plex.scan(*paths, f"{_PLEX_ROOT}/holiday.mp4")
+    items = await demo.plex.scan(*paths, f"{PLEX_ROOT}/holiday.mp4")
     seconds = time.monotonic() - started
     found = [one for one in items if one.guid.startswith(provider.identifier)]
     complaints = demo.plex.provider_client.complaints

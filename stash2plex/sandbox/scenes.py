@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.stash import PretendStash
 
+# Where the pretend Plex sees what the pretend Stash has under /data.
+PLEX_ROOT = "/media/videos"
 _ADJECTIVES = ("Amber", "Quiet", "Golden", "Distant", "Velvet", "Winter", "Hidden")
 _NOUNS = ("Harbour", "Garden", "Letters", "Mirror", "Orchard", "Station", "Island")
 _STUDIOS = ("Northlight", "Blue Door", "Kestrel Films", "Paper Moon")
@@ -32,7 +34,7 @@ def populate(
     first: int = 1,
     covers: bool = True,
     stash_root: str = "/data",
-    plex_root: str = "/media/videos",
+    plex_root: str = PLEX_ROOT,
 ) -> None:
     """Put *count* scenes into Stash, and their files, bare, into Plex (if any)."""
     for number in range(first, first + count):

@@ -33,11 +33,15 @@ type Query {
 }
 
 type Mutation {
+  sceneUpdate(input: SceneUpdateInput!): Scene
   runPluginOperation(plugin_id: ID!, args: Map): Any
   configureGeneral(input: ConfigGeneralInput!): ConfigGeneralResult!
   configurePlugin(plugin_id: ID!, input: Map!): Map!
   setPluginsEnabled(enabledMap: BoolMap!): Boolean!
   installPackages(type: PackageType!, packages: [PackageSpecInput!]!): ID!
+}
+input SceneUpdateInput {
+  id: ID!  title: String  details: String  date: String  rating100: Int  organized: Boolean
 }
 scalar BoolMap
 enum PackageType { Scraper Plugin }

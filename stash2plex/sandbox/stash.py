@@ -527,6 +527,13 @@ class _Root:
     def _general(self) -> dict[str, Any]:
         return {"pluginPackageSources": self._stash.package_sources}
 
+    async def sceneUpdate(self, _info: Any, input: dict[str, Any]) -> dict[str, Any]:
+        scene_id = int(input.pop("id"))
+        if scene_id not in self._stash.scenes:
+            raise GraphQLError(f"scene with id {scene_id} not found")
+        await self._stash.edit(scene_id, **input)
+        return self._shown(self._stash.scenes[scene_id])
+
     def configureGeneral(self, _info: Any, input: dict[str, Any]) -> dict[str, Any]:
         self._stash.package_sources = input["pluginPackageSources"]
         return self._general()
