@@ -34,7 +34,11 @@ def main() -> NoReturn:
         demand_a_place_for_data()
     if arguments[0] != "--config" and config_file().exists():
         arguments = ["--config", str(config_file()), *arguments]
-    sys.exit(run(["stash2plex", *arguments]))
+    code = run(["stash2plex", *arguments])
+    if code == 0 and "init" in arguments and "--help" not in arguments:
+        print("Here that means: docker compose up -d, and then")
+        print("  docker compose exec stash2plex entrypoint install-plugin --via-stash")
+    sys.exit(code)
 
 
 def config_file() -> Path:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -387,6 +388,9 @@ class Catalog:
 
         A listing tells whether those are gone then.
         """
+        if gone and not self.sections:  # the brake knows libraries by their titles
+            with suppress(Stash2PlexError):
+                await self._current_sections()
         for section_id, (count, keys) in (await self.store.by_library(gone)).items():
             what = self._named(section_id)
             if await self.brake.allows_deletion(what, count, len(keys)):

@@ -290,7 +290,10 @@ class _Dialogue:
             self._say(f"The former file is {kept}.")
         named = f" --config {self._options.config}" if self._options.config else ""
         if _without(tables, self._environment) != tables:
-            self._say("What came from the environment is not in it: set that for every command.")
+            self._say(
+                "What came from the environment is not in it: set that for every"
+                " command."
+            )
         for line in (
             "What is left to do:",
             f"  1. stash2plex{named} run",

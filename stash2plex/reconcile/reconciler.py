@@ -20,7 +20,7 @@ from stash2plex.errors import Braked, Restarting, Stash2PlexError, StoreUnavaila
 from stash2plex.gap_kinds import REPAIRABLE, GapKind
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.reconcile.comparison import Comparison
-from stash2plex.reconcile.runs import Run, Runs, RunState
+from stash2plex.reconcile.runs import KEPT, Run, Runs, RunState
 from stash2plex.stash.answers import is_since, parsed_time, text_bound
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Reconciler:
         self._waiting: list[Run] = []
         self._any = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
+        # What ended while the database took nothing: the newest, by number.
+        self._unsaved: dict[int, Run] = {}
         self.current: Run | None = None
 
     async def request(
@@ -114,7 +116,7 @@ class Reconciler:
         for run in self._unfinished():
             if run.id == run_id:
                 return run
-        return await self._runs.one(run_id)
+        return self._unsaved.get(run_id) or await self._runs.one(run_id)
 
     async def run(self) -> None:
         """Do what is asked for until cancelled, what was left undone first."""
@@ -157,8 +159,12 @@ class Reconciler:
             log.exception("reconcile_crashed", run=run.id)
         run.finished_at = self._runs.now()
         self._took(run.scope, run.finished_at - run.started_at)
-        with suppress(StoreUnavailable):
+        try:
             await self._runs.save(run)
+        except StoreUnavailable:
+            self._unsaved[run.id] = run
+            while len(self._unsaved) > KEPT:
+                del self._unsaved[next(iter(self._unsaved))]
         say = log.info if run.state is RunState.DONE else log.error
         say(
             "reconcile_ended",

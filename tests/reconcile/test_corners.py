@@ -505,3 +505,17 @@ async def test_a_former_configuration_takes_no_requests(database):
 
     with pytest.raises(Restarting):
         await former.request("all")
+
+
+async def test_a_run_that_ends_on_a_full_disk_is_told(stash, plex, tmp_path):
+    sample(stash, plex, 1)
+    async with between(stash, plex, tmp_path) as daemon:
+
+        async def full(*_):
+            raise StoreUnavailable("database or disk is full")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("stash2plex.reconcile.runs.Runs.save", full)
+            run = await reconciled(daemon)
+
+    assert (run["state"], run["scenes"]) == ("done", 1)
