@@ -177,9 +177,10 @@ async def _edits(demo: Demo) -> None:
 
 
 async def _outage(demo: Demo) -> None:
-    demo.say("3. Plex goes down; scenes are edited meanwhile")
+    edited = list(demo.stash.scenes)[1:4] or [1]
+    count = ("one scene is", "two scenes are", "three scenes are")[len(edited) - 1]
+    demo.say(f"3. Plex goes down; {count} edited meanwhile")
     demo.plex.status = 503
-    edited = list(demo.stash.scenes)[-3:]
     for key in edited:
         await demo.stash.edit(key, title=f"Edited during the outage {key}")
     await demo.show("Plex refused", lambda: demo.plex.refused[503] > _THRESHOLD)
