@@ -68,8 +68,10 @@ class CircuitBreaker:
         self._open_seconds = open_seconds
         self._now = now
         self._failures = 0
+        self._unanswered = 0  # probes
         self._opened_at = 0.0
         self._trial_running = False
+        self._tried = False  # since it moved
         self._stumbled_over: set[int] = set()
         self._counted: Counter[int] = Counter()
         self._changed = asyncio.Event()
@@ -96,7 +98,7 @@ class CircuitBreaker:
             case State.CLOSED:
                 return limit
             case State.HALF_OPEN if not self._trial_running:
-                self._trial_running = True
+                self._trial_running = self._tried = True
                 return 1
             case _:
                 return 0
@@ -124,7 +126,7 @@ class CircuitBreaker:
 
     def succeed(self) -> None:
         """Note that the server did what it was asked."""
-        self._failures = 0
+        self._failures = self._unanswered = 0
         self._stumbled_over.clear()
         self._counted.clear()
         if self.state is not State.CLOSED:
@@ -172,10 +174,31 @@ class CircuitBreaker:
 
         When nobody had anything to try until the next probe, that decides.
         """
-        if self.state is State.OPEN:
-            self._move(State.HALF_OPEN)
-        elif self.state is State.CLOSED or not self._trial_running:
-            self.succeed()
+        match self.state:
+            case State.OPEN:
+                self._move(State.HALF_OPEN)
+            case State.HALF_OPEN if not self._tried:
+                self.succeed()
+            case State.CLOSED:
+                self._unanswered = 0
+                if not self._failures and not self._stumbled_over:
+                    self._failing_since = None
+
+    def probe_failed(self, error: ServiceUnavailable) -> None:
+        """Note that the server gave no sign of life, or refused our token.
+
+        Who has nothing to do notices an outage by this alone. It is counted for itself:
+        a server that gives signs of life may fail at everything else.
+        """
+        if isinstance(error, AccessDenied):
+            if not self.is_denied:
+                self.fail(error)
+        elif self.state is State.CLOSED:
+            self._note_failure()
+            self._unanswered += 1
+            if self._unanswered >= self._threshold:
+                self.error = error
+                self._open()
 
     def seconds_until_trial(self) -> float:
         """Return how long an open breaker stays so without a successful probe."""
@@ -199,7 +222,7 @@ class CircuitBreaker:
 
     def _move(self, state: State) -> None:
         before, self.state = self.state, state
-        self._trial_running = False
+        self._trial_running = self._tried = False
         self._stumbled_over.clear()
         log.log(
             30 if state is State.OPEN else 20,

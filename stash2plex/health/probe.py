@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from stash2plex.config import OutageSettings
-from stash2plex.errors import AccessDenied, ServiceUnavailable, Stash2PlexError
+from stash2plex.errors import ServiceUnavailable, Stash2PlexError
 from stash2plex.health.breaker import CircuitBreaker, State
 
 log = structlog.get_logger()
@@ -79,12 +79,8 @@ class Probe:
             self._answered = False
             self.latency_ms = None
             self.error = str(error)
-            # Who has nothing to do notices an outage by this alone.
-            news = self._breaker.state is State.CLOSED or (
-                isinstance(error, AccessDenied) and not self._breaker.is_denied
-            )
-            if news and isinstance(error, ServiceUnavailable):
-                self._breaker.fail(error)
+            if isinstance(error, ServiceUnavailable):
+                self._breaker.probe_failed(error)
             log.debug("probe_failed", service=self._breaker.service, error=str(error))
             return False
         self._answered = True

@@ -88,13 +88,25 @@ async def test_an_outage_is_noticed_while_there_is_nothing_to_do(server):
     server.error = None
     assert await probe.check()
     assert breaker.state is State.HALF_OPEN
-    breaker.allowance(1)  # a trial is on its way, and decides
-    await probe.check()
-    assert breaker.state is State.HALF_OPEN
-    breaker.trial_ended()
     await probe.check()
 
     assert breaker.state is State.CLOSED
+
+
+async def test_signs_of_life_excuse_nothing(server):
+    """A server may answer probes and fail at everything else."""
+    breaker = CircuitBreaker("Plex", threshold=3, open_seconds=60)
+    probe = Probe(server.ask, breaker, OutageSettings())
+    for number in range(3):
+        breaker.fail(DOWN)
+        await probe.check()
+        assert breaker.state is (State.HALF_OPEN if number == 2 else State.CLOSED)
+    breaker.allowance(1)  # what was tried decides
+    breaker.stumble(7)
+    breaker.trial_ended()
+    await probe.check()
+
+    assert breaker.state is State.HALF_OPEN
 
 
 async def test_a_refused_token_is_a_state_of_its_own(server, breaker):
