@@ -42,6 +42,9 @@ def console() -> NoReturn:
         status = main()
     except SystemExit as end:  # argparse, after what it had to say
         status = end.code if isinstance(end.code, int) else FAILED
+    except BrokenPipeError:  # that of Python 3.11.2 raises it over its help
+        _be_silent()
+        status = FAILED
     try:
         sys.stdout.flush()
     except BrokenPipeError:
