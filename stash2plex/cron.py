@@ -33,9 +33,8 @@ def either(line: str) -> list[dict[str, str]]:
     found = fields(line)
     days, months = found["day"], found["month"]
     _, _, day, _, weekday = line.split()
-    if found["day_of_week"] != "*":
-        if day.startswith("*") or weekday.startswith("*"):
-            return [found]
+    limited = not (day.startswith("*") or weekday.startswith("*"))
+    if limited and found["day_of_week"] != "*":
         return [found | {"day": "*"}, found | {"day_of_week": "*"}]
     if days != "*" and months != "*":
         longest = max(_LENGTHS[int(one)] for one in months.split(","))

@@ -288,7 +288,7 @@ async def _work(
     )
 
     notifications = Notifications(settings.plex, identifier)
-    listener = Listener(notifications, catalog, own, look_at)
+    listener = Listener(notifications, catalog, own)
 
     stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
     ask_plex = partial(_ask_plex, plex, catalog)

@@ -102,8 +102,8 @@ class Catalog:
         self._asked_for_news = float("-inf")
         self._asked_for_folders = float("-inf")
         self._listed_at = float("-inf")
-        # Scenes whose files turned up in Plex, and nobody was told yet.
-        self._turned_up: set[int] = set()
+        # Scenes whose files turned up in Plex while nobody was to be told.
+        self._untold: set[int] = set()
         self._movie_sections: set[int] = set()
         # Libraries that did not stand still while they were listed last, by title.
         self.unsteady: list[str] = []
@@ -187,8 +187,6 @@ class Catalog:
                 await one()
         if force or not self.unsteady:  # else it was not asked about all
             await self.brake.release()
-        if follow and (scenes := self._taken_up()):
-            await self._on_moved(sorted(scenes))
         self.error = None
         self.refreshed_at = iso(datetime.now(UTC))
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)
@@ -310,8 +308,12 @@ class Catalog:
             await self.store.forget_scenes(gone)
 
     async def may_forget_scenes(self, gone: Set[int]) -> bool:
-        """Whether so many scenes may be gone; those that nobody knew do not count."""
-        known = await self.store.scene_rows(gone)
+        """Whether so many scenes may be gone.
+
+        Those that nobody knew do not count, nor those that others took the place of.
+        """
+        replaced = await self.store.replaced(gone)
+        known = (await self.store.scene_rows(gone)).keys() - replaced
         scenes, _ = await self.store.counts()
         return not known or await self.brake.allows_deletion(STASH, scenes, len(known))
 
@@ -361,7 +363,7 @@ class Catalog:
         listed: set[int] = set()
         for section in self.sections or await self._current_sections():
             found = await self._plex.entries_named(section.id, name)
-            self._turned_up |= await self._put_news(found)
+            await self._put_news(found)
             listed |= {one.rating_key for one in found}
         known = {one.rating_key for one in await self.store.files_named(name)}
         if not (gone := sorted(known - listed)[:_MOST_DOUBTED]):
@@ -371,17 +373,16 @@ class Catalog:
         await self.store.put_items(list(items.values()), self._seen)
         await self._forget_items(set(gone) - items.keys())
 
-    async def refresh_items(self, rating_keys: Sequence[int]) -> set[int]:
-        """Read items anew; returns the scenes whose files turned up with them."""
+    async def refresh_items(self, rating_keys: Sequence[int]) -> None:
+        """Read items anew, and look at the scenes whose files turned up with them."""
         if not self.plex_complete:
-            return set()  # they are being listed anyway
+            return  # they are being listed anyway
         found = await self._plex.items(rating_keys)
         kept = {one.id for one in self.sections}
         entries = [one for one in found.values() if one.section_id in kept]
-        scenes = await self._put_news(entries)
+        await self._put_news(entries)
         known = await self.store.item_rows(rating_keys)
         await self._forget_items(known.keys() - found.keys())
-        return scenes
 
     async def _forget_items(self, gone: Set[int]) -> None:
         """Drop items that Plex does not have any more, unless they are too many.
@@ -396,20 +397,33 @@ class Catalog:
             if await self.brake.allows_deletion(what, count, len(keys)):
                 await self.store.forget_items(keys)
 
-    async def take_news(self) -> set[int]:
-        """Read what Plex added or changed; returns the scenes whose files turned up."""
-        if not self.plex_complete:
-            return set()
-        async with self._asking:
-            await self._read_news()
-        return self._taken_up()
+    async def take_news(self) -> None:
+        """Read what Plex added or changed, and look at scenes whose files turned up."""
+        if self.plex_complete:
+            async with self._asking:
+                await self._read_news()
 
-    async def _put_news(self, entries: Sequence[ItemEntry]) -> set[int]:
+    async def _put_news(
+        self,
+        entries: Sequence[ItemEntry],
+        *,
+        tell: bool = True,
+        but: Set[int] = frozenset(),
+    ) -> None:
+        """Correct the rows of items, and look at the scenes whose files turned up.
+
+        That is told first: what is in the rows is no news any more. Not of scenes that
+        are being looked at, *but* those, nor unless we *tell*.
+        """
         new = await self.store.unknown_files(entries) if self.plex_complete else ()
+        self._untold |= await self.store.scenes_of_files(new) if new else set()
+        if tell and self._untold:
+            if scenes := sorted(self._untold - but):
+                await self._on_moved(scenes)
+            self._untold = set()
         await self.store.put_items(entries, self._seen)
-        return await self.store.scenes_of_files(new) if new else set()
 
-    async def _read_news(self) -> None:
+    async def _read_news(self, but: Set[int] = frozenset()) -> None:
         """Read what Plex added or changed since that was read to its end."""
         sections = await self._current_sections()
         now = self._plex.clock or await self.store.newest_item_time()
@@ -418,14 +432,9 @@ class Catalog:
         since = max(0, min(since, int(time.time())) - _OVERLAP)
         for section in sections:
             async for page, _ in self._plex.entries(section.id, since):
-                self._turned_up |= await self._put_news(page)
+                await self._put_news(page, but=but)
         await self._database.set_fact(_NEWS_READ, str(now))
         self._asked_for_news = time.monotonic()
-
-    def _taken_up(self) -> set[int]:
-        """Return the scenes whose files turned up, and forget that."""
-        scenes, self._turned_up = self._turned_up, set()
-        return scenes
 
     async def forget_item(self, rating_key: int) -> None:
         """Drop an item that Plex does not have any more; look what else changed."""
@@ -435,8 +444,7 @@ class Catalog:
 
     async def note_item(self, item: ItemEntry) -> None:
         """Correct the row of an item that was just read, and look at its new files."""
-        if scenes := await self._put_news([item]):
-            await self._on_moved(sorted(scenes))
+        await self._put_news([item])
 
     async def _look_for_news(self, asking: Set[int]) -> None:
         """Read what Plex added or changed, unless that was done a moment ago.
@@ -447,9 +455,7 @@ class Catalog:
         async with self._asking:
             if time.monotonic() - self._asked_for_news < _NEWS_INTERVAL:
                 return
-            await self._read_news()
-        if others := sorted(self._taken_up() - asking):
-            await self._on_moved(others)
+            await self._read_news(asking)
 
     async def _look_up(self, scenes: Sequence[SceneEntry]) -> None:
         """Ask Plex for the files of *scenes* by name, before it was listed."""
@@ -494,7 +500,9 @@ class Catalog:
         known = await self.store.item_sections()
         sections = await self._current_sections()
         now = self._plex.clock
-        steady = [one for one in sections if await self._list_section(one)]
+        steady = [
+            one for one in sections if await self._list_section(one, follow=follow)
+        ]
         self.unsteady = [one.title for one in sections if one not in steady]
         if server_number != self._server_number:
             raise StaleCatalog("another Plex server took over while it was listed")
@@ -537,7 +545,7 @@ class Catalog:
         titles = {one.id: repr(one.title) for one in self.sections}
         return f"Plex's library {titles.get(section_id, f'number {section_id}')}"
 
-    async def _list_section(self, section: Section) -> bool:
+    async def _list_section(self, section: Section, *, follow: bool) -> bool:
         """List one library; whether it stood still, so that what is missing is gone."""
         count = 0
         for _ in range(_LISTINGS):
@@ -546,7 +554,7 @@ class Catalog:
             async for page, total in self._plex.entries(section.id):
                 totals.add(total)
                 count += len(page)
-                self._turned_up |= await self._put_news(page)
+                await self._put_news(page, tell=follow)
             if totals <= {count}:
                 return True
         # What was not shown may be there all the same.

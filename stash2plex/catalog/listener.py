@@ -7,7 +7,7 @@ missed is read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,18 +33,16 @@ _FLOOD = 2000
 
 
 class Listener:
-    """Follows the notification socket; *on_scenes* is told whose files turned up."""
+    """Follows the notification socket, and has the catalogue look."""
 
     def __init__(
         self,
         notifications: Notifications,
         catalog: Catalog,
         own: OwnWrites,
-        on_scenes: Callable[[Sequence[int]], Awaitable[None]],
     ) -> None:
         self._catalog = catalog
         self._own = own
-        self._on_scenes = on_scenes
         self._items: set[int] = set()
         self._wants_news = False
         self._any = asyncio.Event()
@@ -100,8 +98,7 @@ class Listener:
 
     async def _refresh(self, items: Sequence[int], *, news: bool) -> None:
         # News come first: what was missed had better not look read.
-        scenes = await self._catalog.take_news() if news else set()
+        if news:
+            await self._catalog.take_news()
         for start in range(0, len(items), _BATCH):
-            scenes |= await self._catalog.refresh_items(items[start : start + _BATCH])
-        if scenes:
-            await self._on_scenes(sorted(scenes))
+            await self._catalog.refresh_items(items[start : start + _BATCH])

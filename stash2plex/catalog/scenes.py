@@ -127,6 +127,17 @@ class Scenes(Tables):
         )
         return row["count"], row["gone"]
 
+    async def replaced(self, scene_ids: Iterable[int]) -> set[int]:
+        """Return those of *scene_ids* that another scene took the place of."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT had.scene_id FROM stash_file AS had"
+            " JOIN stash_file AS has ON has.name = had.name AND has.path = had.path"
+            " WHERE had.scene_id IN (SELECT value FROM json_each(?1))"
+            " AND has.scene_id NOT IN (SELECT value FROM json_each(?1))",
+            listed(scene_ids),
+        )
+        return {row["scene_id"] for row in rows}
+
     async def forget_unseen_scenes(self, seen: int) -> int:
         """Forget what a complete listing of Stash did not show."""
         rows = await self._database.write(

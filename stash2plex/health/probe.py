@@ -85,6 +85,8 @@ class Probe:
             return False
         self._answered = True
         self.error = None
+        if self._breaker.state is State.CLOSED:
+            self._waited = 0.0
         self.latency_ms = round((time.monotonic() - started) * 1000, 1)
         self._breaker.probe_succeeded()
         return True

@@ -47,7 +47,7 @@ from stash2plex.push.ledger import Entry, Ledger, entry_for
 from stash2plex.push.scanning import FolderScans
 from stash2plex.push.writer import ItemWriter, Target, Written
 from stash2plex.queue.job import Job, Kind
-from stash2plex.queue.outcome import Outcome, Record, Result, Settle, nothing
+from stash2plex.queue.outcome import Outcome, Record, Result, Settle
 from stash2plex.scene import Scene
 from stash2plex.stash.client import StashClient
 from stash2plex.translation import Translation, settings_digest
@@ -206,13 +206,19 @@ class Delivery:
         """Take one scene out of the catalogue; Plex is never changed over that."""
         if not may_go:
             reason = "gone from Stash, as too many others are"
-            await self._skip(job, settle, reason, nothing)
+            await self._skip(
+                job,
+                settle,
+                reason,
+                partial(doubt_job, kind=job.kind, stash_id=job.stash_id),
+            )
             return
         others = await self._catalog.store.sharing(job.stash_id)
 
         async def record(transaction: Transaction) -> None:
             orphans = await self._catalog.store.forget_scene(transaction, job.stash_id)
             await self._gaps.close(transaction, job.stash_id)
+            await doubt_job(transaction, job.kind, job.stash_id)
             for file in orphans:
                 await self._gaps.record_item(
                     transaction,

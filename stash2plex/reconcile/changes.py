@@ -76,6 +76,11 @@ class Changes:
         self._monotonic = monotonic
         self._triggered = asyncio.Event()
         self._asked_all_zones = self._asked_last_hours = float("-inf")
+        # Whether Stash may write in a zone that no time told of yet, and since when by
+        # its clock.
+        self._doubts_zone = False
+        self._doubted_at: float | None = None
+        self._few = True  # of all zones, changes the last time
         self._link = Link(
             stash.scans,
             self._scanned,
@@ -104,13 +109,16 @@ class Changes:
             return 0
         fact = await self._database.fact(_OFFSET)
         offset = None if fact is None else int(fact)
-        wide = self._monotonic() - self._asked_all_zones > _ALL_ZONES
+        wide = self._wants_all_zones()
         zone = None if wide or offset is None else _zone(offset)
         now, count = None, 0
         offsets: set[int] = set()
         age = _FIRST_TELLING if offset is None else _TELLING
+        pages, newest = 0, 0.0
         async for page, asked_at in self._changed_scenes(cursor, zone):
             now = asked_at if now is None else now
+            pages += 1
+            newest = max([newest, *_moments(page)])
             offsets |= _offsets(page, asked_at - age, asked_at + _AHEAD)
             count += await self._enqueue_scenes(page, cursor, asked_at)
         now = self._server_now() if now is None else now
@@ -122,6 +130,8 @@ class Changes:
             await self._learn_offset(min(offsets), None if wide else offset)
         if zone is None:
             self._asked_all_zones = self._monotonic()
+            self._few = pages <= 1
+            self._doubts_zone &= not self._is_told(newest, now)
         await self._database.set_fact(_CURSOR, str(now))
         if count:
             log.info("changes_found", count=count)
@@ -143,8 +153,21 @@ class Changes:
                 continue
 
     def _doubt_zone(self) -> None:
-        """Ask in all zones next: Stash may have been started anew, in another one."""
+        """Ask in all zones for a while: Stash may have been started in another one."""
         self._asked_all_zones = float("-inf")
+        self._doubts_zone, self._doubted_at = True, None
+
+    def _wants_all_zones(self) -> bool:
+        """Whether it is time to, or doubtful; where that is many, not every time."""
+        waited = self._monotonic() - self._asked_all_zones
+        doubtful = self._doubts_zone and (self._few or waited > _LAST_HOURS)
+        return doubtful or waited > _ALL_ZONES
+
+    def _is_told(self, newest: float, now: float) -> bool:
+        """Whether a scene was changed since the zone was doubted; it tells it."""
+        if self._doubted_at is None:
+            self._doubted_at = now
+        return self._doubted_at < newest <= now + _AHEAD
 
     def _scanned(self, _: None) -> None:
         """Look at once, and once more: covers are made later."""
@@ -238,6 +261,12 @@ class Changes:
 
 def _zone(offset: int) -> timezone:
     return timezone(timedelta(seconds=offset))
+
+
+def _moments(entries: Sequence[SceneEntry]) -> list[float]:
+    """Return the times of change that can be read, in unix seconds."""
+    times = (parsed_time(one.updated_at) for one in entries)
+    return [time.timestamp() for time in times if time]
 
 
 def _offsets(entries: Sequence[SceneEntry], since: float, until: float) -> set[int]:

@@ -254,12 +254,8 @@ class Reconciler:
             await catalog.note_scenes(recent)
             scene_ids += [one.id for one in recent]
         # Once it is read it is no news to others, so a dry run leaves it.
-        turned_up = set() if run.dry_run else await catalog.take_news()
-        if turned_up:
-            await self._jobs.enqueue_many(
-                Kind.SCENE, sorted(turned_up), Reason.EXPANDED
-            )
-            self._wake()
+        if not run.dry_run:
+            await catalog.take_news()
         return scene_ids, int(since.timestamp()) - _CLOCKS
 
     async def _look_for_lost_parts(self, run: Run) -> None:

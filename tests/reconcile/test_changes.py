@@ -166,6 +166,21 @@ async def test_stash_is_asked_in_all_zones_once_it_was_away(poll):
     assert await poll() == [("scene", 2)]
 
 
+async def test_a_zone_is_doubted_until_a_change_tells(poll):
+    poll.stash.change(1, title="East")
+    poll.clock.forward(minutes=1)
+    await poll()
+    poll.clock.forward(minutes=1)
+    poll.stash.zone = ZoneInfo("America/Los_Angeles")
+    poll.changes._link._connected()
+    await poll()  # there is nothing yet that tells
+    for number in range(3):
+        poll.clock.forward(minutes=5)
+        poll.stash.change(2, title=f"West {number}")
+        poll.clock.forward(minutes=1)
+        assert await poll() == [("scene", 2)]
+
+
 async def test_two_changes_in_one_second_are_two(poll):
     poll.stash.change(1, title="First")
     assert await poll() == [("scene", 1)]

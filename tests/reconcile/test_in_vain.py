@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stash2plex import cron
+from stash2plex.errors import StoreUnavailable
+from stash2plex.queue.store import JobStore
 from stash2plex.sandbox.scenes import cover
 from tests.end_to_end.test_delivery import sample
 from tests.reconcile.test_certainty import move
@@ -355,3 +357,108 @@ def test_a_step_from_a_star_is_no_limit():
     """As with cron: `*/2` starts with a star, so both days must fit."""
     (line,) = cron.either("0 4 */2 * sun")
     assert line["day_of_week"] == "sun"
+
+
+# --- what ends as gone, and what turns up at a bad moment ------------------------------
+
+
+@pytest.mark.parametrize("gone", [30, 1], ids=["spared", "forgotten"])
+async def test_scenes_that_were_gone_for_a_while(stash, plex, tmp_path, gone):
+    """Stash had another database; a performer was renamed meanwhile."""
+    for number in range(1, 31):
+        sample(stash, plex, number, performers=["Old"])
+    async with between(stash, plex, tmp_path) as daemon:
+        await daemon.deliver(*range(1, 31))
+        stash.rename("performer", stash.entity("performer", "Old"), "New")
+        away = {key: stash.scenes.pop(key) for key in range(31 - gone, 31)}
+        await daemon.deliver(*away)
+        assert bool((await daemon.status())["catalog"]["brake"]) == (gone == 30)
+        stash.scenes |= away
+        await reconciled(daemon)
+        await daemon.idle()
+
+    assert plex.items[30].tags["actor"] == ["New"]
+
+
+@pytest.mark.parametrize("what", ["Plex", "the disk"])
+async def test_news_are_told_although_something_fails(
+    stash, plex, tmp_path, monkeypatch, what
+):
+    monkeypatch.setattr("stash2plex.catalog.listener._AGAIN", 0.2)
+    for number in (1, 2):
+        sample(stash, plex, number)
+    stash.add("/media/3.mp4", scene_id=3, title="Three", details="x")
+    patient = {"not_found_attempts": 2, "max_attempts": 100}
+    more = {"plex": {"notifications": True}, "queue": patient}
+    enqueue, failed = JobStore.enqueue_many, []
+
+    async def full(*given):
+        if what == "the disk" and 3 in given[2] and not failed:
+            failed.append(given)
+            raise StoreUnavailable("database or disk is full")
+        return await enqueue(*given)
+
+    async with between(stash, plex, tmp_path, **more) as daemon:
+        await daemon.until(lambda status: status["plex"]["listening"])
+        await daemon.deliver(1, 3)
+        assert await gaps(daemon) == [("missing_in_plex", 3)]
+        monkeypatch.setattr(JobStore, "enqueue_many", full)
+        plex.tells = False  # the line is away
+        for one in list(plex.sockets):
+            await one.close()
+        await daemon.until(lambda status: not status["plex"]["listening"])
+        plex.add("/media/3.mp4", rating_key=3, size=3)
+        if what == "Plex":
+            plex.read_status_of["/library/metadata/"] = 500
+        await daemon.until(lambda status: status["plex"]["listening"])
+        plex.tells = True
+        plex.requests.clear()
+        plex._tell_item(2, state=5)
+        await plex.facts.until(
+            lambda: (
+                failed
+                or any(one.startswith("/library/metadata/") for _, one in plex.requests)
+            )
+        )
+        plex.read_status_of.clear()
+        await plex.facts.until(lambda: plex.items[3].writes)
+
+
+async def test_one_bad_mount_makes_nothing_else_ambiguous(stash, plex, tmp_path):
+    plex.sections = {1: "A", 2: "B"}
+    for number in range(1, 31):
+        sample(stash, plex, number)
+    for number in range(31, 51):
+        stash.add(f"/b/{number}.mp4", scene_id=number, title="B", details="x")
+        plex.add(f"/b/{number}.mp4", rating_key=number, section=2)
+    queue = {"not_found_attempts": 2}
+    async with between(stash, plex, tmp_path, queue=queue) as daemon:
+        await daemon.deliver(*range(1, 51))
+        for number in range(31, 51):
+            plex.items.pop(number)
+        assert (await reconciled(daemon))["state"] == "stopped"
+        stash.remove(1)  # and scanned anew
+        stash.add("/media/1.mp4", scene_id=101, size=1, title="Anew", details="x")
+        await daemon.hook(1, "Scene.Destroy.Post", fields=None)
+        await daemon.hook(101, "Scene.Create.Post", fields=None)
+        await settled(daemon)
+        await daemon.deliver(101)
+
+    assert plex.items[1].text["title"] == "Anew"
+
+
+async def test_what_turned_up_is_told_although_the_brake_holds(stash, plex, tmp_path):
+    plex.sections = {1: "A", 2: "B"}
+    for number in range(1, 13):
+        sample(stash, plex, number)
+    stash.clock = lambda: datetime.now(UTC) - LONG_AGO
+    stash.add("/media/99.mp4", scene_id=99, title="Late", details="x", size=99)
+    queue = {"not_found_attempts": 2}
+    async with between(stash, plex, tmp_path, queue=queue) as daemon:
+        await daemon.deliver(*range(1, 13), 99)
+        plex.items = {}
+        plex.add("/media/99.mp4", rating_key=99, section=2, size=99)
+        assert (await reconciled(daemon))["state"] == "stopped"
+        await daemon.idle()
+
+    assert plex.items[99].writes
