@@ -102,7 +102,7 @@ class Catalog:
         self._asked_for_news = float("-inf")
         self._asked_for_folders = float("-inf")
         self._listed_at = float("-inf")
-        # Scenes whose files turned up in Plex while nobody was to be told.
+        # Scenes whose files turned up in Plex, and nobody was told yet.
         self._untold: set[int] = set()
         self._movie_sections: set[int] = set()
         # Libraries that did not stand still while they were listed last, by title.
@@ -412,16 +412,16 @@ class Catalog:
     ) -> None:
         """Correct the rows of items, and look at the scenes whose files turned up.
 
-        That is told first: what is in the rows is no news any more. Not of scenes that
-        are being looked at, *but* those, nor unless we *tell*.
+        Not *but* those that are being looked at, nor unless we *tell*. Who could not be
+        told is next time: what is in the rows is no news any more.
         """
         new = await self.store.unknown_files(entries) if self.plex_complete else ()
         self._untold |= await self.store.scenes_of_files(new) if new else set()
-        if tell and self._untold:
-            if scenes := sorted(self._untold - but):
-                await self._on_moved(scenes)
-            self._untold = set()
         await self.store.put_items(entries, self._seen)
+        if tell and (scenes := frozenset(self._untold)):
+            if others := sorted(scenes - but):
+                await self._on_moved(others)
+            self._untold -= scenes
 
     async def _read_news(self, but: Set[int] = frozenset()) -> None:
         """Read what Plex added or changed since that was read to its end."""
