@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,20 @@ def unmeasured() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("COVERAGE_")
     }
+
+
+async def until_ready(url: str, check: Callable[[], Awaitable[None]]) -> None:
+    """Wait until a daemon at *url* takes hooks; *check* fails once its process ended."""
+    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        while True:
+            await check()
+            try:
+                async with session.get(f"{url}/readyz") as answer:
+                    if answer.ok:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.02)
 
 
 class RunningDaemon:

@@ -14,11 +14,11 @@ import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 import yaml
 
 from tests.conftest import free_port
+from tests.running import until_ready
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -197,17 +197,12 @@ async def said(room, environment, *words, user=None):
 
 
 async def ready(process, environment):
-    url = f"http://127.0.0.1:{environment['STASH2PLEX_SERVER__PORT']}/readyz"
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
-        while True:
-            if process.returncode is not None:
-                pytest.fail((await process.stdout.read()).decode())
-            try:
-                async with session.get(url) as answer:
-                    if answer.ok:
-                        return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
+    async def alive():
+        if process.returncode is not None:
+            pytest.fail((await process.stdout.read()).decode())
+
+    port = environment["STASH2PLEX_SERVER__PORT"]
+    await until_ready(f"http://127.0.0.1:{port}", alive)
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may be others")

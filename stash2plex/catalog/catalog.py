@@ -304,7 +304,7 @@ class Catalog:
 
     async def forget_scenes(self, gone: Set[int]) -> None:
         """Drop scenes that Stash does not have any more, unless they are too many."""
-        if await self.may_forget_scenes(gone):
+        if gone and await self.may_forget_scenes(gone):
             await self.store.forget_scenes(gone)
 
     async def may_forget_scenes(self, gone: Set[int]) -> bool:
@@ -314,8 +314,10 @@ class Catalog:
         """
         replaced = await self.store.replaced(gone)
         known = (await self.store.scene_rows(gone)).keys() - replaced
+        if not known:
+            return True
         scenes, _ = await self.store.counts()
-        return not known or await self.brake.allows_deletion(STASH, scenes, len(known))
+        return await self.brake.allows_deletion(STASH, scenes, len(known))
 
     def _decides(self, answer: Answer) -> bool:
         """Whether *answer* can be trusted, with as much as was listed so far."""

@@ -273,8 +273,8 @@ class _Dialogue:
         provider = {"secret": secrets.token_urlsafe(24)}
         tables = {"server": server, **self._tables, "provider": provider}
         # What the environment says stays there, and goes before the file.
-        text = config_writer.as_toml(_without(tables, self._environment), rules)
-        kept = config_writer.write(self._file, text)
+        written = _without(tables, self._environment)
+        kept = config_writer.write(self._file, config_writer.as_toml(written, rules))
         root = root_url(load(self._file, os.environ))
         made = [
             told
@@ -282,14 +282,14 @@ class _Dialogue:
                 ("a token", "server", "token"),
                 ("a secret", "provider", "secret"),
             )
-            if key not in self._environment.get(of, {})
+            if key in written[of]
         ]
         own = f", with {' and '.join(made)} of its own" if made else ""
         self._say(f"Written: {self._file}{own}.")
         if kept is not None:
             self._say(f"The former file is {kept}.")
         named = f" --config {self._options.config}" if self._options.config else ""
-        if _without(tables, self._environment) != tables:
+        if written != tables:
             self._say(
                 "What came from the environment is not in it: set that for every"
                 " command."

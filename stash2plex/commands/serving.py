@@ -55,8 +55,9 @@ def demo(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     once = options.once or not sys.stdout.isatty()
     # A closed terminal, or a supervisor, is to leave nothing behind either.
+    # Like Ctrl-C, which asyncio turns into an end in good order.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     scenes = options.scenes
     try:
         with _first_error_alone():

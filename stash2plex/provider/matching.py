@@ -176,8 +176,7 @@ class ProviderMatcher:
         ids = [one.scene_id for one in chosen if one]
         readings = await self._reader.read_patiently(ids)
         gone = {key for key, reading in readings.items() if reading is None}
-        if gone:
-            await self._catalog.forget_scenes(gone)
+        await self._catalog.forget_scenes(gone)
         certain = decision.certain
         if manual or certain is None or certain.how != "path":
             return bool(gone)

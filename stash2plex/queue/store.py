@@ -235,12 +235,12 @@ class JobStore:
         attempts = job.attempts + counts
         text = str(error)[:_ERROR_LENGTH] or type(error).__name__
         now = self._now()
+        if verdict.fate in {Fate.ENDED, Fate.BURIED}:
+            await doubt_job(transaction, job.kind, job.stash_id)
         match verdict.fate:
             case Fate.ENDED:
-                await doubt_job(transaction, job.kind, job.stash_id)
                 await self.complete(transaction, [job])
             case Fate.BURIED:
-                await doubt_job(transaction, job.kind, job.stash_id)
                 await transaction.run(_YIELD_TO_NEWER, job.id)
                 await transaction.run(
                     _BURY, job.id, attempts, code_of(error), text, now

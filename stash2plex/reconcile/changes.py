@@ -118,8 +118,9 @@ class Changes:
         async for page, asked_at in self._changed_scenes(cursor, zone):
             now = asked_at if now is None else now
             pages += 1
-            newest = max([newest, *_moments(page)])
-            offsets |= _offsets(page, asked_at - age, asked_at + _AHEAD)
+            times = _times(page)
+            newest = max([newest, *(one.timestamp() for one in times)])
+            offsets |= _offsets(times, asked_at - age, asked_at + _AHEAD)
             count += await self._enqueue_scenes(page, cursor, asked_at)
         now = self._server_now() if now is None else now
         bound = _bound(cursor, zone, _DAYLIGHT)
@@ -263,19 +264,17 @@ def _zone(offset: int) -> timezone:
     return timezone(timedelta(seconds=offset))
 
 
-def _moments(entries: Sequence[SceneEntry]) -> list[float]:
-    """Return the times of change that can be read, in unix seconds."""
-    times = (parsed_time(one.updated_at) for one in entries)
-    return [time.timestamp() for time in times if time]
+def _times(entries: Sequence[SceneEntry]) -> list[datetime]:
+    """Return the times of change that can be read."""
+    return [time for one in entries if (time := parsed_time(one.updated_at))]
 
 
-def _offsets(entries: Sequence[SceneEntry], since: float, until: float) -> set[int]:
-    """Return the offsets, in seconds, of times of change between two moments."""
-    times = (parsed_time(one.updated_at) for one in entries)
+def _offsets(times: Sequence[datetime], since: float, until: float) -> set[int]:
+    """Return the offsets, in seconds, of times between two moments."""
     return {
         int(offset.total_seconds())
         for time in times
-        if time and since <= time.timestamp() <= until
+        if since <= time.timestamp() <= until
         if (offset := time.utcoffset()) is not None
     }
 

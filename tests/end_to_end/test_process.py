@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
+from tests.running import until_ready
 
 TOKEN = {"Authorization": "Bearer process-token"}
 
@@ -30,15 +31,10 @@ class Process:
         self.log = log
 
     async def ready(self):
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
-            while True:
-                assert self.process.returncode is None, self.log.read_text()
-                try:
-                    async with session.get(f"{self.url}/readyz") as answer:
-                        if answer.status == 200:
-                            return
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.02)
+        async def alive():
+            assert self.process.returncode is None, self.log.read_text()
+
+        await until_ready(self.url, alive)
 
     async def idle(self):
         async with asyncio.timeout(30), aiohttp.ClientSession(headers=TOKEN) as session:

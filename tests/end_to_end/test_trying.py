@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import free_port
+from tests.running import until_ready
 
 
 @pytest.fixture
@@ -41,26 +42,25 @@ async def started(folder, environment, *words):
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            await process.communicate()
+            await ended(process)
+
+
+async def ended(process):
+    """Wait until a process has ended; returns what it said."""
+    try:
+        async with asyncio.timeout(30):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise
+    return out.decode()
 
 
 async def said(folder, environment, *words, status=0):
     async with started(folder, environment, *words) as process:
-        out, _ = await process.communicate()
-    assert process.returncode == status, out.decode()
-    return out.decode()
-
-
-async def answers(session, url):
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                async with session.get(url) as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)
+        out = await ended(process)
+    assert process.returncode == status, out
+    return out
 
 
 async def shown(session, url, token, text):
@@ -82,8 +82,12 @@ async def test_everything_can_be_tried_on_the_pretend_servers(tmp_path, environm
         (words,) = re.findall(r"^stash2plex (init .*)$", told, re.MULTILINE)
         out = await said(tmp_path, environment, *words.split())
         assert "100.0% of 5 files" in out
-        async with started(tmp_path, environment, "run"):
-            await answers(session, f"{daemon_url}/readyz")
+        async with started(tmp_path, environment, "run") as daemon:
+
+            async def alive():
+                assert daemon.returncode is None, await daemon.stdout.read()
+
+            await until_ready(daemon_url, alive)
             given = ("--via-stash", "--yes", "--daemon-url", daemon_url)
             out = await said(tmp_path, environment, "install-plugin", *given)
             assert "Done: Stash runs the plugin" in out
