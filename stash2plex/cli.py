@@ -11,7 +11,6 @@ import importlib
 import io
 import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,10 +24,6 @@ from stash2plex.gap_kinds import GapKind
 from stash2plex.scene import MOST_SQLITE_HOLDS
 
 _DEMO_PORT = 9898
-# What `stash2plex.plex.connection` calls its threads; a test compares.
-_PLEX_THREADS = "plex"
-# How long a thread may take to notice that it is not needed any more, seconds.
-_PATIENCE = 0.2
 
 
 def console() -> NoReturn:
@@ -49,14 +44,6 @@ def console() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         _be_silent()
-    for thread in threading.enumerate():
-        if thread.name.startswith(_PLEX_THREADS):
-            thread.join(_PATIENCE)
-            if thread.is_alive():
-                # A request to Plex hangs; Python would wait for it to the end.
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
     sys.exit(status)
 
 

@@ -136,12 +136,21 @@ class PlexSettings(Section):
     verify_tls: bool = Field(
         True, description="false accepts a self-signed certificate"
     )
+    max_request_line: Literal["auto"] | Annotated[int, Field(ge=1000)] = Field(
+        "auto", description="bytes of one request's target; auto learns them per server"
+    )
     notifications: bool = Field(
         True, description="listen to the server's notification socket"
     )
     scan_new_scenes: bool = Field(
         False, description="ask Plex to scan the folder of a scene it does not have"
     )
+
+    @property
+    def longest_target(self) -> int | None:
+        """The number of `max_request_line`, None for ``auto``."""
+        line = self.max_request_line
+        return None if line == "auto" else line
 
     @field_validator("token")
     @classmethod

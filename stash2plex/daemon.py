@@ -54,6 +54,7 @@ from stash2plex.provider.signing import Signer, image_key
 from stash2plex.provider.traffic import Traffic
 from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
+from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Ledger
 from stash2plex.push.preview import Preview
 from stash2plex.push.recovery import Recovery
@@ -235,6 +236,7 @@ async def _work(
         on_moved=look_at,
     )
     gaps, own, paths = Gaps(database), OwnWrites(), PathMap(settings.path_rules)
+    learned = Learned(database, settings.plex.longest_target)
     delivery = Delivery(
         settings,
         stash=stash,
@@ -247,6 +249,7 @@ async def _work(
         ),
         expander=Expander(stash, catalog.store, jobs),
         own=own,
+        learned=learned,
         scans=(scans := FolderScans(plex, catalog, paths)),
         stash_breaker=stash_breaker,
         plex_breaker=plex_breaker,
@@ -309,7 +312,14 @@ async def _work(
         )
     )
 
-    preview = Preview(settings, stash=stash, plex=plex, catalog=catalog, ledger=ledger)
+    preview = Preview(
+        settings,
+        stash=stash,
+        plex=plex,
+        catalog=catalog,
+        ledger=ledger,
+        learned=learned,
+    )
     parts = Parts(
         token=base.token,
         secrets=secrets,

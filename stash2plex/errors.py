@@ -61,11 +61,36 @@ class ServerFault(Stash2PlexError):
         self.service = service
 
 
+class AnswerTooLarge(ServerFault):
+    """An answer is larger than we read; ask for less at once."""
+
+
 class RequestRejected(Stash2PlexError):
-    """Stash or Plex answered no; asking again will not help."""
+    """Stash or Plex answered no; asking again will not help.
+
+    *status* is that of the answer, 0 if it is not about one.
+    """
 
     code = "request_rejected"
     http_status = 502
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EditRefused(Stash2PlexError):
+    """Plex took nothing of an edit; *fields* are what it was about, by Plex's names.
+
+    A server that has just started may do so with all of them, so it is tried again.
+    """
+
+    code = "request_rejected"
+    http_status = 502
+
+    def __init__(self, message: str, fields: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
 
 
 class PictureFailed(Stash2PlexError):

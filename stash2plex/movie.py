@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 # Plex documents no limits; these are what its users are known to get away with.
 LINE_LIMIT = 255
 SUMMARY_LIMIT = 10_000
-# An edit travels in the request line, of which PMS refuses the very long; see
-# `stash2plex.plex.edits`. Twice its usual budget for the one field that needs it.
-SUMMARY_ENCODED_LIMIT = 15_000
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _RATING_SCALE = 10
 # What Plex leaves out when it sorts.
@@ -100,7 +97,7 @@ class Movie:
         return cls(
             managed=managed,
             title=title,
-            summary=clean_text(scene.details, SUMMARY_LIMIT, SUMMARY_ENCODED_LIMIT),
+            summary=clean_text(scene.details, SUMMARY_LIMIT),
             studio=studio,
             released=complete_date(scene.date),
             rating=_rating(scene.rating100),

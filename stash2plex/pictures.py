@@ -54,8 +54,12 @@ def picture_hash(data: bytes, shape: Shape) -> str:
     The source is hashed, not the result, so that an update of the imaging library
     uploads nothing anew.
     """
-    digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    return f"{digest}:{shape}"
+    return f"{bytes_hash(data)}:{shape}"
+
+
+def bytes_hash(data: bytes) -> str:
+    """Name *data* as Plex names an upload of it."""
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 async def shaped_aside(data: bytes, shape: Shape) -> bytes:

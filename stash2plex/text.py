@@ -22,6 +22,7 @@ _FORBIDDEN = re.compile(
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _NO_WORD = re.compile(r"[\W_]+")
 _SPACES = re.compile(r"\s+")
+ELLIPSIS = "\u2026"
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -33,18 +34,29 @@ def clean_line(text: str, limit: int) -> str:
     return _shorten(_SPACES.sub(" ", text).strip(), limit)
 
 
-def clean_text(text: str, limit: int, encoded_limit: int) -> str:
-    """Return *text* with its line breaks, at most *limit* characters.
-
-    Plex takes edits in the request line only, so the text is also cut to
-    *encoded_limit* bytes once percent-encoded.
-    """
+def clean_text(text: str, limit: int) -> str:
+    """Return *text* with its line breaks, at most *limit* characters."""
     text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
-    text = _shorten(text.strip(), limit)
-    while (size := len(quote(text, safe=""))) > encoded_limit:
-        fitting = len(text) * encoded_limit // size
-        text = _shorten(text, min(fitting, len(text) - 1))
-    return text
+    return _shorten(text.strip(), limit)
+
+
+def fitted(text: str, encoded_limit: int) -> str:
+    """Return *text*, cut to *encoded_limit* bytes once percent-encoded.
+
+    What is cut ends in an ellipsis. Plex takes edits in the request line only.
+    """
+    if len(quote(text, safe="")) <= encoded_limit:
+        return text
+    limit = encoded_limit - len(quote(ELLIPSIS))
+    cut = text
+    while (size := len(quote(cut, safe=""))) > limit:
+        cut = _shorten(cut, min(len(cut) * limit // size, len(cut) - 1))
+    return cut + ELLIPSIS
+
+
+def is_cut_of(text: str, whole: str) -> bool:
+    """Whether *text* is *whole* as `fitted` may have cut it."""
+    return text.endswith(ELLIPSIS) and whole.startswith(text[: -len(ELLIPSIS)])
 
 
 def name_key(name: str) -> str:

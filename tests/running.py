@@ -74,11 +74,14 @@ class RunningDaemon:
             assert answer.status == status, document
             return document
 
-    async def status(self) -> dict[str, Any]:
-        async with self.session.get(f"{self.url}/api/v1/status") as answer:
+    async def get(self, route: str) -> dict[str, Any]:
+        async with self.session.get(f"{self.url}/api/v1/{route}") as answer:
             assert answer.status == 200
             document: dict[str, Any] = await answer.json()
             return document
+
+    async def status(self) -> dict[str, Any]:
+        return await self.get("status")
 
     async def until(
         self, fact: Callable[[dict[str, Any]], object], seconds: float = 15

@@ -105,13 +105,6 @@ def test_the_configuration_may_be_named_by_the_environment(
     assert "no.toml: no such file" in capsys.readouterr().err
 
 
-def test_the_threads_that_are_not_waited_for_are_those():
-    from stash2plex import cli
-    from stash2plex.plex.connection import POOL_NAME
-
-    assert cli._PLEX_THREADS == POOL_NAME
-
-
 def test_every_command_is_there_and_says_what_it_does():
     import argparse
     import importlib

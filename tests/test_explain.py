@@ -208,7 +208,7 @@ async def test_a_dead_letter(stash, plex, tmp_path):
     """What was about to be written, and then refused, does not count as delivered."""
     stash.add("/media/1.mp4", title="T", details="x", studio="S", tags=["t"])
     plex.add("/media/1.mp4")
-    plex.status_of[1] = 400
+    plex.status_of[1] = 409
     async with asking(stash, plex, tmp_path) as explain:
         await explain.daemon.deliver(1)
         found = await explain("scene:1")

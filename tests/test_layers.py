@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
     {"errors", "scene", "gap_kinds", "hosts"},
-    {"text", "paths", "words", "body", "moments", "pause", "cron", "plainly"},
+    {"text", "paths", "words", "body", "moments", "net", "pause", "cron", "plainly"},
     {"config", "movie"},
     {
         "api_token",
@@ -47,7 +47,7 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FENCES = {
     "plexapi": {"plex"},
-    "requests": {"plex"},
+    "requests": set(),
     "gql": {"stash"},
     "aiosqlite": {"db"},
     "apscheduler": {"schedule"},

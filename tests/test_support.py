@@ -57,7 +57,7 @@ def fill(stash, plex):
     plex.add("/media/Geheim/orphan 秘密.mp4")
     stash.add("/elsewhere/Private's/秘密 film.mp4", title="秘密", details="x")
     stash.failing[3] = "a resolver failed at '/data/Private films/Private 3.mp4'"
-    plex.status_of[2] = 400
+    plex.status_of[2] = 409
 
 
 async def busy(daemon, stash, plex):

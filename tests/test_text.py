@@ -8,7 +8,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stash2plex.text import clean_line, clean_text, name_key
+from stash2plex.text import clean_line, clean_text, fitted, is_cut_of, name_key
 
 anything = st.text(st.characters(), max_size=300)
 
@@ -17,15 +17,12 @@ def test_line_breaks_and_emoji_stay():
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
     assert (
-        clean_text(f"one\r\ntwo\u2028{family}\rend", 100, 1000)
-        == f"one\ntwo\n{family}\nend"
+        clean_text(f"one\r\ntwo\u2028{family}\rend", 100) == f"one\ntwo\n{family}\nend"
     )
 
 
 def test_control_characters_go():
-    assert (
-        clean_text("a\x00b\x1bc\x7fd\x9fe\ufffef\ud800g\tz", 100, 1000) == "abcdefg\tz"
-    )
+    assert clean_text("a\x00b\x1bc\x7fd\x9fe\ufffef\ud800g\tz", 100) == "abcdefg\tz"
     assert clean_line("  a\n b\t\tc\x07 ", 100) == "a b c"
 
 
@@ -41,9 +38,13 @@ def test_a_cut_never_splits_a_sign():
 
 
 def test_a_text_fits_the_request_line_too():
-    text = clean_text("\u6f22\u5b57" * 5000, 10_000, 15_000)
+    whole = clean_text("\u6f22\u5b57" * 5000, 10_000)
+    text = fitted(whole, 15_000)
 
     assert 14_000 < len(quote(text, safe="")) <= 15_000
+    assert is_cut_of(text, whole)
+    assert fitted(whole, 90_000) == whole
+    assert not is_cut_of(whole, whole)
 
 
 def test_names_compare_without_case_and_form():
@@ -62,14 +63,23 @@ def test_a_clean_line_is_clean(text, limit):
     assert clean_line(line, limit) == line
 
 
-@given(anything, st.integers(0, 80), st.integers(0, 400))
-def test_a_clean_text_is_clean(text, limit, encoded):
-    cleaned = clean_text(text, limit, encoded)
+@given(anything, st.integers(9, 400))
+def test_a_fitted_text_fits(text, encoded):
+    whole = clean_text(text, 200)
+    cut = fitted(whole, encoded)
+
+    assert len(quote(cut, safe="")) <= encoded
+    assert cut == whole or is_cut_of(cut, whole)
+    assert fitted(cut, encoded) == cut
+
+
+@given(anything, st.integers(0, 80))
+def test_a_clean_text_is_clean(text, limit):
+    cleaned = clean_text(text, limit)
 
     assert len(cleaned) <= limit
-    assert len(quote(cleaned, safe="")) <= encoded
     assert all(
         char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}
         for char in cleaned
     )
-    assert clean_text(cleaned, limit, encoded) == cleaned
+    assert clean_text(cleaned, limit) == cleaned

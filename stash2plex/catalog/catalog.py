@@ -365,15 +365,15 @@ class Catalog:
         listed: set[int] = set()
         for section in self.sections or await self._current_sections():
             found = await self._plex.entries_named(section.id, name)
-            await self._put_news(found)
-            listed |= {one.rating_key for one in found}
+            listed |= {one.rating_key for one in await self._put_news(found)}
         known = {one.rating_key for one in await self.store.files_named(name)}
         if not (gone := sorted(known - listed)[:_MOST_DOUBTED]):
             return
         # Perhaps they are; perhaps this Plex does not honour the filter.
         items = await self._plex.items(gone)
-        await self.store.put_items(list(items.values()), self._seen)
-        await self._forget_items(set(gone) - items.keys())
+        there = [one for one in items.values() if not one.is_trashed]
+        await self.store.put_items(there, self._seen)
+        await self._forget_items(set(gone) - {one.rating_key for one in there})
 
     async def refresh_items(self, rating_keys: Sequence[int]) -> None:
         """Read items anew, and look at the scenes whose files turned up with them."""
@@ -383,8 +383,12 @@ class Catalog:
         kept = {one.id for one in self.sections}
         entries = [one for one in found.values() if one.section_id in kept]
         await self._put_news(entries)
-        known = await self.store.item_rows(rating_keys)
-        await self._forget_items(known.keys() - found.keys())
+        known = await self.store.items_among(rating_keys)
+        await self._forget_items(known - found.keys())
+
+    async def known_items(self, rating_keys: Sequence[int]) -> list[int]:
+        """Return those of *rating_keys* that the catalogue has, sorted."""
+        return sorted(await self.store.items_among(rating_keys))
 
     async def _forget_items(self, gone: Set[int]) -> None:
         """Drop items that Plex does not have any more, unless they are too many.
@@ -411,12 +415,19 @@ class Catalog:
         *,
         tell: bool = True,
         but: Set[int] = frozenset(),
-    ) -> None:
+        forget: bool = True,
+    ) -> list[ItemEntry]:
         """Correct the rows of items, and look at the scenes whose files turned up.
 
         Not *but* those that are being looked at, nor unless we *tell*. Who could not be
-        told is next time: what is in the rows is no news any more.
+        told is next time: what is in the rows is no news any more. Items whose files
+        are gone are as good as gone: they are left out of what is returned, and
+        forgotten now unless a listing does so at its end.
         """
+        trashed = {one.rating_key for one in entries if one.is_trashed}
+        entries = [one for one in entries if not one.is_trashed]
+        if trashed and forget:
+            await self._forget_items(await self.store.items_among(trashed))
         new = await self.store.unknown_files(entries) if self.plex_complete else ()
         self._untold |= await self.store.scenes_of_files(new) if new else set()
         await self.store.put_items(entries, self._seen)
@@ -424,6 +435,7 @@ class Catalog:
             if others := sorted(scenes - but):
                 await self._on_moved(others)
             self._untold -= scenes
+        return entries
 
     async def _read_news(self, but: Set[int] = frozenset()) -> None:
         """Read what Plex added or changed since that was read to its end."""
@@ -439,10 +451,18 @@ class Catalog:
         self._asked_for_news = time.monotonic()
 
     async def forget_item(self, rating_key: int) -> None:
-        """Drop an item that Plex does not have any more; look what else changed."""
+        """Drop an item that Plex does not have any more; look what else changed.
+
+        Raises `Braked` if so many others went as well that it is not believed.
+        """
         await self._forget_items({rating_key})
         if time.monotonic() - self._listed_at > _LISTING_INTERVAL:
             self.request()
+        if await self.store.items_among([rating_key]):
+            raise Braked(
+                f"item {rating_key} is gone from Plex, as too many others are; see"
+                " stash2plex reconcile --force"
+            )
 
     async def note_item(self, item: ItemEntry) -> None:
         """Correct the row of an item that was just read, and look at its new files."""
@@ -556,7 +576,7 @@ class Catalog:
             async for page, total in self._plex.entries(section.id):
                 totals.add(total)
                 count += len(page)
-                await self._put_news(page, tell=follow)
+                await self._put_news(page, tell=follow, forget=False)
             if totals <= {count}:
                 return True
         # What was not shown may be there all the same.

@@ -194,6 +194,15 @@ class Items(Tables):
             found.setdefault(bound, []).append(PlexFile(*file))
         return found
 
+    async def items_among(self, rating_keys: Iterable[int]) -> set[int]:
+        """Return which of *rating_keys* are known."""
+        rows = await self._database.fetch(
+            "SELECT rating_key FROM plex_item"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))",
+            listed(rating_keys),
+        )
+        return {row["rating_key"] for row in rows}
+
     async def item_place(self, rating_key: int) -> tuple[int, int | None] | None:
         """Return an item's library, and the scene of its guid; None if unknown."""
         rows = await self._database.fetch(
@@ -216,16 +225,18 @@ class Items(Tables):
         }
 
     async def unknown_files(self, entries: Sequence[ItemEntry]) -> list[str]:
-        """Return the paths in *entries* that no item had before."""
-        paths = {file.path for entry in entries for file in entry.files}
+        """Return the paths in *entries* that their item did not have before.
+
+        A file that another item had is among them: it came back under another key.
+        """
+        pairs = sorted({(e.rating_key, f.path) for e in entries for f in e.files})
         rows = await self._database.fetch(
-            "SELECT value FROM json_each(?1) WHERE value NOT IN"
-            " (SELECT path FROM plex_file WHERE key IN"
-            "  (SELECT value FROM json_each(?2)))",
-            json.dumps(sorted(paths)),
-            json.dumps([self._paths.key_of_plex(path) for path in sorted(paths)]),
+            "SELECT DISTINCT value ->> 1 AS path FROM json_each(?) WHERE NOT EXISTS"
+            " (SELECT 1 FROM plex_file"
+            "  WHERE rating_key = value ->> 0 AND path = value ->> 1)",
+            json.dumps(pairs),
         )
-        return [row["value"] for row in rows]
+        return [row["path"] for row in rows]
 
     async def files_of_item(self, rating_key: int) -> list[PlexFile]:
         """Return every file of one item."""

@@ -26,6 +26,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _SETTLING = 0.3
 # Items read in one request.
 _BATCH = 200
+# A film on its way causes many hints; it is read again after so long, seconds.
+_REST = 10.0
 # How soon it is tried again when Plex failed, seconds.
 _AGAIN = 30.0
 # A burst of more is read as news instead.
@@ -44,6 +46,9 @@ class Listener:
         self._catalog = catalog
         self._own = own
         self._items: set[int] = set()
+        self._gone: set[int] = set()
+        # When items were read last, the latest at the end.
+        self._read: dict[int, float] = {}
         self._wants_news = False
         self._any = asyncio.Event()
         self._link = Link(
@@ -73,7 +78,7 @@ class Listener:
         if self._own.caused(hint):
             return
         if isinstance(hint, ItemHint) and len(self._items) < _FLOOD:
-            self._items.add(hint.rating_key)
+            (self._gone if hint.is_gone else self._items).add(hint.rating_key)
             self._any.set()
         else:
             self._want_news()
@@ -87,14 +92,33 @@ class Listener:
             await self._any.wait()
             await asyncio.sleep(_SETTLING)
             self._any.clear()
-            items, self._items = self._items, set()
+            gone, self._gone = self._gone, set()
+            items = self._due() - gone
             news, self._wants_news = self._wants_news, False
             try:
+                # Of what is not known it makes no difference whether it is gone.
+                items |= set(await self._catalog.known_items(sorted(gone)))
                 await self._refresh(sorted(items), news=news)
             except Stash2PlexError as error:
                 log.warning("notifications_ignored", error=str(error))
                 self._wants_news = True  # that covers the items as well
-                asyncio.get_running_loop().call_later(_AGAIN, self._any.set)
+                self._wake_in(_AGAIN)
+
+    def _due(self) -> set[int]:
+        """Take the items that were not read a moment ago; the others wait."""
+        now = asyncio.get_running_loop().time()
+        while self._read and next(iter(self._read.values())) < now - _REST:
+            del self._read[next(iter(self._read))]
+        resting = self._items & self._read.keys()
+        due = self._items - resting
+        self._items = resting
+        self._read |= dict.fromkeys(due, now)
+        if resting:
+            self._wake_in(min(self._read[one] for one in resting) + _REST - now)
+        return due
+
+    def _wake_in(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._any.set)
 
     async def _refresh(self, items: Sequence[int], *, news: bool) -> None:
         # News come first: what was missed had better not look read.

@@ -1,32 +1,29 @@
-"""The fence round plexapi: threads, headers, and errors of our own.
+"""Requests to one Plex server, and errors of our own for what goes wrong.
 
-plexapi is synchronous, knows three exceptions for all of HTTP, and puts the whole URL
-into their texts. Here its calls run in a small thread pool, the status decides which
-of our errors an answer becomes, and nothing of the URL leaves.
+One aiohttp session. Targets leave byte for byte, the token goes into a header, no
+proxy and no redirect is followed, every request has a deadline that includes its body,
+and nothing of a URL gets into an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import mktime_tz, parsedate_tz
-from http.client import RemoteDisconnected
-from typing import Any, TypeVar
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-import requests
-import urllib3
-from plexapi.exceptions import PlexApiException
-from plexapi.server import PlexServer
-from requests.adapters import HTTPAdapter
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
 
 from stash2plex import __version__
 from stash2plex.config import PlexSettings
 from stash2plex.errors import (
     AccessDenied,
+    AnswerTooLarge,
     RequestRejected,
     ServerFault,
     ServiceUnavailable,
@@ -34,30 +31,24 @@ from stash2plex.errors import (
     Stash2PlexError,
 )
 from stash2plex.measures import Watch, nobody, timed
+from stash2plex.net.answers import BodyTooLarge, error_text, pieces
+from stash2plex.net.failures import first_reason, reason
 from stash2plex.pause import pause_asked
-
-T = TypeVar("T")
+from stash2plex.plex.xml import parse
 
 # Answers that say nothing about the request itself: try the same thing again later.
 _UNAVAILABLE = frozenset({408, 429, 502, 503, 504})
 _DENIED = frozenset({401, 403})
-# How the threads that ask Plex are called.
-POOL_NAME = "plex"
-
+_SUCCESS = range(200, 300)
+_REDIRECT = range(300, 400)
 _NOT_FOUND = 404
 _STARTING = 503
 _FAULT = 500
-_REDIRECT = range(300, 400)
+# How PMS words that it cannot take writes yet (measured: with HTTP 400).
+_STARTING_UP = re.compile(r"start(?:ing)?[ -]?up|startup maintenance", re.IGNORECASE)
+# How servers word that they expect TLS.
+_WANTS_TLS = re.compile(r"HTTPS (?:server|port)", re.IGNORECASE)
 _PROBE_TIMEOUT = 5.0
-
-
-class _Answered(Exception):
-    """An answer that is no success, before plexapi can blur it."""
-
-    def __init__(self, status: int, pause: float) -> None:
-        super().__init__(status)
-        self.status = status
-        self.pause = pause
 
 
 class NotFoundInPlex(StaleCatalog):
@@ -65,201 +56,162 @@ class NotFoundInPlex(StaleCatalog):
 
 
 class PlexConnection:
-    """One Plex server: authenticated requests, run in threads."""
+    """One Plex server: authenticated requests, so many at once as is configured."""
 
     def __init__(
-        self,
-        settings: PlexSettings,
-        pool: ThreadPoolExecutor,
-        probing: ThreadPoolExecutor,
-        session: requests.Session,
-        watch: Watch,
+        self, settings: PlexSettings, session: aiohttp.ClientSession, watch: Watch
     ) -> None:
         self._watch = watch
         self._settings = settings
-        self._pool = pool
-        self._probing = probing
         self._session = session
-        self._server: PlexServer | None = None
+        self._turns = asyncio.Semaphore(settings.concurrency)
+        self._background = asyncio.Lock()
+        self._has_answered = False
         self.clock = 0  # Plex's, as of its last answer, unix seconds
-        session.hooks["response"].append(self._note_clock)
 
     @classmethod
     @asynccontextmanager
     async def open(
         cls, settings: PlexSettings, client_identifier: str, watch: Watch = nobody
     ) -> AsyncIterator[PlexConnection]:
-        """Hold threads and connections open for the length of the block.
+        """Hold connections open for the length of the block.
 
         *client_identifier* is what Plex lists among its devices; it must stay the
         same for the life of an installation; *watch* takes the time of each request.
         """
-        size = settings.concurrency
-        pool = ThreadPoolExecutor(size, thread_name_prefix=POOL_NAME)
-        # So that a probe is never stuck behind requests that hang.
-        probing = ThreadPoolExecutor(1, thread_name_prefix=POOL_NAME)
-        session = _session(settings, client_identifier, size + 1)
-        try:
-            yield cls(settings, pool, probing, session, watch)
-        finally:
-            session.close()
-            # A hung request ends with its time-out; nobody waits for it here.
-            for threads in (pool, probing):
-                threads.shutdown(wait=False, cancel_futures=True)
-
-    async def get(
-        self, target: str, *, headers: dict[str, str] | None = None
-    ) -> Element:
-        """Return the answer's root element; raises our errors, `NotFoundInPlex` too."""
-        return await self._run(self._pool, self._get, target, headers)
-
-    async def identity(self) -> Element:
-        """Return what the server says of itself, within five seconds.
-
-        The root, not ``/identity``: it needs the token, so it also tells whether that
-        is accepted.
-        """
-        return await self._run(self._probing, self._identity)
-
-    async def request(self, target: str) -> None:
-        """Send a GET whose answer says nothing: it starts something."""
-        await self._run(self._pool, self._send, "get", target, None)
-
-    async def put(self, target: str) -> None:
-        """Send a PUT without a body."""
-        await self._run(self._pool, self._send, "put", target, None)
-
-    async def post(self, target: str, body: bytes) -> None:
-        """Send a POST with *body* as it is."""
-        await self._run(self._pool, self._send, "post", target, body)
-
-    async def delete(self, target: str) -> None:
-        """Send a DELETE."""
-        await self._run(self._pool, self._send, "delete", target, None)
-
-    async def _run(
-        self, pool: ThreadPoolExecutor, function: Callable[..., T], *args: Any
-    ) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            with timed(self._watch):
-                return await loop.run_in_executor(pool, self._twice, function, *args)
-        except _Answered as error:
-            raise _translated(error.status, error.pause) from None
-        except ParseError:
-            raise ServiceUnavailable(
-                "Plex", "its answer is cut short or no XML; is plex.url right?"
-            ) from None
-        except (requests.RequestException, PlexApiException, OSError) as error:
-            raise ServiceUnavailable("Plex", _reason(error)) from None
-
-    def _twice(self, function: Callable[..., T], *args: Any) -> T:
-        """Try again at once when an idle connection was closed under us."""
-        try:
-            return function(*args)
-        except requests.ConnectionError as error:
-            if not _closed_while_idle(error):
-                raise
-            return function(*args)
-
-    def _note_clock(self, response: requests.Response, **_: Any) -> None:
-        told = parsedate_tz(response.headers.get("Date", ""))
-        self.clock = mktime_tz(told) if told else 0
-
-    def _connected(self) -> PlexServer:
-        if self._server is None:
-            self._server = PlexServer(
-                self._settings.url,
-                self._settings.token.get_secret_value(),
-                session=self._session,
-                timeout=min(_PROBE_TIMEOUT, self._settings.timeout),
-            )
-        return self._server
-
-    def _get(self, target: str, headers: dict[str, str] | None) -> Element:
-        timeout = self._settings.timeout
-        server = self._connected()
-        return _element(server.query(target, headers=headers, timeout=timeout))
-
-    def _identity(self) -> Element:
-        timeout = min(_PROBE_TIMEOUT, self._settings.timeout)
-        return _element(self._connected().query("/", timeout=timeout))
-
-    def _send(self, method: str, target: str, body: bytes | None) -> None:
-        answers: list[requests.Response] = []
-        send = getattr(self._session, method)
-
-        def sent(*args: Any, **more: Any) -> requests.Response:
-            answers.append(send(*args, **more))
-            return answers[-1]
-
-        try:
-            answer = self._connected().query(
-                target, method=sent, data=body, timeout=self._settings.timeout
-            )
-        except ParseError:
-            # Some edits answer with a bare path as text (seen by plexapi too); what
-            # starts like XML was cut short, and says nothing of the edit.
-            if answers[-1].content.lstrip().startswith(b"<"):
-                raise
-            return
-        if answer is not None:
-            _element(answer)  # a proxy's page is no success
-
-
-def _session(
-    settings: PlexSettings, client_identifier: str, size: int
-) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # a proxy meant for the internet must not see the token
-    session.verify = settings.verify_tls
-    if not settings.verify_tls:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    session.max_redirects = 0
-    adapter = _Adapter(client_identifier, size)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    session.hooks["response"].append(_check)
-    return session
-
-
-class _Adapter(HTTPAdapter):
-    """Adds what tells Plex who we are; plexapi would send the MAC address."""
-
-    def __init__(self, client_identifier: str, size: int) -> None:
-        self._identity = {
+        headers = {
+            "X-Plex-Token": settings.token.get_secret_value(),
             "X-Plex-Client-Identifier": client_identifier,
             "X-Plex-Product": "stash2plex",
             "X-Plex-Version": __version__,
             "X-Plex-Device-Name": "stash2plex",
             "User-Agent": f"stash2plex/{__version__}",
         }
-        super().__init__(pool_connections=1, pool_maxsize=size)
+        async with aiohttp.ClientSession(
+            headers=headers,
+            connector=aiohttp.TCPConnector(limit=0, ssl=settings.verify_tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Every request has a deadline of its own.
+            timeout=aiohttp.ClientTimeout(total=None),
+        ) as session:
+            yield cls(settings, session, watch)
 
-    def add_headers(self, request: requests.PreparedRequest, **_: Any) -> None:
-        """Set our headers (called by requests for every request)."""
-        request.headers.update(self._identity)
+    async def get(
+        self,
+        target: str,
+        *,
+        headers: dict[str, str] | None = None,
+        background: bool = False,
+    ) -> Element:
+        """Return the answer's root element; raises our errors, `NotFoundInPlex` too.
+
+        One request in the *background* is under way at a time, whatever the others do.
+        """
+        if background:
+            async with self._background:
+                return await self.get(target, headers=headers)
+        async with self._turns:
+            root = await self._send(hdrs.METH_GET, target, headers=headers)
+        if root is None:
+            raise ServiceUnavailable("Plex", "its answer is empty")
+        return root
+
+    async def identity(self) -> Element:
+        """Return what the server says of itself, within five seconds.
+
+        The root, not ``/identity``: it needs the token, so it also tells whether that
+        is accepted. Requests that hang do not hold it up.
+        """
+        seconds = min(_PROBE_TIMEOUT, self._settings.timeout)
+        root = await self._send(hdrs.METH_GET, "/", seconds=seconds)
+        if root is None:
+            raise ServiceUnavailable("Plex", "its answer is empty")
+        return root
+
+    async def request(self, target: str) -> None:
+        """Send a GET whose answer says nothing: it starts something."""
+        async with self._turns:
+            await self._send(hdrs.METH_GET, target)
+
+    async def put(self, target: str) -> None:
+        """Send a PUT without a body."""
+        async with self._turns:
+            await self._send(hdrs.METH_PUT, target)
+
+    async def post(self, target: str, body: bytes) -> None:
+        """Send a POST with *body* as it is; it is never repeated."""
+        async with self._turns:
+            await self._send(hdrs.METH_POST, target, body=body)
+
+    async def delete(self, target: str) -> None:
+        """Send a DELETE."""
+        async with self._turns:
+            await self._send(hdrs.METH_DELETE, target)
+
+    async def _send(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> Element | None:
+        """Send one request and read its answer, both before the deadline.
+
+        aiohttp repeats what is idempotent, once, over a connection that was closed.
+        """
+        try:
+            with timed(self._watch):
+                async with (
+                    asyncio.timeout(seconds or self._settings.timeout),
+                    self._session.request(
+                        method,
+                        URL(f"{self._settings.url}{target}", encoded=True),
+                        data=body,
+                        headers=headers,
+                        allow_redirects=False,
+                    ) as answer,
+                ):
+                    return await self._read(answer)
+        except BodyTooLarge as error:
+            raise AnswerTooLarge("Plex", str(error)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ServiceUnavailable("Plex", await self._reason(error)) from None
+
+    async def _reason(self, error: BaseException) -> str:
+        if self._has_answered:
+            return reason(error, self._settings.url, "plex")
+        return await first_reason(error, self._settings.url, "plex")
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> Element | None:
+        told = parsedate_tz(answer.headers.get(hdrs.DATE, ""))
+        self.clock = mktime_tz(told) if told else 0
+        if answer.status not in _SUCCESS:
+            text = await error_text(answer)
+            raise _translated(
+                answer.status, text, pause_asked(answer.headers, time.time())
+            )
+        self._has_answered = True
+        if answer.method == hdrs.METH_GET:
+            return await parse(pieces(answer))
+        # Some edits answer with a bare path as text (seen by plexapi too); what starts
+        # like XML is a proxy's page, or was cut short and says nothing of the edit.
+        body = b"".join([piece async for piece in pieces(answer)])
+        if body.lstrip().startswith(b"<"):
+            await parse(_once(body))
+        return None
 
 
-def _check(response: requests.Response, **_: Any) -> None:
-    response.encoding = "utf-8"  # PMS sends UTF-8 whatever the header leaves out
-    if not response.ok or response.is_redirect:
-        response.close()
-        pause = pause_asked(response.headers, time.time())
-        raise _Answered(response.status_code, pause)
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
-def _element(answer: Any) -> Element:
-    if answer is None:
-        raise ServiceUnavailable("Plex", "its answer is empty")
-    if answer.tag not in {"MediaContainer", "Response"}:
-        raise ServiceUnavailable("Plex", "its answer is not Plex's; is plex.url right?")
-    element: Element = answer
-    return element
+def _translated(status: int, text: str, pause: float) -> Stash2PlexError:
+    """Say in our own words what an answer of *status* means; *pause* is asked for.
 
-
-def _translated(status: int, pause: float) -> Stash2PlexError:
-    """Say in our own words what an answer of *status* means; *pause* is asked for."""
+    *text* is what its body said.
+    """
     if status in _DENIED:
         return AccessDenied(
             "Plex",
@@ -268,35 +220,22 @@ def _translated(status: int, pause: float) -> Stash2PlexError:
         )
     if status == _NOT_FOUND:
         return NotFoundInPlex(f"HTTP {status}")
-    if status in _UNAVAILABLE:
-        meaning = "starting up" if status == _STARTING else "busy, or behind a proxy"
-        return ServiceUnavailable("Plex", f"HTTP {status}, {meaning}", pause=pause)
-    if status in _REDIRECT:
-        return ServiceUnavailable("Plex", "it redirects elsewhere; is plex.url right?")
+    if outage := _outage(status, text):
+        return ServiceUnavailable("Plex", outage, pause=pause)
+    said = f"HTTP {status}: {text}" if text else f"HTTP {status}"
     if status >= _FAULT:
-        return ServerFault("Plex", f"HTTP {status}")
-    return RequestRejected(f"Plex answered HTTP {status}")
+        return ServerFault("Plex", said)
+    return RequestRejected(f"Plex answered {said}", status=status)
 
 
-def _reason(error: Exception) -> str:
-    """Return why a request failed, without the URL that requests puts in."""
-    match error:
-        case requests.ConnectTimeout() | requests.ReadTimeout():
-            return "no answer in time"
-        case requests.exceptions.SSLError():
-            return "its TLS certificate is not trusted; see plex.verify_tls"
-        case requests.ConnectionError():
-            return "no connection"
-        case _:
-            return type(error).__name__
-
-
-def _closed_while_idle(error: BaseException) -> bool:
-    """Whether the server closed a kept connection; requests wraps that in others."""
-    if isinstance(error, RemoteDisconnected | ConnectionResetError):
-        return True
-    return any(
-        _closed_while_idle(arg)
-        for arg in error.args
-        if isinstance(arg, BaseException) and arg is not error
-    )
+def _outage(status: int, text: str) -> str:
+    """Return why the server takes no request at all, "" if it is about this one."""
+    if status == _STARTING or _STARTING_UP.search(text):
+        return f"HTTP {status}, starting up"
+    if status in _UNAVAILABLE:
+        return f"HTTP {status}, busy, or behind a proxy"
+    if status in _REDIRECT:
+        return "it redirects elsewhere; is plex.url right?"
+    if _WANTS_TLS.search(text):
+        return "it answers TLS; use https:// in plex.url"
+    return ""

@@ -44,7 +44,7 @@ class ItemEntry:
 
     *updated_at* is in unix seconds of Plex's clock, 0 when unknown; *guid* tells which
     agent's what it is; *is_bare* says that it shows nothing but its file; *listed* has
-    the text of `LISTED_FIELDS`.
+    the text of `LISTED_FIELDS`. One that *is_trashed* has no file on the disk any more.
     """
 
     rating_key: int
@@ -53,6 +53,7 @@ class ItemEntry:
     guid: str = ""
     files: tuple[ItemFile, ...] = ()
     is_bare: bool = False
+    is_trashed: bool = False
     listed: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
@@ -64,8 +65,8 @@ class ItemEntry:
 class Item(ItemEntry):
     """One item, read whole.
 
-    *text* and *tags* go by the names that edits use; *thumb* and *art* are paths
-    that change whenever the picture does, "" without one.
+    *text* and *tags* go by the names that edits use; *thumb* and *art* are paths, ""
+    without a picture. They do not tell which: their number is *updated_at*.
     """
 
     text: Mapping[str, str]
@@ -101,10 +102,19 @@ class MetadataProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One picture that an item could show, by the name it is selected under."""
+    """One picture that an item could show; *key* is the ``ratingKey`` of it.
 
-    name: str
+    Uploads are ``upload://posters/<sha1>`` and ``upload://art/<sha1>``.
+    """
+
+    key: str
     selected: bool
+
+    @property
+    def digest(self) -> str:
+        """The SHA-1 of the bytes that were uploaded; "" for another's picture."""
+        is_upload = self.key.startswith("upload://")
+        return self.key.rpartition("/")[2].lower() if is_upload else ""
 
 
 def entry_from(video: Element, section_id: int) -> ItemEntry:
@@ -116,6 +126,7 @@ def entry_from(video: Element, section_id: int) -> ItemEntry:
         guid=video.get("guid", ""),
         files=_files(video),
         is_bare=_is_bare(video),
+        is_trashed=bool(video.get("deletedAt")),
         listed=tuple(video.get(name, "") for name in LISTED_FIELDS),
     )
 
@@ -129,6 +140,7 @@ def item_from(video: Element, section_id: int) -> Item:
         guid=video.get("guid", ""),
         files=_files(video),
         is_bare=_is_bare(video),
+        is_trashed=bool(video.get("deletedAt")),
         listed=tuple(video.get(name, "") for name in LISTED_FIELDS),
         text={name: video.get(name, "") for name in TEXT_FIELDS},
         tags={

@@ -1,27 +1,23 @@
-"""Plex, as far as we need it: libraries, their files, items, edits and pictures.
-
-Items are read many at a time and never built into plexapi objects, whose empty
-attributes cost a hidden request each.
-"""
+"""Plex, as far as we need it: libraries, their files, items and pictures."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from urllib.parse import quote, urlencode
+from xml.etree.ElementTree import Element
 
 import structlog
 
 from stash2plex.errors import (
     AccessDenied,
+    AnswerTooLarge,
     LibraryNotFound,
     RequestRejected,
     ServerFault,
     ServiceUnavailable,
 )
 from stash2plex.plex.connection import NotFoundInPlex, PlexConnection
-from stash2plex.plex.edits import Edit, targets
 from stash2plex.plex.item import (
     Item,
     ItemEntry,
@@ -58,7 +54,10 @@ class PlexLibrary:
 
     def __init__(self, connection: PlexConnection, titles: Sequence[str]) -> None:
         self._connection = connection
+        # Items in a page: halved when one is larger than we read.
+        self._page_size = PAGE_SIZE
         self.titles = tuple(titles)
+        self.version = ""  # of the server, as of its last answer to `server`
 
     @property
     def clock(self) -> int:
@@ -71,7 +70,8 @@ class PlexLibrary:
         machine = root.get("machineIdentifier")
         if not machine:
             raise ServiceUnavailable("Plex", "the answer is not a Plex server's")
-        return Server(machine, root.get("version", ""))
+        self.version = root.get("version", "")
+        return Server(machine, self.version)
 
     async def every_section(self) -> list[Section]:
         """Return all libraries, of whatever kind."""
@@ -157,23 +157,34 @@ class PlexLibrary:
         )
         for chosen in filters:
             query = urlencode({"type": 1, "sort": "addedAt:asc", **_TRIM, **chosen})
+            target = f"/library/sections/{section_id}/all?{query}"
             start = 0
             while True:
-                root = await self._connection.get(
-                    f"/library/sections/{section_id}/all?{query}",
-                    headers={
-                        "X-Plex-Container-Start": str(start),
-                        "X-Plex-Container-Size": str(PAGE_SIZE),
-                    },
-                )
+                root, size = await self._page(target, start)
                 with _making_sense():
                     page = [entry_from(one, section_id) for one in root.iter("Video")]
                     total = int(root.get("totalSize") or root.get("size") or len(page))
                 yield page, total
                 start += len(page)
                 # A total that is too low ends nothing as long as pages are full.
-                if not page or (start >= total and len(page) < PAGE_SIZE):
+                if not page or (start >= total and len(page) < size):
                     break
+
+    async def _page(self, target: str, start: int) -> tuple[Element, int]:
+        """Return a page that is not too large, and how many items it may hold."""
+        while True:
+            size = self._page_size
+            headers = {
+                "X-Plex-Container-Start": str(start),
+                "X-Plex-Container-Size": str(size),
+            }
+            try:
+                return await self._connection.get(target, headers=headers), size
+            except AnswerTooLarge:
+                if size == 1:
+                    raise
+                self._page_size = max(1, size // 2)
+                log.warning("pages_halved", service="Plex", items=self._page_size)
 
     async def entries_named(self, section_id: int, name: str) -> list[ItemEntry]:
         """Return items that may hold a file of this *name*; compare it yourself.
@@ -185,13 +196,7 @@ class PlexLibrary:
         if not piece.strip():
             return []
         query = urlencode({"type": 1, "file": piece}, quote_via=quote)
-        root = await self._connection.get(
-            f"/library/sections/{section_id}/all?{query}",
-            headers={
-                "X-Plex-Container-Start": "0",
-                "X-Plex-Container-Size": str(PAGE_SIZE),
-            },
-        )
+        root, _ = await self._page(f"/library/sections/{section_id}/all?{query}", 0)
         with _making_sense():
             return [entry_from(video, section_id) for video in root.iter("Video")]
 
@@ -227,12 +232,9 @@ class PlexLibrary:
             found = [item_from(video, section_id) for video in root.iter("Video")]
         return {item.rating_key: item for item in found}
 
-    async def edit(self, item: ItemEntry, edit: Edit) -> int:
-        """Carry out *edit*; returns how many requests it took."""
-        puts = targets(item.section_id, item.rating_key, edit)
-        for target in puts:
-            await self._connection.put(target)
-        return len(puts)
+    async def put(self, target: str) -> None:
+        """Carry out a piece of an edit; see `stash2plex.plex.edits`."""
+        await self._connection.put(target)
 
     async def clear_rating(self, rating_key: int) -> None:
         """Take back the owner's rating; an edit can set one but not clear it."""
@@ -245,50 +247,36 @@ class PlexLibrary:
         )
         await self._connection.put(f"/:/rate?{query}")
 
-    async def upload(self, rating_key: int, field: str, picture: bytes) -> str:
-        """Upload *picture* for *field* (``thumb`` or ``art``); returns its name.
-
-        Plex selects it then; an upload goes by the SHA-1 of its bytes.
-        """
-        element = _ELEMENTS[field]
-        await self._connection.post(
-            f"/library/metadata/{rating_key}/{element}s", picture
+    async def pictures(
+        self, rating_key: int, field: str, *, background: bool = False
+    ) -> list[Picture]:
+        """Return what the item could show as *field* (``thumb`` or ``art``)."""
+        root = await self._connection.get(
+            f"/library/metadata/{rating_key}/{_ELEMENTS[field]}s", background=background
         )
-        return _upload_name(element, picture)
-
-    async def shows(self, rating_key: int, field: str, picture: bytes) -> bool:
-        """Whether an upload of exactly *picture* is what the item shows as *field*."""
-        element = _ELEMENTS[field]
-        name = _upload_name(element, picture)
-        listed = await self._pictures(rating_key, element)
-        return any(one.selected and one.name == name for one in listed)
-
-    async def select(self, rating_key: int, field: str, name: str) -> bool:
-        """Select the upload called *name*; False when Plex does not list it."""
-        element = _ELEMENTS[field]
-        listed = await self._pictures(rating_key, element)
-        chosen = [one for one in listed if one.name == name]
-        if not chosen:
-            return False
-        if not chosen[0].selected:
-            query = urlencode({"url": name}, quote_via=quote)
-            await self._connection.put(
-                f"/library/metadata/{rating_key}/{element}?{query}"
+        return [
+            Picture(
+                key=photo.get("ratingKey", ""), selected=photo.get("selected") == "1"
             )
-        return True
+            for photo in root.iter("Photo")
+        ]
+
+    async def upload(self, rating_key: int, field: str, picture: bytes) -> None:
+        """Upload *picture*; Plex selects it unless the item has these bytes already."""
+        await self._connection.post(
+            f"/library/metadata/{rating_key}/{_ELEMENTS[field]}s", picture
+        )
+
+    async def select(self, rating_key: int, field: str, key: str) -> None:
+        """Show the picture that Plex lists as *key*, which also locks the field."""
+        query = urlencode({"url": key}, quote_via=quote, safe="")
+        await self._connection.put(
+            f"/library/metadata/{rating_key}/{_ELEMENTS[field]}?{query}"
+        )
 
     async def drop_picture(self, rating_key: int, field: str) -> None:
         """Remove the picture that the item shows."""
         await self._connection.delete(f"/library/metadata/{rating_key}/{field}")
-
-    async def _pictures(self, rating_key: int, element: str) -> list[Picture]:
-        root = await self._connection.get(f"/library/metadata/{rating_key}/{element}s")
-        return [
-            Picture(
-                name=photo.get("ratingKey", ""), selected=photo.get("selected") == "1"
-            )
-            for photo in root.iter("Photo")
-        ]
 
 
 @contextmanager
@@ -299,8 +287,3 @@ def _making_sense() -> Iterator[None]:
     except (KeyError, TypeError, ValueError, OverflowError):
         msg = "its answer makes no sense; is plex.url right?"
         raise ServiceUnavailable("Plex", msg) from None
-
-
-def _upload_name(element: str, picture: bytes) -> str:
-    digest = hashlib.sha1(picture, usedforsecurity=False).hexdigest()
-    return f"upload://{element}s/{digest}"

@@ -19,6 +19,7 @@ import structlog
 from stash2plex.config import PlexSettings
 from stash2plex.errors import ServiceUnavailable
 from stash2plex.link import no_redirects
+from stash2plex.net.failures import reason
 
 log = structlog.get_logger()
 
@@ -26,7 +27,7 @@ _ROUTE = "/:/websockets/notifications"
 _HEARTBEAT = 30.0  # seconds; a link that does not answer is dead
 _LARGEST = 4 * 1024 * 1024
 _LIBRARY = "com.plexapp.plugins.library"
-_MOVIE = 1
+_MOVIE, _NO_TYPE = 1, -1
 _CREATED, _PROCESSED, _DELETED = 0, 5, 9
 _SCAN = "library.update.section"
 # How long an event may be the echo of our own write, seconds.
@@ -36,7 +37,10 @@ _MOST_ECHOES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ItemHint:
-    """Something happened to an item; *is_gone* when Plex says it was deleted."""
+    """Something happened to an item; *is_gone* when Plex says it was deleted.
+
+    What is gone may be anything: Plex does not tell its type.
+    """
 
     rating_key: int
     is_gone: bool = False
@@ -105,9 +109,9 @@ class Notifications:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         for hint in hints_in(message.data):
                             yield hint
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = f"the notification socket: {type(error).__name__}"
-            raise ServiceUnavailable("Plex", reason) from None
+        except (aiohttp.ClientError, OSError) as error:
+            why = reason(error, self._settings.url, "plex")
+            raise ServiceUnavailable("Plex", f"notification socket: {why}") from None
         raise ServiceUnavailable("Plex", "it closed the notification socket")
 
 
@@ -136,11 +140,14 @@ def _table_list(container: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _timeline(entry: dict[str, Any]) -> Hint | None:
-    if entry.get("identifier") != _LIBRARY or int(entry["type"]) != _MOVIE:
+    if entry.get("identifier") != _LIBRARY:
         return None
-    state, key = int(entry["state"]), int(entry["itemID"])
-    if state == _DELETED:
+    kind, state, key = int(entry["type"]), int(entry["state"]), int(entry["itemID"])
+    # Newer servers tell no type of what is deleted, others its own and another state.
+    if (kind, state) in {(_NO_TYPE, _PROCESSED), (_MOVIE, _DELETED)}:
         return ItemHint(key, is_gone=True)
+    if kind != _MOVIE:
+        return None
     # A queue size says that the item is only on its way through the agent.
     ready = state == _CREATED or (state == _PROCESSED and not entry.get("queueSize"))
     return ItemHint(key) if ready and not entry.get("mediaState") else None

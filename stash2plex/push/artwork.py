@@ -2,24 +2,32 @@
 
 What a picture was made from is remembered by hash, so neither an edit of the scene
 nor a restart uploads anything again: Plex keeps every upload on its disk for ever.
+What Plex shows is known from its list of candidates alone, and that is read only
+where a picture is to change or somebody else changed the item since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import PictureFailed, ServiceUnavailable, Stash2PlexError
 from stash2plex.movie import Field, Movie
-from stash2plex.pictures import NotAPicture, Shape, picture_hash, shaped_aside
-from stash2plex.push.changes import PICTURE_NAMES, locked_by_human
+from stash2plex.pictures import (
+    NotAPicture,
+    Shape,
+    bytes_hash,
+    picture_hash,
+    shaped_aside,
+)
+from stash2plex.push.changes import PICTURE_NAMES, people_call
 from stash2plex.push.ledger import Entry, WrittenPicture
 from stash2plex.stash.answers import parsed_time
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
-    from stash2plex.plex.item import Item
+    from stash2plex.plex.item import Item, Picture
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.scene import Scene
     from stash2plex.stash.client import PictureAnswer, StashClient
@@ -28,20 +36,37 @@ if TYPE_CHECKING:
 # How old a scene's last change must have been to be the last, seconds; a little more
 # than Stash's resolution and the clocks of one household differ by.
 _SETTLING = 5.0
+_NONE = WrittenPicture(hash="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureChange:
+    """A change of one picture, and what to remember once it is made.
+
+    *data* is uploaded; else the candidate *key* is selected; without either what is
+    shown is dropped.
+    """
+
+    remembered: WrittenPicture
+    data: bytes = b""
+    key: str = ""
+
+    @property
+    def shows_ours(self) -> bool:
+        """Whether a picture of ours is shown then."""
+        return bool(self.remembered.hash)
 
 
 @dataclass(slots=True, kw_only=True)
 class PicturePlan:
     """What to do about the pictures of one item, by Plex's field names.
 
-    *kept* is what the ledger goes on remembering; *uploads* are bytes in their final
-    shape with what to remember once they arrived; *drops* are to be removed; *adopted*
-    are ours although the ledger had forgotten.
+    *kept* is what the ledger goes on remembering as long as nothing is changed;
+    *adopted* are ours although the ledger did not know; *respected* are a human's.
     """
 
     kept: dict[str, WrittenPicture] = field(default_factory=dict)
-    uploads: dict[str, tuple[bytes, WrittenPicture]] = field(default_factory=dict)
-    drops: list[str] = field(default_factory=list)
+    changes: dict[str, PictureChange] = field(default_factory=dict)
     respected: list[str] = field(default_factory=list)
     adopted: set[str] = field(default_factory=set)
     error: PictureFailed | ServiceUnavailable | None = None
@@ -64,32 +89,36 @@ class Artwork:
     async def plan(
         self, scene: Scene, movie: Movie, item: Item, entry: Entry | None
     ) -> PicturePlan:
-        """Work out the pictures of *item*; one request to Stash at most.
+        """Work out the pictures of *item*.
 
-        What fails is told in the plan's *error*, and tried again with the job: text
-        does not wait for pictures.
+        Costs Stash two requests at most, and Plex a list for each picture that may
+        change or that somebody else may have changed. What fails is told in the plan's
+        *error*, and tried again with the job: text does not wait for pictures.
         """
         plan = PicturePlan()
-        written = entry.pictures if entry else {}
         source = _Source(self._stash, self._known_etag(entry))
         for of, name in PICTURE_NAMES.items():
-            before = written.get(name)
-            if of not in movie.managed or self._settled(of, before, scene, entry):
-                _keep(plan, name, before)
-            elif not self._lost(name, item, entry) and self._leaves(
-                of, name, item, entry
-            ):
-                _keep(plan, name, before)
-                if name in item.locked and self._sync.respect_locks:
-                    plan.respected.append(name)
-            else:
-                try:
-                    url = movie.poster if of is Field.POSTER else movie.background
-                    answer = await source.fetch(url) if url else None
-                    await self._plan_one(plan, of, item, entry, answer)
-                except (PictureFailed, ServiceUnavailable) as error:
-                    plan.error = error
-                    _keep(plan, name, before)
+            url = movie.poster if of is Field.POSTER else movie.background
+            one = _Picture(
+                name,
+                plex=self._plex,
+                source=source,
+                url=url,
+                shape=self._shapes[of],
+                item=item,
+                entry=entry,
+            )
+            if one.before is not None:
+                plan.kept[name] = one.before
+            if of not in movie.managed or (self._sync.mode == "fill" and one.is_shown):
+                continue
+            try:
+                if one.is_settled(scene):
+                    await self._check(plan, one)
+                else:
+                    await self._update(plan, one)
+            except (PictureFailed, ServiceUnavailable) as error:
+                plan.error = error
         return plan
 
     def _known_etag(self, entry: Entry | None) -> str:
@@ -104,97 +133,205 @@ class Artwork:
         )
         return tags.pop() if len(tags) == 1 and shapes else ""
 
-    def _settled(
+    async def _check(self, plan: PicturePlan, one: _Picture) -> None:
+        """See that a picture that did not change in Stash is still shown."""
+        if one.is_untouched or not one.has_ours:
+            return
+        is_ours = await one.shows_ours()
+        plan.kept[one.name] = one.remembered
+        if is_ours:
+            return
+        if self._respects(one):
+            plan.respected.append(one.name)
+            return
+        # Others selected another one since.
+        if candidate := await one.candidate(one.remembered.upload):
+            plan.changes[one.name] = PictureChange(
+                remembered=await one.remembering(one.remembered), key=candidate.key
+            )
+        else:
+            await self._show(plan, one, await one.fetch(again=True))
+
+    async def _update(self, plan: PicturePlan, one: _Picture) -> None:
+        """Show the picture that Stash has now."""
+        answer = await one.fetch()
+        if answer is not None and answer.unchanged:
+            await self._check(plan, one)
+        elif answer is None or answer.data is None:
+            await self._take_back(plan, one)
+        elif one.has_ours and one.remembered.hash == one.hash_of(answer.data):
+            plan.kept[one.name] = replace(one.remembered, etag=answer.etag)
+            await self._check(plan, one)
+        else:
+            await self._show(plan, one, answer)
+
+    async def _take_back(self, plan: PicturePlan, one: _Picture) -> None:
+        """Stash has no picture: show what was there before ours."""
+        if not one.has_ours or not await one.shows_ours():
+            plan.kept[one.name] = _NONE
+        elif former := await one.former():
+            plan.changes[one.name] = PictureChange(remembered=_NONE, key=former.key)
+        else:
+            plan.changes[one.name] = PictureChange(remembered=_NONE)
+
+    async def _show(
+        self, plan: PicturePlan, one: _Picture, answer: PictureAnswer | None
+    ) -> None:
+        if answer is None or answer.data is None:
+            return  # it went this moment; the next delivery knows
+        try:
+            data = await shaped_aside(answer.data, one.shape)
+        except NotAPicture as error:
+            raise PictureFailed(f"the cover in Stash: {error}") from error
+        digest = bytes_hash(data)
+        remembered = WrittenPicture(one.hash_of(answer.data), answer.etag, digest)
+        candidate = await one.candidate(digest)
+        if candidate and candidate.selected:
+            plan.adopted.add(one.name)
+            plan.kept[one.name] = replace(remembered, previous=one.remembered.previous)
+        elif self._respects(one) and not await one.lock_is_ours():
+            plan.respected.append(one.name)
+            plan.kept.setdefault(one.name, _NONE)
+        else:
+            remembered = await one.remembering(remembered)
+            plan.changes[one.name] = (
+                PictureChange(remembered=remembered, key=candidate.key)
+                if candidate
+                else PictureChange(remembered=remembered, data=data)
+            )
+
+    def _respects(self, one: _Picture) -> bool:
+        return self._sync.respect_locks and one.is_locked
+
+
+def is_selected(listed: Sequence[Picture], written: WrittenPicture) -> bool | None:
+    """Whether what we uploaded is what Plex shows; None if nobody can tell.
+
+    An earlier release did not remember the bytes that it uploaded.
+    """
+    uploads = [one for one in listed if one.digest]
+    if written.upload:
+        return any(one.selected and one.digest == written.upload for one in uploads)
+    if len(uploads) == 1:
+        return uploads[0].selected
+    return None if any(one.selected for one in uploads) else False
+
+
+class _Picture:
+    """One picture of one item: what is known of it, and what can be asked."""
+
+    def __init__(
         self,
-        of: Field,
-        before: WrittenPicture | None,
-        scene: Scene,
+        name: str,
+        *,
+        plex: PlexLibrary,
+        source: _Source,
+        url: str,
+        shape: Shape,
+        item: Item,
         entry: Entry | None,
-    ) -> bool:
-        """Whether nothing can have changed; a new cover changes the scene's time.
+    ) -> None:
+        self._plex = plex
+        self._source = source
+        self._url = url
+        self._item = item
+        self._entry = entry
+        self.name = name
+        self.shape = shape
+        self.before = entry.pictures.get(name) if entry else None
+        self.remembered = self.before or _NONE
+        self.has_ours = bool(self.remembered.hash)
+        self.is_shown = item.picture(name) != ""
+        self.is_locked = name in item.locked
+        # Whether nobody but us changed the item since we did.
+        self.is_untouched = entry is not None and entry.is_ours(item.updated_at)
+        self._listed: Sequence[Picture] | None = None
+
+    def hash_of(self, source: bytes) -> str:
+        return picture_hash(source, self.shape)
+
+    def is_settled(self, scene: Scene) -> bool:
+        """Whether nothing can have changed in Stash; a new cover changes the time.
 
         That time is in whole seconds: one that was young when we looked may stand for
         a later change too.
         """
         changed = parsed_time(scene.updated_at)
+        entry = self._entry
         return (
-            before is not None
+            self.before is not None
             and entry is not None
             and changed is not None
             and entry.scene_id == scene.id
             and entry.scene_updated_at == scene.updated_at
             and entry.delivered_at - changed.timestamp() > _SETTLING
-            and (not before.hash or before.hash.endswith(f":{self._shapes[of]}"))
+            and (not self.before.hash or self.before.hash.endswith(f":{self.shape}"))
         )
 
-    def _lost(self, name: str, item: Item, entry: Entry | None) -> bool:
-        """Whether a picture may be ours though nothing says so but its lock.
+    async def fetch(self, *, again: bool = False) -> PictureAnswer | None:
+        """Return what Stash has; bytes for sure if *again*."""
+        if not self._url:
+            return None
+        return await self._source.fetch(self._url, again=again)
 
-        That is all that is left after the database was lost.
-        """
-        if entry is not None and (name in entry.pictures or name in entry.locked):
-            return False
-        shown = item.picture(name) != "" and name in item.locked
-        return shown and self._sync.mode != "fill"
-
-    def _leaves(self, of: Field, name: str, item: Item, entry: Entry | None) -> bool:
-        shown = item.picture(name)
-        if self._sync.mode == "fill" and shown:
-            return True
-        if not self._sync.respect_locks:
-            return False
-        before = entry.pictures.get(name) if entry else None
-        as_left = before is not None and before.shown == shown
-        return locked_by_human(item, entry, name, as_left=as_left)
-
-    async def _plan_one(
-        self,
-        plan: PicturePlan,
-        of: Field,
-        item: Item,
-        entry: Entry | None,
-        answer: PictureAnswer | None,
-    ) -> None:
-        """Decide about one picture, given what Stash answered."""
-        name = PICTURE_NAMES[of]
-        before = entry.pictures.get(name) if entry else None
-        if answer and answer.unchanged:
-            _keep(plan, name, before)
-        elif answer is None or answer.data is None:
-            if before and before.hash and before.shown == item.picture(name) != "":
-                plan.drops.append(name)
-                plan.kept[name] = before  # until it is gone
-            else:
-                plan.kept[name] = WrittenPicture(hash="")
-        else:
-            shape = self._shapes[of]
-            wanted = picture_hash(answer.data, shape)
-            if before and before.hash == wanted:
-                plan.kept[name] = WrittenPicture(wanted, answer.etag, before.shown)
-                return
+    async def listed(self) -> Sequence[Picture]:
+        """Return what Plex could show, asked for once."""
+        if self._listed is None:
             try:
-                data = await shaped_aside(answer.data, shape)
-            except NotAPicture as error:
-                raise PictureFailed(f"the cover in Stash: {error}") from error
-            remembered = WrittenPicture(wanted, answer.etag)
-            if not self._lost(name, item, entry):
-                plan.uploads[name] = (data, remembered)
-            elif await self._shows(item, name, data):
-                plan.adopted.add(name)
-                plan.kept[name] = replace(remembered, shown=item.picture(name))
-            elif self._sync.respect_locks:
-                plan.respected.append(name)
-                plan.kept[name] = WrittenPicture(hash="")
-            else:
-                plan.uploads[name] = (data, remembered)
+                self._listed = await self._plex.pictures(
+                    self._item.rating_key, self.name
+                )
+            except ServiceUnavailable:
+                raise
+            except Stash2PlexError as error:
+                what = people_call(self.name)
+                raise PictureFailed(f"{what}: cannot be listed: {error}") from error
+        return self._listed
 
-    async def _shows(self, item: Item, name: str, data: bytes) -> bool:
-        try:
-            return await self._plex.shows(item.rating_key, name, data)
-        except ServiceUnavailable:
-            raise
-        except Stash2PlexError as error:
-            raise PictureFailed(f"{name} cannot be looked at: {error}") from error
+    async def candidate(self, digest: str) -> Picture | None:
+        """Return the upload of these bytes, if Plex has it."""
+        listed = await self.listed()
+        return next((one for one in listed if digest and one.digest == digest), None)
+
+    async def shows_ours(self) -> bool:
+        """Whether Plex shows what we uploaded last."""
+        if self.is_untouched:
+            return True
+        shown = is_selected(await self.listed(), self.remembered)
+        if shown is not None:
+            return shown
+        # An earlier release did not remember it: what it was made of tells.
+        answer = await self.fetch(again=True)
+        if answer is None or answer.data is None:
+            return False
+        if self.hash_of(answer.data) != self.remembered.hash:
+            return False
+        upload = bytes_hash(await shaped_aside(answer.data, self.shape))
+        self.remembered = replace(self.remembered, upload=upload)
+        return bool(is_selected(await self.listed(), self.remembered))
+
+    async def lock_is_ours(self) -> bool:
+        """Whether we, and nobody since, locked the picture."""
+        if self._entry is None or self.name not in self._entry.locked:
+            return False
+        return await self.shows_ours()
+
+    async def former(self) -> Picture | None:
+        """Return what was selected before ours, if Plex still has it."""
+        key = self.remembered.previous
+        return next(
+            (one for one in await self.listed() if key and one.key == key), None
+        )
+
+    async def remembering(self, ours: WrittenPicture) -> WrittenPicture:
+        """Return *ours* with what it takes the place of, unless that is ours too."""
+        selected = next((one for one in await self.listed() if one.selected), None)
+        known = {self.remembered.upload, ours.upload} - {""}
+        if selected is None or selected.digest in known:
+            return replace(ours, previous=self.remembered.previous)
+        if self.has_ours and self.is_untouched:
+            return replace(ours, previous=self.remembered.previous)
+        return replace(ours, previous=selected.key)
 
 
 class _Source:
@@ -205,12 +342,9 @@ class _Source:
         self._etag = etag
         self._answers: dict[str, PictureAnswer] = {}
 
-    async def fetch(self, url: str) -> PictureAnswer:
-        if url not in self._answers:
-            self._answers[url] = await self._stash.picture(url, self._etag)
-        return self._answers[url]
-
-
-def _keep(plan: PicturePlan, name: str, before: WrittenPicture | None) -> None:
-    if before is not None:
-        plan.kept[name] = before
+    async def fetch(self, url: str, *, again: bool = False) -> PictureAnswer:
+        known = self._answers.get(url)
+        if known is None or (again and known.unchanged):
+            etag = "" if again else self._etag
+            known = self._answers[url] = await self._stash.picture(url, etag)
+        return known

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stash2plex.movie import Field, Movie
-from stash2plex.plex.edits import Edit, TagEdit
+from stash2plex.plex.edits import Edit, TagEdit, longest_text
 from stash2plex.push.ledger import Entry, WrittenTags
-from stash2plex.text import name_key
+from stash2plex.text import fitted, is_cut_of, name_key
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
@@ -36,6 +36,10 @@ TAG_NAMES = {
 }
 PICTURE_NAMES = {Field.POSTER: "thumb", Field.BACKGROUND: "art"}
 
+_PEOPLE_CALL = {
+    name: of.value.replace("_", " ")
+    for of, name in (TEXT_NAMES | TAG_NAMES | PICTURE_NAMES).items()
+}
 # Plex keeps ratings as binary fractions.
 _SAME_RATING = 0.05
 
@@ -44,8 +48,8 @@ _SAME_RATING = 0.05
 class Plan:
     """What a delivery does to one item, and what the ledger remembers of it.
 
-    *respected* are fields left alone because a human locked them; *cleared_rating*
-    needs a request of its own.
+    *respected* are fields left alone because a human locked them; *clears_rating*
+    needs a request of its own; *cut* are texts too long for this server.
     """
 
     edit: Edit
@@ -54,6 +58,7 @@ class Plan:
     tags: dict[str, WrittenTags] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
     respected: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
     @property
     def changed(self) -> list[str]:
@@ -69,9 +74,23 @@ class Plan:
         return bool(self.edit) or self.clears_rating
 
 
-def plan(movie: Movie, item: Item, entry: Entry | None, sync: SyncSettings) -> Plan:
-    """Work out how to make *item* show *movie*, given what we wrote before."""
-    planner = _Planner(item, entry, sync)
+def people_call(name: str) -> str:
+    """Return what people call a field of Plex: ``thumb`` is the poster."""
+    return _PEOPLE_CALL.get(name, name)
+
+
+def plan(
+    movie: Movie,
+    item: Item,
+    entry: Entry | None,
+    sync: SyncSettings,
+    longest: int = longest_text(),
+) -> Plan:
+    """Work out how to make *item* show *movie*, given what we wrote before.
+
+    *longest* is the most bytes that a text may have once it is percent-encoded.
+    """
+    planner = _Planner(item, entry, sync, longest)
     for of, name in TEXT_NAMES.items():
         if of in movie.managed:
             planner.text(of, name, _wanted_text(movie, of))
@@ -134,7 +153,11 @@ def locked_by_human(
 class _Planner:
     """Collects the plan field by field."""
 
-    def __init__(self, item: Item, entry: Entry | None, sync: SyncSettings) -> None:
+    def __init__(
+        self, item: Item, entry: Entry | None, sync: SyncSettings, longest: int
+    ) -> None:
+        self._longest = longest
+        self._cut: list[str] = []
         self._item = item
         self._entry = entry
         self._sync = sync
@@ -156,10 +179,12 @@ class _Planner:
             tags=self._wrote_tags,
             locked=frozenset(self._own | self._locks | (kept - {*self._respected})),
             respected=tuple(self._respected),
+            cut=tuple(self._cut),
         )
 
     def text(self, of: Field, name: str, wanted: str) -> None:
         shown = self._item.text.get(name, "")
+        wanted = self._fitting(name, wanted, shown)
         before = self._entry.text.get(name) if self._entry else None
         same = _same(of, wanted, shown)
         as_left = before is not None and _same(of, before, shown)
@@ -179,6 +204,18 @@ class _Planner:
                 # A rating that was there before us stays a human's.
                 self._wrote_text[name] = wanted
             self._lock(name)
+
+    def _fitting(self, name: str, wanted: str, shown: str) -> str:
+        """Return as much of a text as one request can carry.
+
+        What Plex shows already, whole or as it was cut before, needs none.
+        """
+        fitting = fitted(wanted, self._longest)
+        if wanted in {fitting, shown}:
+            return wanted
+        self._cut.append(name)
+        longer = len(shown) >= len(fitting) and is_cut_of(shown, wanted)
+        return shown if longer else fitting
 
     def carry_text(self, name: str) -> None:
         """Leave a field alone, and remember what we wrote there once."""
@@ -210,7 +247,8 @@ class _Planner:
             ours = _keys(wanted)
         added = _keys(wanted) - _keys(shown)
         if added or removed:
-            self._tags[name] = TagEdit(names, removed)
+            new = tuple(tag for tag in names if name_key(tag) in added)
+            self._tags[name] = TagEdit(names, removed, new)
         if wanted or removed:
             self._lock(name)
         self._wrote_tags[name] = WrittenTags(

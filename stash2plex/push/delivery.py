@@ -22,6 +22,7 @@ from stash2plex.db.database import Transaction
 from stash2plex.db.doubt import doubt_job
 from stash2plex.errors import (
     AmbiguousMatch,
+    Braked,
     CatalogIncomplete,
     ItemNotFound,
     PictureFailed,
@@ -43,7 +44,8 @@ from stash2plex.plex.library import PlexLibrary
 from stash2plex.plex.notifications import OwnWrites
 from stash2plex.push.artwork import Artwork
 from stash2plex.push.expand import Expander
-from stash2plex.push.ledger import Entry, Ledger, entry_for
+from stash2plex.push.learned import Learned
+from stash2plex.push.ledger import Entry, Ledger
 from stash2plex.push.scanning import FolderScans
 from stash2plex.push.writer import ItemWriter, Target, Written
 from stash2plex.queue.job import Job, Kind
@@ -55,6 +57,9 @@ from stash2plex.translation import Translation, settings_digest
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+# How long scenes that were written wait for others of their batch, seconds.
+_PATIENCE = 5.0
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class Delivery:
         pace: Pace,
         expander: Expander,
         own: OwnWrites,
+        learned: Learned,
         scans: FolderScans,
         stash_breaker: CircuitBreaker,
         plex_breaker: CircuitBreaker,
@@ -106,8 +112,10 @@ class Delivery:
             pace=pace,
             breaker=plex_breaker,
             ledger=ledger,
+            learned=learned,
             own=own,
         )
+        self._learned = learned
         self._forgetting = asyncio.Lock()
         # Scenes whose pictures are in memory.
         self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)
@@ -352,20 +360,57 @@ class Delivery:
         try:
             self._plex_breaker.refuse_while_open()
             machine = await self._catalog.ensure_machine()
+            await self._learned.about(machine, self._plex)
             items = await self._read_items(keys)
-            entries = await self._ledger.entries(machine, keys)
+            entries = await self._ledger.known(
+                machine,
+                [
+                    (task.scene.id, match.rating_key, match.file)
+                    for task in tasks
+                    for match in task.matches
+                ],
+                {k: one for k, one in items.items() if isinstance(one, Item)},
+            )
         except Stash2PlexError as error:
             await _fail_all([task.job for task in tasks], error, settle)
             return
-        late = await _together(
-            self._write_scene(task, machine, items, entries, settle) for task in tasks
-        )
-        waiting = [task for task, waits in zip(tasks, late, strict=True) if waits]
-        if waiting:
-            await self._writer.verify(
-                [one for task in waiting for one in task.done if one.uploaded]
+        writing = {
+            asyncio.create_task(
+                self._write_scene(task, machine, items, entries, settle)
+            ): task
+            for task in tasks
+        }
+        try:
+            await self._read_back(writing, settle)
+        finally:
+            for one in writing:
+                one.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+
+    async def _read_back(
+        self, writing: dict[asyncio.Task[bool], _Task], settle: Settle
+    ) -> None:
+        """Read back what was written to scenes, and settle them.
+
+        Those that hang do not hold up the others for long.
+        """
+        pending = set(writing)
+        written: list[_Task] = []
+        failure: BaseException | None = None
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=_PATIENCE)
+            for one in done:
+                if error := one.exception():
+                    failure = failure or error
+                elif one.result():
+                    written.append(writing[one])
+            await self._writer.read_back(
+                [one for task in written for one in task.done if one.requests]
             )
-            await _together(self._finish(task, settle) for task in waiting)
+            await _together(self._finish(task, settle) for task in written)
+            written.clear()
+        if failure:
+            raise failure
 
     async def _read_items(self, keys: set[int]) -> dict[int, Item | ServerFault]:
         """Read the items in one request, or one by one when one of them spoils it."""
@@ -396,21 +441,20 @@ class Delivery:
         task: _Task,
         machine: str,
         items: dict[int, Item | ServerFault],
-        entries: dict[int, list[Entry]],
+        entries: dict[tuple[int, int], Entry],
         settle: Settle,
     ) -> bool:
-        """Write every item of a scene; True when pictures still want verifying."""
+        """Write every item of a scene; True when anything was written."""
         async with self._at_hand:
             for match in task.matches:
                 try:
                     item = await self._still_holding(task, match, items)
-                    known = entries.get(match.rating_key, ())
                     target = Target(
                         scene=task.scene,
                         movie=task.movie,
                         match=match,
                         item=item,
-                        entry=entry_for(known, match.file, task.scene.id, item),
+                        entry=entries.get((task.scene.id, match.rating_key)),
                         machine=machine,
                     )
                     task.done.append(await self._writer.write(target))
@@ -422,7 +466,7 @@ class Delivery:
                     # A bug about one item must not touch the others of the batch.
                     log.exception("item_crashed", scene=task.scene.id)
                     task.errors.append(error)
-        if any(written.uploaded for written in task.done):
+        if any(written.requests for written in task.done):
             return True
         await self._finish(task, settle)
         return False
@@ -435,7 +479,7 @@ class Delivery:
         if isinstance(item, ServerFault):
             self._plex_breaker.stumble(match.rating_key)
             raise item
-        if item is None:
+        if item is None or item.is_trashed:
             await self._catalog.forget_item(match.rating_key)
             raise StaleCatalog(f"item {match.rating_key} is gone from Plex")
         if not item.holds(match.file):
@@ -447,7 +491,7 @@ class Delivery:
 
     async def _finish(self, task: _Task, settle: Settle) -> None:
         """Settle a scene's job with all that happened to its items."""
-        errors = [*task.errors, *(one.error for one in task.done if one.error)]
+        errors = [*task.errors, *(error for one in task.done for error in one.errors)]
         for written in task.done:
             _log(task, written)
         for error in errors:
@@ -514,7 +558,7 @@ def _log(task: _Task, written: Written) -> None:
         confidence=written.entry.confidence,
         requests=written.requests,
         ms=round(written.seconds * 1000),
-        error=str(written.error) if written.error else None,
+        error="; ".join(map(str, written.errors)) or None,
     )
 
 
@@ -523,7 +567,7 @@ def _severity(error: Exception) -> int:
     match error:
         case ServiceUnavailable():
             return 0
-        case StaleCatalog():
+        case StaleCatalog() | Braked():
             return 1
         case ServerFault():
             return 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from sqlite3 import Row
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from stash2plex.db.grouping import GroupCommit
 if TYPE_CHECKING:
     from stash2plex.plex.item import ItemEntry
 
+# No item was changed then: whoever reads it next looks closer.
+UNSURE = -1
 # Plex's clock against ours where it did not tell its own, seconds.
 _CLOCKS = 5
 
@@ -34,11 +36,17 @@ class WrittenTags:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPicture:
-    """A picture: its `picture_hash` ("" for none), and how Stash and Plex name it."""
+    """A picture that we put there.
+
+    *hash* is its `picture_hash` ("" for none) and *etag* what Stash calls its source;
+    *upload* is the SHA-1 of the bytes that were uploaded ("" if an earlier release did
+    it), and *previous* the ``ratingKey`` that was selected before, "" if unknown.
+    """
 
     hash: str
     etag: str = ""
-    shown: str = ""
+    upload: str = ""
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,10 @@ class Entry:
     # By Plex's clock, in whole seconds: before and after it; 0 if it did not tell.
     written_from: int = 0
     written_until: int = 0
-    checked: int = 0  # the item's updated_at when it was last found as we left it
+    # The item's updated_at when it was last found as we left it: read after our write,
+    # or by a comparison. 0 if it was not read since, `UNSURE` if others may have
+    # changed it too.
+    checked: int = 0
 
     def is_ours(self, updated_at: int) -> bool:
         """Whether an item that changed last at *updated_at* was left so by us.
@@ -70,8 +81,8 @@ class Entry:
         A copy of Plex's database that was put back is dated before our write. Who
         changes an item within the second of our own write is not told from us.
         """
-        if updated_at == self.checked:
-            return True
+        if self.checked:
+            return updated_at == self.checked
         if self.written_until:
             return self.written_from <= updated_at <= self.written_until
         return updated_at <= self.delivered_at + _CLOCKS
@@ -125,6 +136,59 @@ class Ledger:
             found.setdefault(entry.rating_key, []).append(entry)
         return found
 
+    async def known(
+        self,
+        machine: str,
+        matches: Iterable[tuple[int, int, str]],
+        items: Mapping[int, ItemEntry],
+    ) -> dict[tuple[int, int], Entry]:
+        """Return what we wrote to the items of scenes, by scene and rating key.
+
+        *matches* are scene, rating key and file. A file can come back under another
+        rating key, without locks and edits; what we wrote to the item that is gone
+        tells which ratings and tags are ours.
+        """
+        wanted = list(matches)
+        entries = await self.entries(machine, {key for _, key, _ in wanted})
+        found: dict[tuple[int, int], Entry] = {}
+        unknown: dict[int, tuple[int, str]] = {}
+        for scene_id, key, file in wanted:
+            item = items.get(key)
+            if entry := entry_for(entries.get(key, ()), file, scene_id, item):
+                found[scene_id, key] = entry
+            else:
+                unknown[scene_id] = (key, file)
+        for former in await self._former(machine, unknown):
+            key, file = unknown[former.scene_id]
+            found[former.scene_id, key] = replace(
+                former,
+                rating_key=key,
+                file=file,
+                tags={
+                    name: WrittenTags(ours=tags.ours)
+                    for name, tags in former.tags.items()
+                },
+                pictures={},
+                locked=frozenset(),
+                scene_updated_at="",
+                checked=UNSURE,
+            )
+        return found
+
+    async def _former(self, machine: str, scene_ids: Iterable[int]) -> list[Entry]:
+        """Return what we wrote to items that are gone, the newest last."""
+        if not (ids := list(scene_ids)):
+            return []
+        rows = await self._database.fetch(
+            "SELECT * FROM ledger WHERE machine = ?"
+            " AND scene_id IN (SELECT value FROM json_each(?))"
+            " AND rating_key NOT IN (SELECT rating_key FROM plex_item)"
+            " ORDER BY delivered_at",
+            machine,
+            json.dumps(ids),
+        )
+        return [_entry(row) for row in rows]
+
     async def of_scene(self, machine: str, scene_id: int) -> list[Entry]:
         """Return what we wrote for a scene, the newest first."""
         rows = await self._database.fetch(
@@ -143,13 +207,23 @@ class Ledger:
                 [(machine, key, moment) for key, moment in found.items()],
             )
 
-    async def intend(self, entry: Entry, before: Entry | None, rating: str) -> None:
+    async def intend(
+        self,
+        entry: Entry,
+        before: Entry | None,
+        rating: str,
+        replaced: Mapping[str, str],
+    ) -> None:
         """Remember which tags are about to become ours, ahead of the edit.
 
-        And a *rating*, "" for none. All else stays as it was *before*: only what was
-        written counts as written.
+        And a *rating*, "" for none, and which pictures are *replaced*, by field. All
+        else stays as it was *before*: only what was written counts as written.
         """
         known = before.tags if before else {}
+        pictures = dict(before.pictures) if before else {}
+        for name, key in replaced.items():
+            known_picture = pictures.get(name, WrittenPicture(hash=""))
+            pictures[name] = replace(known_picture, previous=key)
         tags = {
             name: WrittenTags(
                 ours=tuple(
@@ -160,13 +234,16 @@ class Ledger:
             for name, written in entry.tags.items()
         }
         base = before or replace(
-            entry, text={}, locked=frozenset(), pictures={}, scene_updated_at=""
+            entry, text={}, locked=frozenset(), scene_updated_at="", delivered_at=0.0
         )
         ratings = (*base.meant_ratings, rating) if rating else base.meant_ratings
         intended = replace(
             base,
             file=entry.file,
             tags={**known, **tags},
+            pictures=pictures,
+            # What Plex has next may be ours, or not.
+            checked=UNSURE,
             meant_ratings=tuple(dict.fromkeys(ratings)),
         )
         await self._intending.submit(intended)
@@ -201,15 +278,12 @@ class Ledger:
                 for name, tags in entry.tags.items()
             },
         }
-        pictures = {
-            name: {"hash": one.hash, "etag": one.etag, "shown": one.shown}
-            for name, one in entry.pictures.items()
-        }
+        pictures = {name: asdict(one) for name, one in entry.pictures.items()}
         await transaction.run(
             "INSERT OR REPLACE INTO ledger (machine, rating_key, file, scene_id, wrote,"
             " locked, pictures, scene_updated_at, confidence, delivered_at,"
-            " written_from, written_until, settings)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " written_from, written_until, settings, checked)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.machine,
             entry.rating_key,
             entry.file,
@@ -223,6 +297,7 @@ class Ledger:
             entry.written_from,
             entry.written_until,
             entry.settings,
+            entry.checked,
         )
 
 
@@ -243,7 +318,12 @@ def _entry(row: Row) -> Entry:
         },
         locked=frozenset(json.loads(row["locked"])),
         pictures={
-            name: WrittenPicture(**picture)
+            name: WrittenPicture(
+                picture["hash"],
+                picture.get("etag", ""),
+                picture.get("upload", ""),
+                picture.get("previous", ""),
+            )
             for name, picture in json.loads(row["pictures"]).items()
         },
         delivered_at=row["delivered_at"],

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from stash2plex.errors import Stash2PlexError
 from stash2plex.gates import refusal
-from stash2plex.push.artwork import Artwork
+from stash2plex.plex.edits import longest_text
+from stash2plex.push.artwork import Artwork, PictureChange
 from stash2plex.push.changes import plan
-from stash2plex.push.ledger import Ledger, entry_for
+from stash2plex.push.learned import Learned
+from stash2plex.push.ledger import Ledger
 from stash2plex.translation import Translation
 
 if TYPE_CHECKING:
@@ -64,7 +66,9 @@ class Preview:
         plex: PlexLibrary,
         catalog: Catalog,
         ledger: Ledger,
+        learned: Learned,
     ) -> None:
+        self._learned = learned
         self._settings = settings
         self._stash = stash
         self._plex = plex
@@ -122,13 +126,14 @@ class Preview:
             return []
         machine = await self._catalog.ensure_machine()
         items = await self._plex.readable_items(keys)
-        entries = await self._ledger.entries(machine, keys)
+        await self._learned.about(machine, self._plex)
+        matches = [(scene.id, match.rating_key, match.file) for scene, match in pairs]
+        entries = await self._ledger.known(machine, matches, items)
         found = []
         for scene, match in pairs:
             item = items.get(match.rating_key)
-            known = entries.get(match.rating_key, ())
-            entry = entry_for(known, match.file, scene.id, item)
-            if item is None or not item.holds(match.file):
+            entry = entries.get((scene.id, match.rating_key))
+            if item is None or item.is_trashed or not item.holds(match.file):
                 reason = f"item {match.rating_key} changed, or cannot be read"
                 found.append(Difference(scene_id=scene.id, reason=reason))
             elif difference := await self._of_item(scene, item, entry):
@@ -139,7 +144,8 @@ class Preview:
         self, scene: Scene, item: Item, entry: Entry | None
     ) -> Difference | None:
         movie = self._movie(scene)
-        planned = plan(movie, item, entry, self._settings.sync)
+        longest = longest_text(self._learned.line)
+        planned = plan(movie, item, entry, self._settings.sync, longest)
         changes = [
             FieldChange(name, item.text.get(name, ""), value)
             for name, value in planned.edit.text.items()
@@ -152,11 +158,8 @@ class Preview:
         ]
         pictures = await self._artwork.plan(scene, movie, item, entry)
         changes += [
-            FieldChange(name, item.picture(name), "the cover of the scene")
-            for name in pictures.uploads
-        ]
-        changes += [
-            FieldChange(name, item.picture(name), "") for name in pictures.drops
+            FieldChange(name, item.picture(name), _shown_then(change))
+            for name, change in pictures.changes.items()
         ]
         respected = (*planned.respected, *pictures.respected)
         if not changes and not respected and not pictures.error:
@@ -168,3 +171,9 @@ class Preview:
             respected=respected,
             reason=str(pictures.error) if pictures.error else None,
         )
+
+
+def _shown_then(change: PictureChange) -> str:
+    if change.shows_ours:
+        return "the cover of the scene"
+    return "the picture that was there before" if change.key else ""

@@ -1,29 +1,36 @@
-"""Changing one item of Plex: text and tags in one PUT, then its pictures.
+"""Changing one item of Plex: text and tags, usually in one PUT, then its pictures.
 
 The only place that writes to Plex. What it learns about the server's health it tells
-the breaker; pictures are too flaky to tell anything.
+the breaker; pictures are too flaky to tell anything. What was written to a batch is
+read back in one request: that tells that nobody else had a hand in it, and that what
+was to be removed is gone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from stash2plex.errors import (
+    EditRefused,
     PictureFailed,
+    RequestRejected,
     ServerFault,
     ServiceUnavailable,
     Stash2PlexError,
 )
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.movie import Field
-from stash2plex.plex.edits import Edit
-from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES, Plan, plan
-from stash2plex.push.ledger import Entry, WrittenPicture
+from stash2plex.plex.edits import Edit, longest_text
+from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES, Plan, people_call, plan
+from stash2plex.push.editor import Edited, Editor
+from stash2plex.push.ledger import UNSURE, Entry
+from stash2plex.push.picture_writer import PictureWriter
+from stash2plex.push.removals import Removals
 
 if TYPE_CHECKING:
     from stash2plex.catalog.matching import Match
@@ -34,10 +41,13 @@ if TYPE_CHECKING:
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.plex.notifications import OwnWrites
     from stash2plex.push.artwork import Artwork, PicturePlan
+    from stash2plex.push.learned import Learned
     from stash2plex.push.ledger import Ledger
     from stash2plex.scene import Scene
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 # Other lists are made exact, whoever added to them.
 _COLLECTION = TAG_NAMES[Field.COLLECTIONS]
@@ -58,23 +68,26 @@ class Target:
 
 @dataclass(slots=True)
 class Written:
-    """What happened to one item; *entry* is what the ledger should remember."""
+    """What happened to one item; *entry* is what the ledger should remember.
+
+    *requests* changed something; *pictures_changed* are fields by Plex's names.
+    """
 
     item: Item
     entry: Entry
     plan: Plan
     pictures: PicturePlan
+    edited: Edited = field(default_factory=Edited)
     requests: int = 0
     seconds: float = 0.0
-    error: PictureFailed | ServiceUnavailable | None = None
-    # By field: the upload's name in Plex, and what to remember of it.
-    uploaded: dict[str, tuple[str, WrittenPicture]] = field(default_factory=dict)
-    dropped: list[str] = field(default_factory=list)
+    errors: list[Stash2PlexError] = field(default_factory=list)
+    pictures_changed: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> list[str]:
         """The fields that were changed, by Plex's names, sorted."""
-        return sorted({*self.plan.changed, *self.uploaded, *self.dropped})
+        changed = {*self.plan.changed, *self.pictures_changed}
+        return sorted(changed - self.edited.rejected.keys())
 
     @property
     def respected(self) -> list[str]:
@@ -94,6 +107,7 @@ class ItemWriter:
         pace: Pace,
         breaker: CircuitBreaker,
         ledger: Ledger,
+        learned: Learned,
         own: OwnWrites,
         digest: str,
     ) -> None:
@@ -102,26 +116,32 @@ class ItemWriter:
         self._digest = digest
         self._plex = plex
         self._ledger = ledger
+        self._learned = learned
+        self._editor = Editor(plex, learned)
+        self._removals = Removals(self._editor, plex, learned)
+        self._pictures = PictureWriter(plex, learned)
         self._artwork = artwork
         self._sync = sync
         self._pace = pace
         self._breaker = breaker
 
     async def write(self, target: Target) -> Written:
-        """Make an item show its movie; pictures uploaded still want `verify`.
+        """Make an item show its movie; what was written still wants `read_back`.
 
-        Raises what Plex raises about the edit; a picture that fails, in Stash or on
-        its way, is told in the result.
+        Raises what Plex raises about the edit; what a server refused of it, and a
+        picture that fails, in Stash or on its way, is told in the result.
         """
         item, entry = target.item, target.entry
         pictures = await self._artwork.plan(target.scene, target.movie, item, entry)
-        planned = plan(target.movie, item, entry, self._sync)
+        planned = plan(
+            target.movie, item, entry, self._sync, longest_text(self._learned.line)
+        )
+        shown = {name for name, one in pictures.changes.items() if one.shows_ours}
         locks = planned.edit.locks
         if self._sync.lock:
-            locks |= set(pictures.uploads) - item.locked
+            locks |= shown - item.locked
         planned.edit = Edit(text=planned.edit.text, tags=planned.edit.tags, locks=locks)
-        own = planned.locked | locks | pictures.adopted
-        own |= pictures.uploads.keys() & item.locked
+        own = planned.locked | locks | pictures.adopted | (shown & item.locked)
         written = Written(
             item,
             Entry(
@@ -136,10 +156,12 @@ class ItemWriter:
                 tags=planned.tags,
                 locked=frozenset(own),
                 pictures=dict(pictures.kept),
+                # Nothing was written: it is as it was read, pictures included.
+                checked=UNSURE if pictures.error else item.updated_at,
             ),
             planned,
             pictures,
-            error=pictures.error,
+            errors=[pictures.error] if pictures.error else [],
         )
         log.debug(
             "item_planned",
@@ -147,12 +169,18 @@ class ItemWriter:
             item=item.rating_key,
             changes=planned.changed,
             locks=sorted(locks),
-            uploads=sorted(pictures.uploads),
-            drops=list(pictures.drops),
+            pictures=sorted(pictures.changes),
             respected=written.respected,
         )
-        since = until = item.updated_at
-        if planned.writes or pictures.uploads or pictures.drops:
+        if planned.cut:
+            log.warning(
+                "text_cut",
+                scene=target.scene.id,
+                item=item.rating_key,
+                fields=[people_call(name) for name in planned.cut],
+                longest=self._learned.line,
+            )
+        if planned.writes or pictures.changes:
             async with self._pace.write():
                 self._breaker.refuse_while_open()
                 started, since = time.monotonic(), self._plex.clock
@@ -160,43 +188,78 @@ class ItemWriter:
                 await self._send(written, entry)
                 await self._send_pictures(written)
                 written.seconds = time.monotonic() - started
-                until = self._plex.clock
+                written.entry = replace(
+                    written.entry,
+                    checked=0,
+                    written_from=since,
+                    written_until=self._plex.clock,
+                )
         else:
             self._breaker.succeed()
-        written.entry = replace(written.entry, written_from=since, written_until=until)
         return written
 
-    async def verify(self, written: Sequence[Written]) -> None:
-        """Make sure that what was uploaded is what Plex shows, many items at once."""
+    async def read_back(self, written: Sequence[Written]) -> None:
+        """Read what was written, many items at once, and see what became of it."""
+        if not written:
+            return
         try:
-            shown = await self._plex.items(sorted({w.item.rating_key for w in written}))
+            found = await self._plex.items(sorted({w.item.rating_key for w in written}))
         except Stash2PlexError as error:
             for one in written:
-                one.error = PictureFailed(f"cannot be verified: {error}")
+                if self._removals.concern(one.plan.edit, one.edited):
+                    one.errors.append(error)
             return
         for one in written:
-            pictures = dict(one.entry.pictures)
-            item = shown.get(one.item.rating_key)
-            for name, (upload, remembered) in one.uploaded.items():
-                try:
-                    shown_as = await self._selected(one.item, item, name, upload)
-                except Stash2PlexError as error:
-                    one.error = PictureFailed(f"{name}: {error}")
-                else:
-                    pictures[name] = replace(remembered, shown=shown_as)
-            one.entry = replace(one.entry, pictures=pictures)
+            if item := found.get(one.item.rating_key):
+                await self._note(one, item)
+
+    async def _note(self, one: Written, item: Item) -> None:
+        """Note how an item is after our write, and try again what did not happen."""
+        entry = one.entry
+        ours = {
+            name
+            for name in one.pictures_changed
+            if name in item.locked and entry.pictures[name].hash
+        }
+        entry = replace(entry, locked=entry.locked | ours)
+        if not entry.written_until or (
+            entry.written_from <= item.updated_at <= entry.written_until
+        ):
+            entry = replace(entry, checked=item.updated_at)
+        if one.pictures.error or one.errors:
+            entry = replace(entry, checked=UNSURE)
+        one.entry = entry
+        try:
+            if again := await self._removals.see(item, one.plan.edit, one.edited):
+                one.requests += again
+                one.entry = replace(
+                    one.entry, checked=0, written_until=self._plex.clock
+                )
+        except Stash2PlexError as error:
+            one.errors.append(error)
 
     async def _send(self, written: Written, before: Entry | None) -> None:
         """Send text and tags, usually in one PUT."""
         item, planned = written.item, written.plan
         rating = planned.edit.text.get(_RATING, "")
-        if self._sync.mode == "merge" or rating or _COLLECTION in planned.edit.tags:
+        replaced = {
+            name: one.remembered.previous
+            for name, one in written.pictures.changes.items()
+            if one.shows_ours and one.remembered.previous
+        }
+        if (
+            self._sync.mode == "merge"
+            or rating
+            or replaced
+            or _COLLECTION in planned.edit.tags
+        ):
             # If the answer is lost, what we add here would be taken for a human's.
-            await self._ledger.intend(written.entry, before, rating)
+            await self._ledger.intend(written.entry, before, rating, replaced)
         started = time.monotonic()
         try:
             if planned.edit:
-                written.requests += await self._plex.edit(item, planned.edit)
+                written.edited = await self._editor.edit(item, planned.edit)
+                written.requests += written.edited.requests
             if planned.clears_rating:
                 await self._plex.clear_rating(item.rating_key)
                 written.requests += 1
@@ -207,47 +270,57 @@ class ItemWriter:
         except ServerFault:
             self._breaker.stumble(item.rating_key)
             raise
+        except EditRefused as error:
+            error.args = (f"{_named(error.fields)}: {error}",)
+            raise
         if written.requests:
             log.debug("item_edited", item=item.rating_key, requests=written.requests)
             self._pace.observe((time.monotonic() - started) / written.requests)
             self._breaker.succeed()
+        self._note_edited(written, before)
+
+    def _note_edited(self, written: Written, before: Entry | None) -> None:
+        """Remember what was written as it was, and not what was refused."""
+        edited, entry = written.edited, written.entry
+        if edited.shortened:
+            entry = replace(entry, text={**entry.text, **edited.shortened})
+        if edited.rejected:
+            for name, error in edited.rejected.items():
+                msg = f"{people_call(name)}: {error}"
+                written.errors.append(RequestRejected(msg, status=error.status))
+            entry = replace(
+                entry,
+                text=_without(entry.text, before.text if before else {}, edited),
+                tags=_without(entry.tags, before.tags if before else {}, edited),
+                locked=entry.locked - (edited.rejected.keys() - written.item.locked),
+            )
+        written.entry = entry
 
     async def _send_pictures(self, written: Written) -> None:
         rating_key = written.item.rating_key
-        for name, (data, remembered) in written.pictures.uploads.items():
-            written.requests += 1
+        for name, change in written.pictures.changes.items():
             try:
-                upload = await self._plex.upload(rating_key, name, data)
-                written.uploaded[name] = (upload, remembered)
-                log.debug(
-                    "picture_uploaded", item=rating_key, field=name, size=len(data)
+                written.requests += await self._pictures.change(
+                    rating_key, name, change
                 )
             except Stash2PlexError as error:
-                written.error = PictureFailed(f"{name}: {error}")
-        # The bytes are not needed any more, and there may be many of them.
-        written.pictures.uploads.clear()
-        for name in written.pictures.drops:
-            written.requests += 1
-            try:
-                await self._plex.drop_picture(rating_key, name)
-            except Stash2PlexError as error:
-                written.error = PictureFailed(f"{name}: {error}")
+                written.requests += 1
+                written.errors.append(PictureFailed(f"{people_call(name)}: {error}"))
             else:
-                written.dropped.append(name)
-                pictures = {**written.entry.pictures, name: WrittenPicture(hash="")}
+                written.pictures_changed.append(name)
+                pictures = {**written.entry.pictures, name: change.remembered}
                 written.entry = replace(written.entry, pictures=pictures)
+        # The bytes are not needed any more, and there may be many of them.
+        written.pictures.changes.clear()
 
-    async def _selected(
-        self, before: Item, item: Item | None, name: str, upload: str
-    ) -> str:
-        """Return what the item shows as *name* once our picture is the one shown."""
-        if item is None:
-            raise PictureFailed("the item is gone from Plex")
-        shown = item.picture(name)
-        if shown and shown != before.picture(name):
-            return shown
-        # The same picture may have been there before, unselected.
-        if not await self._plex.select(item.rating_key, name, upload):
-            raise PictureFailed("Plex does not list the upload")
-        again = await self._plex.items([item.rating_key])
-        return again[item.rating_key].picture(name) if again else ""
+
+def _named(fields: Sequence[str]) -> str:
+    return ", ".join(people_call(name) for name in fields)
+
+
+def _without(
+    wrote: Mapping[str, T], before: Mapping[str, T], edited: Edited
+) -> dict[str, T]:
+    """Return what was written, but what was there before where that was refused."""
+    kept = {name: value for name, value in before.items() if name in edited.rejected}
+    return {k: v for k, v in wrote.items() if k not in edited.rejected} | kept

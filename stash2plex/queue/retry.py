@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import (
+    Braked,
     CatalogIncomplete,
+    EditRefused,
     ItemNotFound,
     RequestRejected,
     ServiceUnavailable,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 # reading wakes it earlier.
 _CATALOG_WAIT = 15.0
 _STALE_WAIT = 1.0
+# A server may refuse all edits for a while; how long it is given at least, seconds.
+_REFUSING = 300.0
 
 
 class Fate(StrEnum):
@@ -67,6 +71,7 @@ class RetryPolicy:
             settings.retry_cap,
             settings.not_found_cap,
             _CATALOG_WAIT,
+            _REFUSING,
         )
 
     def judge(self, job: Job, error: Exception) -> Verdict:  # noqa: PLR0911 - a table
@@ -78,7 +83,7 @@ class RetryPolicy:
                 asked = min(error.pause, settings.retry_cap)
                 delay = max(self._spread(base / 2, base), asked)
                 return Verdict(Fate.RELEASED, delay)
-            case CatalogIncomplete():
+            case CatalogIncomplete() | Braked():
                 return Verdict(Fate.RELEASED, _CATALOG_WAIT)
             case StaleCatalog() if job.attempts + 1 < settings.max_attempts:
                 return Verdict(Fate.RETRIED, _STALE_WAIT)
@@ -93,6 +98,9 @@ class RetryPolicy:
             case _:
                 if job.attempts + 1 >= settings.max_attempts:
                     return Verdict(Fate.BURIED)
+                if isinstance(error, EditRefused):
+                    delay = _REFUSING / (settings.max_attempts - 1)
+                    return Verdict(Fate.RETRIED, delay)
                 ceiling = min(settings.retry_base * 2**job.attempts, settings.retry_cap)
                 return Verdict(Fate.RETRIED, self._spread(0, ceiling))
 

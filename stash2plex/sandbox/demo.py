@@ -21,7 +21,8 @@ from stash2plex import daemon
 from stash2plex.config import Settings
 from stash2plex.logs import Secrets
 from stash2plex.plugin import PLUGIN_ID, plugin_folder
-from stash2plex.sandbox.plex import PretendItem, PretendPlex
+from stash2plex.sandbox.items import PretendItem
+from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import PLEX_ROOT, populate
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash

@@ -1,20 +1,18 @@
-"""A pretend Plex Media Server: the XML that plexapi speaks, with PMS's awkward ways.
+"""A pretend Plex Media Server: the XML that PMS speaks, with its awkward ways.
 
 Listings are partial, an edit without ``id`` changes everything, control characters
-come back as broken XML, pictures go by their SHA-1. What nobody could verify about a
-real server is a switch, and the tests run it both ways.
+come back as broken XML, pictures go by their SHA-1. How sure each habit is stands in
+`stash2plex.sandbox.habits`; what nobody could verify is a switch there, and the tests
+run it both ways.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
@@ -27,61 +25,31 @@ from stash2plex.sandbox.agent import (
     ProviderRefused,
     RegisteredProvider,
 )
+from stash2plex.sandbox.frames import new_film, scan_ended, timeline, timeline_frame
+from stash2plex.sandbox.habits import Habits
+from stash2plex.sandbox.items import (
+    PICTURES,
+    TAGS,
+    TEXT,
+    PretendItem,
+    container,
+    join,
+    merged,
+    photos,
+    take,
+    video,
+)
 from stash2plex.sandbox.server import Facts, LineBreaker
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_TEXT = (
-    "title",
-    "titleSort",
-    "summary",
-    "studio",
-    "originallyAvailableAt",
-    "year",
-    "userRating",
-    "tagline",
-    "contentRating",
-)
-_TAGS = {
-    "genre": "Genre",
-    "actor": "Role",
-    "director": "Director",
-    "collection": "Collection",
-}
-# How many tags of a kind a listing shows; the rest only the item itself does.
-_LISTED = {"genre": 2, "actor": 3, "director": 2, "collection": 2}
-_FIELDS = {"posters": "thumb", "arts": "art", "poster": "thumb", "art": "art"}
+_KINDS = {"posters": "thumb", "arts": "art", "poster": "thumb", "art": "art"}
 _INDEXED_TAG = re.compile(r"(\w+)\[(\d*)\]\.tag\.tag(-?)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
 _HIGHEST_RATING = 10
-
-
-@dataclass(slots=True)
-class PretendItem:
-    """One movie. *agent* is what a metadata refresh puts into unlocked fields."""
-
-    rating_key: int
-    section: int
-    files: list[tuple[str, int]]
-    guid: str = ""
-    text: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, list[str]] = field(default_factory=dict)
-    locked: set[str] = field(default_factory=set)
-    agent: dict[str, str] = field(default_factory=dict)
-    uploads: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    selected: dict[str, str] = field(default_factory=dict)
-    provided: dict[str, bytes] = field(default_factory=dict)
-    people: dict[str, str] = field(default_factory=dict)  # actor -> URL of a picture
-    versions: Counter[str] = field(default_factory=Counter)
-    added_at: int = 0
-    updated_at: int = 0
-    writes: int = 0
-
-    def picture(self, name: str) -> bytes | None:
-        """Return the bytes shown as ``thumb`` or ``art``, an upload before others."""
-        uploaded = self.uploads.get(name, {}).get(self.selected.get(name, ""))
-        return uploaded or self.provided.get(name)
+_PAGE_START, _PAGE_SIZE = "X-Plex-Container-Start", "X-Plex-Container-Size"
+_STARTING = "Plex Media Server is still starting up. Please retry in a moment."
 
 
 class PretendPlex:
@@ -104,10 +72,7 @@ class PretendPlex:
         self.provider_client = ProviderClient()
         self.facts = Facts()
 
-        # What could not be verified about a real server.
-        self.replaces_tags = False
-        self.selects_known_upload = True
-        self.upload_locks = False
+        self.habits = Habits()
 
         # Faults.
         self.status: int | None = None  # every answer
@@ -122,7 +87,8 @@ class PretendPlex:
         self.hangs = False
         self.garbles: bytes | None = None
         self.latency = 0.0  # seconds, before each answer
-        self.longest_target = 16 * 1024
+        self.is_starting = False
+        self.refused_field = ""  # an edit that names it is refused, e.g. "studio"
         self.total_offset = 0  # its totals are wrong by so much
         self.ignores_file_filter = False  # finds nothing by it
         # How a file is named when a provider is asked: both are documented.
@@ -164,6 +130,8 @@ class PretendPlex:
                 web.get("/", self._root),
                 web.get("/identity", self._identity),
                 web.get("/accounts", self._accounts),
+                web.get("/activities", self._activities),
+                web.put("/:/prefs", self._set_preference),
                 web.get("/library", self._root),
                 web.get("/library/sections", self._sections),
                 web.get("/library/sections/{section}/all", self._list),
@@ -204,12 +172,57 @@ class PretendPlex:
         )
         self.facts.changed()
         self._tell_item(key, state=0, metadataState="created")
+        if self.habits.frames_of_new_film and self.sockets and self.tells:
+            self.tell(*new_film(key, section))
         return self.items[key]
 
     def remove(self, rating_key: int) -> None:
         """Take an item out, as emptying the trash does."""
         del self.items[rating_key]
-        self._tell_item(rating_key, state=9, metadataState="deleted")
+        self.facts.changed()
+        if self.habits.deletion_has_no_type:
+            self._tell_item(rating_key, kind=-1, state=5)
+        else:
+            self._tell_item(rating_key, state=9, metadataState="deleted")
+
+    def trash(self, *rating_keys: int) -> None:
+        """Find the files of items missing: they stay listed until that is emptied."""
+        for key in rating_keys:
+            self.items[key].deleted_at = int(self.clock())
+            self._touched(self.items[key])
+
+    def restore(self, *rating_keys: int) -> None:
+        """Find the files of trashed items again."""
+        for key in rating_keys:
+            self.items[key].deleted_at = 0
+            self._touched(self.items[key])
+
+    def rename(self, rating_key: int, path: str) -> PretendItem:
+        """Find a file under another name: a new item, without locks and edits."""
+        if self.habits.renamed_keeps_key:
+            item = self.items[rating_key]
+            item.files = [(path, item.files[0][1]), *item.files[1:]]
+            self._touched(item)
+            return item
+        item = self.items[rating_key]
+        self.remove(rating_key)
+        return self.add(path, section=item.section, size=item.files[0][1])
+
+    def touch(self, rating_key: int) -> None:
+        """Save an item's row, as an edit in the UI or a nightly refresh does."""
+        self._touched(self.items[rating_key])
+
+    def choose(self, rating_key: int, name: str, data: bytes) -> None:
+        """Upload and select a picture, as a person does in the UI."""
+        self.items[rating_key].choose(name, data)
+        self._touched(self.items[rating_key])
+
+    def join_equal_guids(self) -> None:
+        """Join items of an equal guid, as a scan does."""
+        for item in join(self.items.values()):
+            self.remove(item.rating_key)
+            kept = next(o for o in self.items.values() if o.guid == item.guid)
+            self._touched(kept)
 
     def count(self, method: str | None = None) -> int:
         """Return how many requests came in, of one *method* or of all."""
@@ -247,20 +260,31 @@ class PretendPlex:
             await asyncio.sleep(self.latency)
         if (broken := await self.line.broken(request)) is not None:
             return broken
-        if self.status is not None:
-            self.refused[self.status] += 1
-            return _refusal(self.status, self.retry_after)
-        # Nothing is how a real one answers an edit that it carried out.
-        if self.garbles is not None and (self.garbles or request.method == "GET"):
-            return web.Response(body=self.garbles, content_type="text/xml")
-        if request.path != "/identity":
-            self._check_token(request)
-        if len(request.raw_path) > self.longest_target:
-            raise web.HTTPBadRequest
+        if (fault := self._fault(request)) is not None:
+            self.refused[fault.status] += 1
+            return fault
         if request.method == hdrs.METH_GET:
             return await self._read(request, handler)
         async with self._writing:  # PMS has one writer
             return await handler(request)
+
+    def _fault(self, request: web.Request) -> web.Response | None:
+        """Return what goes wrong with a request, None if nothing does."""
+        if self.status is not None:
+            return _refusal(self.status, self.retry_after)
+        if self.is_starting and not self.habits.starts_with_400:
+            return _refusal(503)
+        # Nothing is how a real one answers an edit that it carried out.
+        if self.garbles is not None and (self.garbles or request.method == "GET"):
+            return web.Response(body=self.garbles, content_type="text/xml")
+        if request.path != "/identity" or not _is_known(request.host):
+            self._check_token(request)
+        longest = self.habits.longest_target
+        if longest is not None and len(request.raw_path) > longest:
+            return _error_page(self.habits.long_target_status, "Bad Request")
+        if self.is_starting and request.method != hdrs.METH_GET:
+            return _error_page(400, _STARTING)
+        return None
 
     async def _read(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         for start, status in self.read_status_of.items():
@@ -279,21 +303,29 @@ class PretendPlex:
     # --- reading ---------------------------------------------------------------
 
     async def _root(self, _: web.Request) -> web.Response:
-        return _container(
+        return container(
             machineIdentifier=self.machine,
             version=self.version,
             friendlyName="Pretend Plex",
         )
 
     async def _identity(self, _: web.Request) -> web.Response:
-        return _container(
+        return container(
             machineIdentifier=self.machine, version=self.version, claimed="1"
         )
 
     async def _accounts(self, _: web.Request) -> web.Response:
         if self.shared_token:
             raise web.HTTPForbidden
-        return _container(Xml.Element("Account", id="1", name="owner"))
+        return container(Xml.Element("Account", id="1", name="owner"))
+
+    async def _activities(self, _: web.Request) -> web.Response:
+        return container(
+            Xml.Element("Activity", type="butler", title="Butler", progress="-1")
+        )
+
+    async def _set_preference(self, _: web.Request) -> web.Response:
+        return web.Response()  # whatever its name is
 
     async def _sections(self, _: web.Request) -> web.Response:
         directories = []
@@ -301,7 +333,12 @@ class PretendPlex:
             agent = self.agents.get(key, "tv.plex.agents.none")
             kind = self.kinds.get(key, "movie")
             directory = Xml.Element(
-                "Directory", key=str(key), type=kind, title=title, agent=agent
+                "Directory",
+                key=str(key),
+                type=kind,
+                title=title,
+                agent=agent,
+                hidden=str(key % 3),
             )
             for path in self.locations.get(key, []):
                 Xml.SubElement(directory, "Location", id="1", path=path)
@@ -309,7 +346,7 @@ class PretendPlex:
         directories.append(
             Xml.Element("Directory", key="99", type="artist", title="Music")
         )
-        return _container(*directories)
+        return container(*directories)
 
     async def _list(self, request: web.Request) -> web.Response:
         section = self._section(request)
@@ -330,11 +367,13 @@ class PretendPlex:
                 found = [one for one in found if getattr(one, attribute) > int(since)]
         found.sort(key=lambda one: (one.added_at, one.rating_key))
         headers = request.headers
-        start = int(headers.get("X-Plex-Container-Start", 0))
-        size = int(headers.get("X-Plex-Container-Size", len(found)))
+        if (_PAGE_START in headers) != (_PAGE_SIZE in headers):
+            raise web.HTTPBadRequest(text=f"{_PAGE_START} and {_PAGE_SIZE} are a pair")
+        start = int(headers.get(_PAGE_START, 0))
+        size = int(headers.get(_PAGE_SIZE, len(found)))
         page = found[start : start + size]
-        return _container(
-            *(_video(one, whole=False) for one in page),
+        return container(
+            *(video(one, whole=False) for one in page),
             totalSize=str(len(found) + self.total_offset),
             offset=str(start),
             librarySectionID=str(section),
@@ -349,7 +388,7 @@ class PretendPlex:
             raise web.HTTPNotFound
         if request.query.get("skipRefresh") != "1":
             self.refreshed_on_read += len(found)
-        return _container(*(_video(one, whole=True) for one in found))
+        return container(*(video(one, whole=True) for one in found))
 
     # --- editing ---------------------------------------------------------------
 
@@ -382,18 +421,21 @@ class PretendPlex:
                 values[name.removesuffix(".value")] = value
             elif tag := _INDEXED_TAG.fullmatch(name):
                 if tag[3]:
-                    removed[tag[1]] = [unquote(one) for one in value.split(",")]
+                    names = value.split(",")
+                    if self.habits.decodes_removed_twice:
+                        names = [unquote(one) for one in names]
+                    removed[tag[1]] = names
                 else:
                     lists.setdefault(tag[1], []).append((int(tag[2]), value))
-        _check_values(values)
+        self._check_values(values)
         for name, value in values.items():
             item.text[name] = f"{float(value):.1f}" if name == "userRating" else value
             if name == "originallyAvailableAt" and value:
                 item.text["year"] = value[:4]
         for name, indexed in lists.items():
             wanted = [value for _, value in sorted(indexed)]
-            present = [] if self.replaces_tags else item.tags.get(name, [])
-            item.tags[name] = _merged(present, wanted)
+            present = [] if self.habits.replaces_tags else item.tags.get(name, [])
+            item.tags[name] = merged(present, wanted)
         for name, names in removed.items():
             gone = {one.casefold() for one in names}
             item.tags[name] = [
@@ -408,14 +450,21 @@ class PretendPlex:
         if item.section in self.agents:
             await self.refresh(item)
             return web.Response()
-        for name in _TEXT:
+        for name in TEXT:
             if name not in item.locked and name != "userRating":
                 item.text[name] = item.agent.get(name, "")
-        for name in _TAGS:
+        for name in TAGS:
             if name not in item.locked and name != "collection":
                 item.tags[name] = []
+        self._select_provided(item)
         self._written(item)
         return web.Response()
+
+    def _select_provided(self, item: PretendItem) -> None:
+        """Show the agent's pictures where no lock says otherwise."""
+        if self.habits.refresh_selects:
+            for name in item.provided.keys() - item.locked:
+                item.selected.pop(name, None)
 
     async def _rate(self, request: web.Request) -> web.Response:
         item = self._item(request.query["key"])
@@ -465,13 +514,13 @@ class PretendPlex:
             return False
         document = answer.found[0]
         await client.more(provider, document["key"])
-        _take(item, document)
-        for name in ("thumb", "art"):
+        take(item, document)
+        for name in PICTURES:
             if name in document and name not in item.locked:
                 data = await client.picture(document[name])
-                if data is not None and data != item.provided.get(name):
+                if data is not None:
                     item.provided[name] = data
-                    item.versions[name] += 1
+        self._select_provided(item)
         self._written(item)
         return True
 
@@ -491,7 +540,7 @@ class PretendPlex:
         await self.provider_client.close()
 
     async def _list_providers(self, _: web.Request) -> web.Response:
-        return _container(
+        return container(
             *(
                 Xml.Element(
                     "MetadataAgentProvider",
@@ -517,7 +566,7 @@ class PretendPlex:
         return await self._list_providers(request)
 
     async def _list_groups(self, _: web.Request) -> web.Response:
-        return _container(
+        return container(
             *(
                 Xml.Element(
                     "MetadataAgentProviderGroup",
@@ -563,7 +612,7 @@ class PretendPlex:
             if "year" in one:
                 result.set("year", str(one["year"]))
             results.append(result)
-        return _container(*results)
+        return container(*results)
 
     async def _bind(self, request: web.Request) -> web.Response:
         item = self._item(request.match_info["keys"])
@@ -576,14 +625,7 @@ class PretendPlex:
     async def _pictures(self, request: web.Request) -> web.Response:
         item = self._item(request.match_info["key"])
         kind = request.match_info["kind"]
-        name = _FIELDS[kind]
-        photos = []
-        for digest in item.uploads.get(name, {}):
-            photo = Xml.Element("Photo", ratingKey=f"upload://{kind}/{digest}")
-            if item.selected.get(name) == digest:
-                photo.set("selected", "1")
-            photos.append(photo)
-        return _container(*photos)
+        return container(*photos(item, _KINDS[kind]))
 
     async def _upload(self, request: web.Request) -> web.Response:
         item = self._item(request.match_info["key"])
@@ -594,25 +636,25 @@ class PretendPlex:
         data = await request.read()
         if not data.startswith(_PICTURES):
             raise web.HTTPInternalServerError
-        name = _FIELDS[request.match_info["kind"]]
-        digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-        known = digest in item.uploads.setdefault(name, {})
-        item.uploads[name][digest] = data
-        if self.upload_locks:
+        name = _KINDS[request.match_info["kind"]]
+        key, fresh = item.upload(name, data)
+        habits = self.habits
+        if habits.upload_locks:
             item.locked.add(name)
-        if not known or self.selects_known_upload:
-            self._show(item, name, digest)
+        if habits.upload_selects_fresh if fresh else habits.upload_selects_known:
+            item.selected[name] = key
         self._written(item)
         return web.Response()
 
     async def _select(self, request: web.Request) -> web.Response:
         item = self._item(request.match_info["key"])
         self._may_write(item)
-        name = _FIELDS[request.match_info["kind"]]
-        digest = request.query["url"].rpartition("/")[2]
-        if digest not in item.uploads.get(name, {}):
+        name = _KINDS[request.match_info["kind"]]
+        key = request.query["url"]
+        if key not in item.candidates(name):
             raise web.HTTPNotFound
-        self._show(item, name, digest)
+        item.selected[name] = key
+        item.locked.add(name)
         self._written(item)
         return web.Response(text=f"/library/metadata/{item.rating_key}/{name}")
 
@@ -624,38 +666,22 @@ class PretendPlex:
         self._written(item)
         return web.Response()
 
-    def _show(self, item: PretendItem, name: str, digest: str) -> None:
-        if item.selected.get(name) != digest:
-            item.selected[name] = digest
-            item.versions[name] += 1
-
     # --- notifications ---------------------------------------------------------
 
-    def tell(self, frame: str) -> None:
-        """Say something on the notification socket."""
+    def tell(self, *frames: str) -> None:
+        """Say something on the notification socket, one frame after another."""
         for socket in list(self.sockets):
-            task = asyncio.create_task(socket.send_str(frame))
+            task = asyncio.create_task(_send_all(socket, frames))
             self.told.add(task)
             task.add_done_callback(self.told.discard)
 
     def tell_scan_ended(self) -> None:
         """Say that a library was scanned to the end."""
-        activity = {"event": "ended", "Activity": {"type": "library.update.section"}}
-        container = {"type": "activity", "ActivityNotification": [activity]}
-        self.tell(json.dumps({"NotificationContainer": container}))
+        self.tell(scan_ended())
 
-    def _tell_item(self, key: int, **state: object) -> None:
-        if not self.sockets or not self.tells:
-            return
-        entry = {
-            "identifier": "com.plexapp.plugins.library",
-            "sectionID": "1",
-            "itemID": str(key),
-            "type": 1,
-            **state,
-        }
-        container = {"type": "timeline", "size": 1, "TimelineEntry": [entry]}
-        self.tell(json.dumps({"NotificationContainer": container}))
+    def _tell_item(self, key: int, *, kind: int = 1, **state: Any) -> None:
+        if self.sockets and self.tells:
+            self.tell(timeline_frame(timeline(key, kind=kind, **state)))
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -676,6 +702,8 @@ class PretendPlex:
         for path in [one for one in self.on_disk if one.startswith(folder)]:
             self.on_disk.remove(path)
             self.add(path, section=section)
+        if self.habits.joins_equal_guids:
+            self.join_equal_guids()
         self.tell_scan_ended()
         return web.Response()
 
@@ -701,15 +729,30 @@ class PretendPlex:
         if status := self.status_of.get(item.rating_key):
             raise _HTTP_ERRORS[status]
 
+    def _check_values(self, values: dict[str, str]) -> None:
+        if values.get("title") == "" or self.refused_field in values:
+            raise web.HTTPBadRequest
+        date = values.get("originallyAvailableAt")
+        if date and not _DATE.fullmatch(date):
+            raise web.HTTPBadRequest
+        rating = values.get("userRating")
+        if rating is not None and not 0 <= float(rating or -1) <= _HIGHEST_RATING:
+            raise web.HTTPBadRequest
+
     def _written(self, item: PretendItem) -> None:
         item.writes += 1
+        self._touched(item)
+
+    def _touched(self, item: PretendItem) -> None:
         item.updated_at = int(self.clock())
+        self.facts.changed()
         self._tell_item(item.rating_key, state=5)
 
 
 _HTTP_ERRORS: dict[int, type[web.HTTPError]] = {
     400: web.HTTPBadRequest,
     404: web.HTTPNotFound,
+    409: web.HTTPConflict,
     500: web.HTTPInternalServerError,
     503: web.HTTPServiceUnavailable,
 }
@@ -726,42 +769,24 @@ def _lock(item: PretendItem, parameters: Iterable[tuple[str, str]]) -> None:
             change(name.removesuffix(".locked"))
 
 
-def _check_values(values: dict[str, str]) -> None:
-    if values.get("title") == "":
-        raise web.HTTPBadRequest
-    date = values.get("originallyAvailableAt")
-    if date and not _DATE.fullmatch(date):
-        raise web.HTTPBadRequest
-    rating = values.get("userRating")
-    if rating is not None and not 0 <= float(rating or -1) <= _HIGHEST_RATING:
-        raise web.HTTPBadRequest
+async def _send_all(socket: web.WebSocketResponse, frames: Iterable[str]) -> None:
+    for frame in frames:
+        await socket.send_str(frame)
 
 
-def _merged(present: list[str], wanted: list[str]) -> list[str]:
-    """Add tags; names that differ only in case are one tag, in the older spelling."""
-    merged = {one.casefold(): one for one in present}
-    for one in wanted:
-        merged.setdefault(one.casefold(), one)
-    return list(merged.values())
+def _is_known(host: str) -> bool:
+    """Whether PMS takes a name that a client called it by for its own."""
+    name = host.rpartition(":")[0] or host
+    return name == "localhost" or name.strip("[]").replace(".", "").isdecimal()
 
 
-def _take(item: PretendItem, document: dict[str, Any]) -> None:
-    """Take a provider's document over: text replaced, tags only ever added."""
-    for name in ("title", "titleSort", "summary", "studio", "tagline"):
-        if name in document and name not in item.locked:
-            item.text[name] = document[name]
-    for name in ("contentRating", "originallyAvailableAt"):
-        if name in document and name not in item.locked:
-            item.text[name] = document[name]
-    if "year" in document and "year" not in item.locked:
-        item.text["year"] = str(document["year"])
-    for name, element in _TAGS.items():
-        if name not in item.locked:
-            names = [one["tag"] for one in document.get(element, [])]
-            item.tags[name] = _merged(item.tags.get(name, []), names)
-    item.people = {
-        one["tag"]: one["thumb"] for one in document.get("Role", []) if "thumb" in one
-    }
+def _error_page(status: int, text: str) -> web.Response:
+    """Return a refusal as PMS words it: a small HTML page."""
+    page = (
+        f"<html><head><title>{text}</title></head>"
+        f"<body><h1>{status} {text}</h1></body></html>"
+    )
+    return web.Response(status=status, text=page, content_type="text/html")
 
 
 def _refusal(status: int, retry_after: str = "") -> web.Response:
@@ -771,42 +796,3 @@ def _refusal(status: int, retry_after: str = "") -> web.Response:
     return web.Response(
         status=status, text=body, content_type="text/xml", headers=headers
     )
-
-
-def _container(*children: Xml.Element, **attributes: str) -> web.Response:
-    root = Xml.Element("MediaContainer", attributes, size=str(len(children)))
-    root.extend(children)
-    # No charset, as some PMS answers: the client must know that it is UTF-8.
-    return web.Response(body=Xml.tostring(root, "utf-8"), content_type="text/xml")
-
-
-def _video(item: PretendItem, *, whole: bool) -> Xml.Element:
-    key = item.rating_key
-    video = Xml.Element(
-        "Video",
-        type="movie",
-        ratingKey=str(key),
-        key=f"/library/metadata/{key}",
-        librarySectionID=str(item.section),
-        guid=item.guid,
-        addedAt=str(item.added_at),
-        updatedAt=str(item.updated_at),
-    )
-    for name in _TEXT:
-        if value := item.text.get(name):  # empty attributes are left out
-            video.set(name, value)
-    for name in ("thumb", "art"):
-        if name in item.selected or name in item.provided:
-            version = item.versions[name]
-            video.set(name, f"/library/metadata/{key}/{name}/{version}")
-    for path, size in item.files:
-        media = Xml.SubElement(video, "Media", id=str(key))
-        Xml.SubElement(media, "Part", id=str(key), file=path, size=str(size))
-    for name, element in _TAGS.items():
-        tags = item.tags.get(name, [])
-        for tag in tags if whole else tags[: _LISTED[name]]:
-            Xml.SubElement(video, element, {"tag": tag})
-    if whole:
-        for name in sorted(item.locked):
-            Xml.SubElement(video, "Field", name=name, locked="1")
-    return video

@@ -32,19 +32,31 @@ class Facts:
 
 
 class LineBreaker:
-    """Breaks the line instead of answering, the way that is set."""
+    """Breaks the line instead of answering, or answers without end, as is set.
+
+    ``trickle`` sends a byte every *pause* seconds; ``bomb`` sends *bomb*, bytes that
+    gzip unpacks.
+    """
 
     def __init__(self) -> None:
-        self.how: Literal["", "half", "reset"] = ""
+        self.how: Literal["", "half", "reset", "trickle", "bomb"] = ""
+        self.pause = 0.05
+        self.bomb = b""
 
     async def broken(self, request: web.Request) -> web.StreamResponse | None:
         """Break the line of *request*; None when it is to be answered."""
         if not self.how or request.transport is None:
             return None
+        if self.how == "bomb":
+            packed = {"Content-Encoding": "gzip"}
+            return web.Response(body=self.bomb, headers=packed, content_type="text/xml")
         answer = web.StreamResponse(headers={"Content-Length": "1000"})
-        if self.how == "half":
+        if self.how != "reset":
             await answer.prepare(request)
             await answer.write(b"<MediaContainer")
+        while self.how == "trickle":
+            await asyncio.sleep(self.pause)
+            await answer.write(b" ")
         request.transport.abort()
         return answer
 

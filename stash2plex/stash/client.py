@@ -33,6 +33,7 @@ from gql.transport.exceptions import (
 from stash2plex.config import StashSettings
 from stash2plex.errors import (
     AccessDenied,
+    AnswerTooLarge,
     PictureFailed,
     PictureNotFound,
     PictureUnusable,
@@ -43,6 +44,8 @@ from stash2plex.errors import (
 )
 from stash2plex.link import no_redirects
 from stash2plex.measures import Watch, nobody, timed
+from stash2plex.net.answers import BodyTooLarge, LimitedResponse
+from stash2plex.net.failures import first_reason, reason
 from stash2plex.pause import pause_asked
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
@@ -137,6 +140,9 @@ class StashClient:
         self._session = session
         self._pictures = pictures
         self._dialect: Dialect | None = None
+        self._has_answered = False
+        # Scenes in a page: halved when one is larger than we read.
+        self._page_size = settings.page_size
         self._picture_turns = asyncio.Semaphore(_PICTURES_AT_ONCE)
         self.version: str | None = None
 
@@ -158,7 +164,8 @@ class StashClient:
             headers=headers,
             ssl=checked,
             client_session_args={
-                "timeout": aiohttp.ClientTimeout(total=settings.timeout)
+                "timeout": aiohttp.ClientTimeout(total=settings.timeout),
+                "response_class": LimitedResponse,
             },
         )
         async with (
@@ -213,6 +220,12 @@ class StashClient:
             # Another release may have been started behind our back.
             await self.probe()
             return await self._scenes(scene_ids, pictures=pictures)
+        except AnswerTooLarge:
+            if len(scene_ids) == 1:
+                raise
+            half = len(scene_ids) // 2
+            first = await self.scenes(scene_ids[:half], pictures=pictures)
+            return first | await self.scenes(scene_ids[half:], pictures=pictures)
 
     async def entries(
         self, after: int = 0, *, updated_since: str | None = None
@@ -230,11 +243,11 @@ class StashClient:
             if updated_since:
                 later = {"modifier": "GREATER_THAN", "value": updated_since}
                 scenes["AND"] = {"updated_at": later, "OR": {"created_at": later}}
-            page = await self._find(scenes)
+            page, is_last = await self._find_page(scenes)
             if page:
                 yield page
                 after = page[-1].id
-            if len(page) < self._settings.page_size:
+            if is_last:
                 return
 
     async def changed_entries(
@@ -253,9 +266,7 @@ class StashClient:
         if after:
             beyond = {"modifier": "GREATER_THAN", "value": after}
             scenes = {"id": beyond, "AND": scenes}
-        answer = await self.ask(
-            queries.counted_entries(), filter=self._first_page(), scenes=scenes
-        )
+        answer, _ = await self._ask_for_page(queries.counted_entries(), scenes)
         try:
             found = answer["findScenes"]
             return [entry_from(one) for one in found["scenes"]], int(found["count"])
@@ -326,8 +337,8 @@ class StashClient:
                 on_listening()
                 async for _ in session.subscribe(queries.SCANS):
                     told.put_nowait(True)
-        except (TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ServiceUnavailable("Stash", _reason(error)) from None
+        except (TransportError, aiohttp.ClientError, OSError) as error:
+            raise ServiceUnavailable("Stash", await self._reason(error)) from None
         except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
             raise ServiceUnavailable("Stash", WRONG_URL) from None
         raise ServiceUnavailable("Stash", "it ended the subscription")
@@ -377,9 +388,10 @@ class StashClient:
         after = 0
         while True:
             beyond = {"modifier": "GREATER_THAN", "value": after}
-            page = await self._find({"id": beyond, "AND": _any_of(names)})
+            wanted = {"id": beyond, "AND": _any_of(names)}
+            page, is_last = await self._find_page(wanted)
             found = [*page, *found]
-            if len(page) < self._settings.page_size:
+            if is_last:
                 return found
             after = page[-1].id
 
@@ -417,7 +429,7 @@ class StashClient:
         name = _FILTERS.get(kind, dialect.group_filter)
         after = 0
         while True:
-            page = await self._find(
+            page, is_last = await self._find_page(
                 {
                     "id": {"modifier": "GREATER_THAN", "value": after},
                     name: {"modifier": "INCLUDES", "value": [str(entity_id)]},
@@ -426,7 +438,7 @@ class StashClient:
             if page:
                 yield [one.id for one in page]
                 after = page[-1].id
-            if len(page) < self._settings.page_size:
+            if is_last:
                 return
 
     async def entries_present(self, scene_ids: Sequence[int]) -> set[int]:
@@ -450,10 +462,10 @@ class StashClient:
             ):
                 return await self._read_picture(answer, etag)
         except aiohttp.ClientConnectorError as error:
-            raise ServiceUnavailable("Stash", _reason(error)) from None
+            raise ServiceUnavailable("Stash", await self._reason(error)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             # Stash may be well, and only this picture not.
-            raise PictureFailed(f"Stash: {_reason(error)}") from None
+            raise PictureFailed(f"Stash: {await self._reason(error)}") from None
 
     async def _read_picture(
         self, answer: aiohttp.ClientResponse, etag: str
@@ -508,20 +520,40 @@ class StashClient:
 
     def _first_page(self) -> dict[str, Any]:
         return {
-            "per_page": self._settings.page_size,
+            "per_page": self._page_size,
             "page": 1,
             "sort": "id",
             "direction": "ASC",
         }
 
     async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
-        answer = await self.ask(
-            queries.entries(), filter=self._first_page(), scenes=scenes
-        )
+        page, _ = await self._find_page(scenes)
+        return page
+
+    async def _find_page(self, scenes: dict[str, Any]) -> tuple[list[SceneEntry], bool]:
+        """Return the first page of what is found, and whether it is the only one."""
+        answer, size = await self._ask_for_page(queries.entries(), scenes)
         try:
-            return [entry_from(found) for found in answer["findScenes"]["scenes"]]
+            page = [entry_from(found) for found in answer["findScenes"]["scenes"]]
         except (KeyError, TypeError, ValueError):
             raise ServiceUnavailable("Stash", WRONG_URL) from None
+        return page, len(page) < size
+
+    async def _ask_for_page(
+        self, query: GraphQLRequest, scenes: dict[str, Any]
+    ) -> tuple[dict[str, Any], int]:
+        """Return a first page that is not too large, and how many it may hold."""
+        while True:
+            size = self._page_size
+            try:
+                answer = await self.ask(query, filter=self._first_page(), scenes=scenes)
+            except AnswerTooLarge:
+                if size == 1:
+                    raise
+                self._page_size = max(1, size // 2)
+                log.warning("pages_halved", service="Stash", scenes=self._page_size)
+            else:
+                return answer, size
 
     async def _known_dialect(self) -> Dialect:
         if self._dialect is None:
@@ -548,15 +580,31 @@ class StashClient:
         except TransportQueryError as error:
             return _sorted_out(error)
         except TransportServerError as error:
+            if error.code == _FIRST_ERROR and error.__cause__:
+                # Go's servers answer so where they expect TLS.
+                told = await self._reason(error)
+                if "https://" in told:
+                    raise ServiceUnavailable("Stash", told) from None
             raise _refused(error) from None
         except TransportProtocolError:
             raise ServiceUnavailable("Stash", WRONG_URL) from None
-        except (TransportError, aiohttp.ClientError, TimeoutError) as error:
-            raise ServiceUnavailable("Stash", _reason(error)) from None
+        except (TransportError, aiohttp.ClientError, OSError) as error:
+            if isinstance(error.__cause__, BodyTooLarge):
+                raise AnswerTooLarge("Stash", str(error.__cause__)) from None
+            raise ServiceUnavailable("Stash", await self._reason(error)) from None
         except (AssertionError, AttributeError, TypeError, ValueError):
             # JSON, but no answer of a GraphQL server; gql trusts what it gets.
             raise ServiceUnavailable("Stash", WRONG_URL) from None
+        self._has_answered = True
         return _table(answer), {}
+
+    async def _reason(self, error: BaseException) -> str:
+        """Return why Stash could not be asked."""
+        cause = error.__cause__ if isinstance(error, TransportError) else error
+        cause = cause or error
+        if self._has_answered:
+            return reason(cause, self._settings.url, "stash")
+        return await first_reason(cause, self._settings.url, "stash")
 
 
 def _sorted_out(
@@ -611,16 +659,3 @@ def _denied(status: int | None) -> AccessDenied:
         f"Stash refused the API key: HTTP {status}; set stash.api_key to the key under"
         " Settings > Security, or to nothing if Stash has none",
     )
-
-
-def _reason(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error, TransportError) else error
-    match cause:
-        case TimeoutError():
-            return "no answer in time"
-        case aiohttp.ClientConnectorCertificateError():
-            return "its TLS certificate is not trusted; see stash.verify_tls"
-        case aiohttp.ClientConnectorError():
-            return "no connection"
-        case _:
-            return f"the connection broke ({type(cause).__name__})"

@@ -12,7 +12,8 @@ from stash2plex.db.database import Database
 from stash2plex.plex.item import item_from
 from stash2plex.push.changes import plan
 from stash2plex.push.ledger import Entry, Ledger
-from stash2plex.sandbox.plex import PretendPlex, _video
+from stash2plex.sandbox.items import video
+from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
 from stash2plex.sandbox.stash import PretendStash, _Root
 from stash2plex.stash.answers import scene_from
@@ -46,7 +47,7 @@ def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
     """Return what the ledger says of a scene that was delivered to its bare item."""
     shown = _Root(stash, _REQUEST)._shown(stash.scenes[number])
     scene = scene_from(shown, "")
-    item = item_from(_video(plex.items[number], whole=True), 1)
+    item = item_from(video(plex.items[number], whole=True), 1)
     planned = plan(_TRANSLATION(scene), item, None, _SETTINGS.sync)
     return Entry(
         machine=plex.machine,

@@ -60,7 +60,7 @@ def furnish(stash: PretendStash, plex: PretendPlex) -> None:
                 f"/media/videos/Summer/{name}.mp4", rating_key=40 + number, size=size
             )
     plex.add("/media/videos/holiday.mp4", rating_key=60, size=77_000_000)
-    plex.status_of[REFUSED] = 400
+    plex.status_of[REFUSED] = 409
     plex.machine = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"
 
 

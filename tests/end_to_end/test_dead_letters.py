@@ -23,7 +23,7 @@ async def buried(stash, plex, tmp_path):
     """A daemon with three dead letters: two refused edits, one broken item."""
     for number in range(1, 5):
         sample(stash, plex, number)
-    plex.status_of = {1: 400, 2: 400, 3: 500}
+    plex.status_of = {1: 409, 2: 409, 3: 500}
     settings = make_settings(stash, plex, tmp_path, queue=QUEUE)
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
@@ -89,7 +89,7 @@ async def test_choices_that_make_no_sense(buried, body):
 
 async def test_old_ones_are_forgotten_by_themselves(stash, plex, tmp_path):
     sample(stash, plex)
-    plex.status_of = {1: 400}
+    plex.status_of = {1: 409}
     settings = make_settings(stash, plex, tmp_path)
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
@@ -109,7 +109,7 @@ async def test_recovery_takes_what_died_of_an_outage_and_nothing_else(
     settings = make_settings(stash, plex, tmp_path)
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
-        plex.status_of = {1: 400, 2: 400, 3: 400}
+        plex.status_of = {1: 409, 2: 409, 3: 409}
         await daemon.deliver(1, 2, 3)
     async with Database.open(tmp_path / "data" / DATABASE) as database:
         await database.write(
@@ -135,7 +135,7 @@ async def test_codes_widen_a_recovery(stash, plex, tmp_path):
     settings = make_settings(stash, plex, tmp_path)
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
-        plex.status_of = dict.fromkeys(range(1, 5), 400)
+        plex.status_of = dict.fromkeys(range(1, 5), 409)
         await daemon.deliver(1, 2, 3, 4)
     async with Database.open(tmp_path / "data" / DATABASE) as database:
         for scene_id, code, outage in (

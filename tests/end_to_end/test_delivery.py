@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 
 import pytest
@@ -131,7 +130,7 @@ async def test_collections_of_a_human_stay(daemon, stash, plex):
 
 @pytest.mark.parametrize("replaces", [False, True])
 async def test_exact_sets_whether_plex_adds_or_replaces(daemon, stash, plex, replaces):
-    plex.replaces_tags = replaces
+    plex.habits.replaces_tags = replaces
     scene, item = sample(stash, plex, tags=["a", "b", "c, d"], performers=["P", "Q"])
     item.tags = {"genre": ["Agent"], "actor": ["Nobody"], "collection": ["Mine"]}
     await daemon.deliver(scene.id)
@@ -312,10 +311,8 @@ async def test_pictures_are_uploaded_once(stash, plex, tmp_path):
 
 async def test_a_picture_known_but_unselected_is_selected(stash, plex, tmp_path):
     scene, item = sample(stash, plex, cover=cover(1))
-    digest = hashlib.sha1(cover(1)).hexdigest()  # noqa: S324
-    item.uploads["art"] = {digest: cover(1), "other": cover(2)}
-    item.selected["art"] = "other"
-    plex.selects_known_upload = False
+    item.upload("art", cover(1))
+    item.choose("art", cover(2))
     settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
     async with running(settings, stash, plex) as daemon:
         await daemon.deliver(scene.id)
@@ -362,8 +359,7 @@ async def test_a_cover_taken_away_removes_only_ours(stash, plex, tmp_path):
     sample(stash, plex, 1, cover=cover(1))
     sample(stash, plex, 2)
     mine, theirs = plex.items[1], plex.items[2]
-    theirs.uploads["thumb"] = {"human": cover(9)}
-    theirs.selected["thumb"] = "human"
+    theirs.choose("thumb", cover(9))
     settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
     async with running(settings, stash, plex) as daemon:
         await daemon.deliver(1, 2)
@@ -449,8 +445,7 @@ async def test_a_collection_is_ours_even_if_the_answer_was_lost(stash, plex, tmp
 async def test_fill_leaves_what_plex_has(stash, plex, tmp_path):
     scene, item = sample(stash, plex, studio="S", cover=cover(1))
     item.text["summary"] = "theirs"
-    item.uploads["thumb"] = {"human": cover(9)}
-    item.selected["thumb"] = "human"
+    item.choose("thumb", cover(9))
     settings = make_settings(stash, plex, tmp_path, sync=PICTURES | {"mode": "fill"})
     async with running(settings, stash, plex) as daemon:
         await daemon.deliver(scene.id)

@@ -84,8 +84,7 @@ async def test_a_picture_that_a_human_chose_stays_if_wished(
     lost, stash, plex, tmp_path
 ):
     item = plex.items[1]
-    item.uploads["thumb"]["0" * 40] = b"\xff\xd8\xffhuman"
-    item.selected["thumb"] = "0" * 40
+    plex.choose(1, "thumb", b"\xff\xd8\xffhuman")
     sync = EVERYTHING | {"respect_locks": True}
     settings = make_settings(stash, plex, tmp_path, sync=sync)
     async with running(settings, stash, plex) as daemon:
@@ -94,15 +93,14 @@ async def test_a_picture_that_a_human_chose_stays_if_wished(
         stash.change(1, cover=cover(9))
         await daemon.deliver(1)
 
-    assert item.selected["thumb"] == "0" * 40
+    assert item.picture("thumb") == b"\xff\xd8\xffhuman"
     assert len(item.uploads["art"]) == 2  # that one was ours
 
 
 async def test_without_that_wish_ours_is_shown_again(lost, stash, plex):
     item = plex.items[1]
     ours = item.selected["thumb"]
-    item.uploads["thumb"]["0" * 40] = b"\xff\xd8\xffhuman"
-    item.selected["thumb"] = "0" * 40
+    plex.choose(1, "thumb", b"\xff\xd8\xffhuman")
     async with running(lost, stash, plex) as daemon:
         await daemon.cataloged()
         await daemon.deliver(1)

@@ -161,7 +161,7 @@ async def test_a_server_that_stumbles_over_everything_is_down(ready, plex):
 async def test_a_refused_edit_is_a_dead_letter_until_the_scene_changes(
     ready, stash, plex
 ):
-    plex.status_of[3] = 400
+    plex.status_of[3] = 409
     await ready.deliver(3, 4)
     status = await ready.status()
     assert status["queue"]["dead"] == 1

@@ -42,7 +42,7 @@ async def told(stash, plex, tmp_path):
     for number in range(1, 11):
         sample(stash, plex, number)
     stash.add("/media/only.mp4", scene_id=50, title="<script>", details="x")
-    plex.status_of[3] = 400
+    plex.status_of[3] = 409
     settings = make_settings(
         stash, plex, tmp_path, queue={"not_found_base": 36_000.0, "not_found_cap": 36e3}
     )

@@ -73,7 +73,7 @@ def test_what_differs_is_written_and_locked_in_one_edit():
     )
 
     assert done.edit.text == {"title": "New", "summary": "S"}
-    assert done.edit.tags == {"genre": TagEdit(("a", "b"))}
+    assert done.edit.tags == {"genre": TagEdit(("a", "b"), (), ("a", "b"))}
     assert done.edit.locks == {"title", "summary", "genre"}
     assert done.changed == ["genre", "summary", "title"]
     assert done.locked == {"title", "summary", "genre"}
@@ -117,7 +117,9 @@ def test_removals_use_the_spelling_read_back_and_never_name_a_tag_twice():
 
     done = plan(movie(genres=("keep", "new", "outdoor")), shown, None, MIRROR)
 
-    assert done.edit.tags["genre"] == TagEdit(("KEEP", "new", "Outdoor"), ("Old",))
+    assert done.edit.tags["genre"] == TagEdit(
+        ("KEEP", "new", "Outdoor"), ("Old",), ("new",)
+    )
 
 
 def test_tags_that_differ_only_in_case_or_order_are_no_change():
@@ -183,9 +185,13 @@ def test_collections_lose_only_what_we_added():
     done = plan(movie(collections=("Studio B",)), shown, before, MIRROR)
     stranger = plan(movie(collections=("Studio B",)), shown, None, MIRROR)
 
-    assert done.edit.tags["collection"] == TagEdit(("Studio B", "Mine"), ("Studio A",))
+    assert done.edit.tags["collection"] == TagEdit(
+        ("Studio B", "Mine"), ("Studio A",), ("Studio B",)
+    )
     assert done.tags["collection"] == WrittenTags(("Studio B",), ("Studio B", "Mine"))
-    assert stranger.edit.tags["collection"] == TagEdit(("Studio B", "Mine", "Studio A"))
+    assert stranger.edit.tags["collection"] == TagEdit(
+        ("Studio B", "Mine", "Studio A"), (), ("Studio B",)
+    )
 
 
 def test_merge_keeps_what_others_added():
@@ -194,7 +200,7 @@ def test_merge_keeps_what_others_added():
 
     done = plan(movie(genres=("new",)), shown, before, MERGE)
 
-    assert done.edit.tags["genre"] == TagEdit(("new", "human"), ("ours",))
+    assert done.edit.tags["genre"] == TagEdit(("new", "human"), ("ours",), ("new",))
     assert plan(movie(), item(summary="x"), None, MERGE).edit.text == {"summary": ""}
 
 
@@ -255,7 +261,7 @@ def test_our_own_lock_is_no_humans():
     done = plan(movie(summary="now", genres=("b",)), shown, before, RESPECT)
 
     assert done.edit.text == {"summary": "now"}
-    assert done.edit.tags["genre"] == TagEdit(("b",), ("a",))
+    assert done.edit.tags["genre"] == TagEdit(("b",), ("a",), ("b",))
     assert done.respected == ()
 
 

@@ -57,7 +57,7 @@ async def test_at_intervals_and_at_the_end(log_lines):
 async def test_of_the_real_daemon(log_lines, daemon, stash, plex):
     for number in range(1, 4):
         sample(stash, plex, number)
-    plex.status_of[3] = 400
+    plex.status_of[3] = 409
     await daemon.cataloged()
     await daemon.deliver(1, 2, 3)
     # What each step of it was is told too, with "debug".

@@ -265,7 +265,7 @@ async def test_a_poll_with_nothing_new_is_five_requests(poll):
 
 async def test_people_edit_while_pages_are_read(poll, monkeypatch):
     """Their scenes have higher ids, and do not count as those that were to come."""
-    poll.client._settings = poll.client._settings.model_copy(update={"page_size": 2})
+    poll.client._page_size = 2
     poll.clock.forward(days=1)
     for number in (1, 2, 5):
         poll.stash.change(number, title="Changed")
@@ -286,8 +286,7 @@ async def test_people_edit_while_pages_are_read(poll, monkeypatch):
 
 async def test_many_changes_are_not_asked_for_again_and_again(poll):
     """More than a page: what is settled is listed again every quarter of an hour."""
-    small = poll.client._settings.model_copy(update={"page_size": 10})
-    poll.client._settings = small
+    poll.client._page_size = 10
     for number in range(6, 60):
         poll.stash.add(f"/media/{number}.mp4", title="x", details="y")
     poll.clock.forward(minutes=20)

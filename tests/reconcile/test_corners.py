@@ -186,7 +186,7 @@ def test_only_a_run_that_is_going_is_joined(state):
 
 async def test_a_dead_letter_stays_one(stash, plex, tmp_path):
     sample(stash, plex, 1)
-    plex.status_of[1] = 400
+    plex.status_of[1] = 409
     async with between(stash, plex, tmp_path) as daemon:
         await daemon.deliver(1)
         run = await reconciled(daemon)
@@ -309,7 +309,7 @@ async def test_many_changes_while_the_clock_goes_back(poll):  # noqa: F811
     """More than a page in the last hours: what is hidden comes a little later."""
     poll.stash.zone = ZoneInfo("Europe/Berlin")
     poll.clock.now = datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
-    poll.client._settings = poll.client._settings.model_copy(update={"page_size": 5})
+    poll.client._page_size = 5
     for number in range(20, 40):
         poll.stash.add(f"/media/{number}.mp4", title="x", details="x")
     async for page in poll.client.entries():

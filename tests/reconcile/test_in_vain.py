@@ -342,7 +342,7 @@ async def test_no_move_is_lost_where_locks_count(stash, plex, tmp_path, reader):
 
 async def test_a_dead_letter_that_was_mended_in_stash(stash, plex, tmp_path):
     sample(stash, plex, 1)
-    plex.status_of[1] = 400
+    plex.status_of[1] = 409
     async with between(stash, plex, tmp_path) as daemon:
         await daemon.deliver(1)
         plex.status_of.clear()

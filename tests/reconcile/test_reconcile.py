@@ -609,8 +609,7 @@ def meddle(chance, plex, step):
         case 2:
             item.tags = {"genre": ["Theirs"], "actor": [], "director": ["Theirs"]}
         case 3:
-            item.uploads.setdefault("art", {})["theirs"] = cover(1000 + step)
-            item.selected["art"] = "theirs"
+            item.choose("art", cover(1000 + step))
     item.updated_at += 1000 + step
 
 

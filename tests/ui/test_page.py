@@ -235,7 +235,7 @@ async def test_the_queue_is_cleared(made, browse):
 
 
 async def test_dead_letters_are_retried_one_by_one_and_all(made, browse):
-    made.plex.status_of[4] = 400
+    made.plex.status_of[4] = 409
     await trouble_of_two(made)
     async with browse(made, PAGE) as page:
         made.plex.status_of.clear()
@@ -259,7 +259,7 @@ async def trouble_of_two(made):
 
 async def test_dead_letters_are_purged_and_cleared(make_world, browse):
     made = await make_world()
-    made.plex.status_of[4] = 400
+    made.plex.status_of[4] = 409
     await trouble_of_two(made)
     async with browse(made, PAGE) as page:
         await press(page, "Purge Old Dead Letters…", confirm="Forget them")

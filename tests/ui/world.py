@@ -55,7 +55,7 @@ def furnish(stash: PretendStash, plex: PretendPlex) -> None:
         sample(stash, plex, number)
     stash.add("/media/only.mp4", scene_id=50, title="<script>", details="x")
     plex.add("/media/plex only.mp4", size=77)
-    plex.status_of[3] = 400
+    plex.status_of[3] = 409
     # As Plex's own are; others are no part of a link.
     plex.machine = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"
     stash.plugin = PLUGIN
