@@ -77,7 +77,8 @@ class Listener:
     def _take(self, hint: Hint) -> None:
         if self._own.caused(hint):
             return
-        if isinstance(hint, ItemHint) and len(self._items) < _FLOOD:
+        waiting = len(self._items) + len(self._gone)
+        if isinstance(hint, ItemHint) and waiting < _FLOOD:
             (self._gone if hint.is_gone else self._items).add(hint.rating_key)
             self._any.set()
         else:

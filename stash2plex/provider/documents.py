@@ -24,7 +24,7 @@ _ADULT = frozenset({"xxx", "x", "nc-17"})
 # Plex knows a closed list of badges; this one is on a scale of 0 to 10 too.
 _RATING_BADGE = "themoviedb://image.rating"
 # What Plex must always be told, whatever it wants left out.
-_INDISPENSABLE = frozenset({"guid", "type", "title", "ratingKey", "key"})
+_INDISPENSABLE = frozenset({"guid", "type", "title", "ratingKey", "key", "score"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_SURE, _OFFERED = 100, 86
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -80,7 +82,7 @@ class Provider:
         )
         return [
             documents.trimmed(found, hints.trimming)
-            for found in await self._search_results(chosen, base)
+            for found in await self._search_results(chosen, decision.certain, base)
         ]
 
     async def metadata(
@@ -117,7 +119,7 @@ class Provider:
         self.images.forget(scene_id)
 
     async def _search_results(
-        self, chosen: list[Candidate], base: str
+        self, chosen: list[Candidate], certain: Candidate | None, base: str
     ) -> list[Document]:
         ids = [one.scene_id for one in chosen]
         scenes: dict[int, Scene] = {}
@@ -136,7 +138,7 @@ class Provider:
                     row.id, row.title, row.date, self.settings.identifier
                 )
             if document:  # else it vanished this moment
-                found.append({**document, "score": one.score})
+                found.append({**document, "score": _told_score(one, certain)})
         return found
 
     async def _search_result(self, scene: Scene, base: str) -> Document:
@@ -168,6 +170,16 @@ class Provider:
         await self.gaps.record_file(
             kind, path, detail, keys=decision.keys, item=decision.item
         )
+
+
+def _told_score(one: Candidate, certain: Candidate | None) -> int:
+    """Return what Plex is told: it takes anything above 85 for a match, 100 for sure.
+
+    The order of those that are only offered stays.
+    """
+    if certain is not None and one.scene_id == certain.scene_id:
+        return _SURE
+    return _OFFERED + one.score * (_SURE - 1 - _OFFERED) // _SURE
 
 
 def _has_cover(movie: Movie) -> bool:

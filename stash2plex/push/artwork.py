@@ -143,6 +143,7 @@ class Artwork:
             return
         if self._respects(one):
             plan.respected.append(one.name)
+            plan.kept[one.name] = _NONE  # nothing of ours is shown there any more
             return
         # Others selected another one since.
         if candidate := await one.candidate(one.remembered.upload):
@@ -313,6 +314,8 @@ class _Picture:
     async def lock_is_ours(self) -> bool:
         """Whether we, and nobody since, locked the picture."""
         if self._entry is None or self.name not in self._entry.locked:
+            return False
+        if not self.has_ours:
             return False
         return await self.shows_ours()
 

@@ -207,6 +207,16 @@ class Ledger:
                 [(machine, key, moment) for key, moment in found.items()],
             )
 
+    async def note_replaced(self, machine: str, rating_key: int, name: str) -> None:
+        """Remember that nothing of ours is shown any more as the picture *name*."""
+        await self._database.write(
+            "UPDATE ledger SET pictures = json_set(pictures, ?3, '')"
+            " WHERE machine = ?1 AND rating_key = ?2",
+            machine,
+            rating_key,
+            f"$.{name}.hash",
+        )
+
     async def intend(
         self,
         entry: Entry,

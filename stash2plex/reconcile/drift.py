@@ -1,7 +1,8 @@
 """What others changed in Plex after we wrote it.
 
 A listing gives reason to look closer: other text than ours, or a change that is not
-our own. Only then is the item read, many in one request.
+our own. Only then is the item read, many in one request. Which pictures it shows is
+asked at last, one list at a time, so that deliveries come first.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stash2plex.catalog.gaps import FoundGap
+from stash2plex.errors import RequestRejected, ServerFault, StaleCatalog
 from stash2plex.gap_kinds import GapKind
 from stash2plex.plex.item import LISTED_FIELDS
-from stash2plex.push.changes import TEXT_NAMES, drifted
+from stash2plex.push.artwork import is_selected
+from stash2plex.push.changes import PICTURE_NAMES, TEXT_NAMES, drifted, people_call
 
 if TYPE_CHECKING:
     from stash2plex.catalog.items import ItemRow
     from stash2plex.config import SyncSettings
     from stash2plex.movie import Field
+    from stash2plex.plex.item import Item
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.push.ledger import Entry, Ledger
     from stash2plex.scene import SceneEntry
@@ -45,6 +49,9 @@ class Drift:
         ours = {name for of, name in TEXT_NAMES.items() if of in managed}
         self._listed = [name for name in LISTED_FIELDS if name in ours]
         self._candidates: list[tuple[SceneEntry, Entry, int]] = []
+        # Items whose text is as we left it, and the pictures of ours they may show.
+        self._pictured: list[tuple[SceneEntry, Entry, Item, list[str]]] = []
+        self._pictures = {name for of, name in PICTURE_NAMES.items() if of in managed}
         self._as_left: dict[int, int] = {}
         self.unread: set[int] = set()  # scenes whose items could not be read
 
@@ -67,10 +74,50 @@ class Drift:
             batch = self._candidates[:_READ]
             del self._candidates[:_READ]
             found += await self._look_at(batch)
+        if last:
+            for scene, entry, item, names in self._pictured:
+                found += await self._look_at_pictures(scene, entry, item, names)
+            self._pictured.clear()
         if self._as_left:
             await self._ledger.note_checked(self._machine, self._as_left)
             self._as_left = {}
         return found
+
+    async def _look_at_pictures(
+        self, scene: SceneEntry, entry: Entry, item: Item, names: list[str]
+    ) -> list[FoundGap]:
+        """Ask what an item shows; one that shows others' pictures has drifted."""
+        others = []
+        for name in names:
+            try:
+                listed = await self._plex.pictures(
+                    item.rating_key, name, background=True
+                )
+            except (ServerFault, RequestRejected, StaleCatalog):
+                self.unread.add(scene.id)
+                return []
+            if is_selected(listed, entry.pictures[name]):
+                continue
+            if self._sync.respect_locks and name in item.locked:
+                # A person's choice is locked, and stays.
+                await self._ledger.note_replaced(self._machine, item.rating_key, name)
+            else:
+                others.append(people_call(name))
+        if others:
+            detail = f"item {item.rating_key}: others selected the {', '.join(others)}"
+            return [gap_of(GapKind.DRIFT, scene, detail)]
+        self._as_left[item.rating_key] = item.updated_at
+        return []
+
+    def _ours(self, entry: Entry, item: Item) -> list[str]:
+        """Return the pictures that the item should show because we put them there."""
+        if self._sync.mode == "fill":
+            return []
+        return [
+            name
+            for name, picture in entry.pictures.items()
+            if picture.hash and name in self._pictures
+        ]
 
     async def _look_at(
         self, batch: list[tuple[SceneEntry, Entry, int]]
@@ -80,12 +127,15 @@ class Drift:
         items = await self._plex.readable_items(keys)
         for scene, entry, updated_at in batch:
             item = items.get(entry.rating_key)
-            if item is None:
+            if item is None or item.is_trashed:
                 self.unread.add(scene.id)  # gone, or not to be read at this moment
                 continue
             if names := drifted(item, entry, self._sync, self._managed):
-                detail = f"item {entry.rating_key}: others changed {', '.join(names)}"
+                told = ", ".join(people_call(name) for name in names)
+                detail = f"item {entry.rating_key}: others changed {told}"
                 found.append(gap_of(GapKind.DRIFT, scene, detail))
+            elif ours := self._ours(entry, item):
+                self._pictured.append((scene, entry, item, ours))
             else:
                 self._as_left[entry.rating_key] = updated_at
         return found

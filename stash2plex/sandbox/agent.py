@@ -57,6 +57,10 @@ _NEEDED = ("ratingKey", "key", "guid", "type", "title")
 _IMAGE_TYPES = {"coverPoster", "background", "backgroundSquare", "clearLogo"}
 
 
+# What PMS takes for a match, and what for a sure one (reported).
+_OFFERED, _SURE = 86, 100
+
+
 class ProviderRefused(Exception):
     """The provider cannot be registered, as PMS would say."""
 
@@ -130,6 +134,12 @@ class ProviderClient:
         """Ask what a file is."""
         answer = await self._ask("POST", provider.root + provider.match_key, hints)
         self._check(answer, "match")
+        least = _OFFERED if hints.get("manual") else _SURE
+        self.complaints += [
+            f"match: a score of {one.get('score')} is no match"
+            for one in answer.found
+            if one.get("score", 0) < least
+        ]
         return answer
 
     async def metadata(self, provider: RegisteredProvider, guid: str) -> Answer:

@@ -81,6 +81,8 @@ class PretendPlex:
         self.status_of: dict[int, int] = {}  # by rating key, writes only
         self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
         self.loses_answers = 0  # so many edits are applied, and then the line breaks
+        self.loses_uploads = 0  # the same of uploads
+        self.lists_lag = 0  # so many lists of candidates lack what was just uploaded
         self.unreadable: set[int] = set()  # rating keys that spoil every read
         self.picture_status: int | None = None
         self.shared_token = False  # reads but may not write
@@ -88,6 +90,7 @@ class PretendPlex:
         self.garbles: bytes | None = None
         self.latency = 0.0  # seconds, before each answer
         self.is_starting = False
+        self.keeps_tags = False  # whatever is to be removed
         self.refused_field = ""  # an edit that names it is refused, e.g. "studio"
         self.total_offset = 0  # its totals are wrong by so much
         self.ignores_file_filter = False  # finds nothing by it
@@ -116,35 +119,36 @@ class PretendPlex:
         self.app.on_response_prepare.append(self._date)
         self.app.on_shutdown.append(self._hang_up)
         self.app.on_cleanup.append(self._end)
-        self.app.add_routes(
-            [
-                web.get("/:/websockets/notifications", self._socket),
-                web.get("/media/providers/metadata", self._list_providers),
-                web.post("/media/providers/metadata", self._add_provider),
-                web.get("/media/providers/metadata/group", self._list_groups),
-                web.post("/media/providers/metadata/group", self._add_group),
-                web.put("/library/sections/{section}", self._set_agent),
-                web.get("/library/sections/{section}/refresh", self._scan_folder),
-                web.get("/library/metadata/{keys}/matches", self._search),
-                web.put("/library/metadata/{keys}/match", self._bind),
-                web.get("/", self._root),
-                web.get("/identity", self._identity),
-                web.get("/accounts", self._accounts),
-                web.get("/activities", self._activities),
-                web.put("/:/prefs", self._set_preference),
-                web.get("/library", self._root),
-                web.get("/library/sections", self._sections),
-                web.get("/library/sections/{section}/all", self._list),
-                web.put("/library/sections/{section}/all", self._edit),
-                web.get("/library/metadata/{keys}", self._metadata),
-                web.put("/library/metadata/{keys}/refresh", self._refresh),
-                web.get("/library/metadata/{key}/{kind:posters|arts}", self._pictures),
-                web.post("/library/metadata/{key}/{kind:posters|arts}", self._upload),
-                web.put("/library/metadata/{key}/{kind:poster|art}", self._select),
-                web.delete("/library/metadata/{key}/{kind:thumb|art}", self._drop),
-                web.put("/:/rate", self._rate),
-            ]
-        )
+        self.app.add_routes(self._routes())
+
+    def _routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/:/websockets/notifications", self._socket),
+            web.get("/media/providers/metadata", self._list_providers),
+            web.post("/media/providers/metadata", self._add_provider),
+            web.get("/media/providers/metadata/group", self._list_groups),
+            web.post("/media/providers/metadata/group", self._add_group),
+            web.put("/library/sections/{section}", self._set_agent),
+            web.get("/library/sections/{section}/refresh", self._scan_folder),
+            web.get("/library/metadata/{keys}/matches", self._search),
+            web.put("/library/metadata/{keys}/match", self._bind),
+            web.get("/", self._root),
+            web.get("/identity", self._identity),
+            web.get("/accounts", self._accounts),
+            web.get("/activities", self._activities),
+            web.put("/:/prefs", self._set_preference),
+            web.get("/library", self._root),
+            web.get("/library/sections", self._sections),
+            web.get("/library/sections/{section}/all", self._list),
+            web.put("/library/sections/{section}/all", self._edit),
+            web.get("/library/metadata/{keys}", self._metadata),
+            web.put("/library/metadata/{keys}/refresh", self._refresh),
+            web.get("/library/metadata/{key}/{kind:posters|arts}", self._pictures),
+            web.post("/library/metadata/{key}/{kind:posters|arts}", self._upload),
+            web.put("/library/metadata/{key}/{kind:poster|art}", self._select),
+            web.delete("/library/metadata/{key}/{kind:thumb|art}", self._drop),
+            web.put("/:/rate", self._rate),
+        ]
 
     def add(
         self,
@@ -436,7 +440,7 @@ class PretendPlex:
             wanted = [value for _, value in sorted(indexed)]
             present = [] if self.habits.replaces_tags else item.tags.get(name, [])
             item.tags[name] = merged(present, wanted)
-        for name, names in removed.items():
+        for name, names in removed.items() if not self.keeps_tags else ():
             gone = {one.casefold() for one in names}
             item.tags[name] = [
                 one for one in item.tags.get(name, []) if one.casefold() not in gone
@@ -625,7 +629,11 @@ class PretendPlex:
     async def _pictures(self, request: web.Request) -> web.Response:
         item = self._item(request.match_info["key"])
         kind = request.match_info["kind"]
-        return container(*photos(item, _KINDS[kind]))
+        name = _KINDS[kind]
+        if self.lists_lag and item.uploads.get(name):
+            self.lists_lag -= 1
+            return container()
+        return container(*photos(item, name))
 
     async def _upload(self, request: web.Request) -> web.Response:
         item = self._item(request.match_info["key"])
@@ -644,6 +652,9 @@ class PretendPlex:
         if habits.upload_selects_fresh if fresh else habits.upload_selects_known:
             item.selected[name] = key
         self._written(item)
+        if self.loses_uploads:
+            self.loses_uploads -= 1
+            return _refusal(web.HTTPBadGateway.status_code)
         return web.Response()
 
     async def _select(self, request: web.Request) -> web.Response:

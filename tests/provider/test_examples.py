@@ -116,7 +116,7 @@ async def test_manual_match(example):
             "title": "Late Checkout",
             "year": 2024,
             "originallyAvailableAt": "2024-05-17",
-            "score": 96,
+            "score": 98,
             "thumb": f"{BASE}/img/scene-1234/poster",
         }.items()
     )
@@ -129,7 +129,7 @@ async def test_manual_match(example):
             "thumb": f"{BASE}/img/scene-987/poster",
         }.items()
     )
-    assert 80 < found[1]["score"] < 96
+    assert 85 < found[1]["score"] < 98
 
 
 async def test_match_by_a_guid(example):

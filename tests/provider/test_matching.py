@@ -126,7 +126,7 @@ async def test_the_end_of_the_path(stash, plex, tmp_path):
     async with providing(stash, plex, tmp_path) as asking:
         (found,) = await asking.match("sub/one.mp4")
 
-    assert (found["ratingKey"], found["score"]) == ("scene-7", 95)
+    assert (found["ratingKey"], found["score"]) == ("scene-7", 100)
 
 
 async def test_folder_and_name_then_name_alone(stash, plex, tmp_path):
@@ -182,7 +182,7 @@ async def test_the_size_that_plex_listed_decides(stash, plex, tmp_path):
     async with providing(stash, plex, tmp_path) as asking:
         (found,) = await asking.match("c/1.mp4")
 
-    assert (found["ratingKey"], found["score"]) == ("scene-8", 90)
+    assert (found["ratingKey"], found["score"]) == ("scene-8", 100)
 
 
 # --- guid and hash ---------------------------------------------------------------
@@ -247,7 +247,7 @@ async def test_a_typed_title(asking, stash):
     found = await asking.match(title="late checkout", manual=1)
 
     assert [one["ratingKey"] for one in found] == ["scene-1", "scene-2"]
-    assert found[0]["score"] == 96 > found[1]["score"]
+    assert found[0]["score"] == 98 > found[1]["score"] > 85
     assert await asking.scenes(title="late checkout") == []  # nobody chooses
     typed = "Late.Chekout.2.2025.1080p"
     assert (await asking.scenes(title=typed, manual=1))[0] == 2
@@ -643,7 +643,7 @@ async def test_a_hash_decides_between_namesakes(asking, stash):
 
     (found,) = await asking.match("c/x [d94ff5a0c4a0f8f3].mp4")
 
-    assert (found["ratingKey"], found["score"]) == ("scene-2", 98)
+    assert (found["ratingKey"], found["score"]) == ("scene-2", 100)
 
 
 # --- a person who chooses, again --------------------------------------------------------------
