@@ -73,5 +73,6 @@ async def error_text(answer: aiohttp.ClientResponse) -> str:
     text = body.decode("utf-8", "replace")
     told = " ".join(_STATUS_TEXT.findall(text)) if "<Response" in text else ""
     shown = told or _TAG.sub(" ", _INVISIBLE.sub(" ", text))
-    line = " ".join(char for char in shown.split() if char.isprintable())
+    visible = "".join(char if char.isprintable() else " " for char in shown)
+    line = " ".join(visible.split())
     return line if len(line) <= _ERROR_SHOWN else f"{line[:_ERROR_SHOWN]}…"

@@ -82,9 +82,9 @@ class Editor:
             fields = piece.edit.fields
             if error.status not in _REFUSED:
                 raise
-            if error.status in _REFUSED and self._learned.may_be_too_long(length):
-                await self._learned.halve()
-                await self._send(item, self._cut(piece.edit, result), style, result)
+            too_long = await self._learned.refused(length)
+            if too_long and (shorter := self._cut(piece.edit, result)):
+                await self._send(item, shorter, style, result)
             elif len(fields) > 1:
                 for name in fields:
                     await self._send(item, piece.edit.of(name), style, result)
@@ -94,13 +94,15 @@ class Editor:
             result.taken += 1
             await self._learned.took(length)
 
-    def _cut(self, edit: Edit, result: Edited) -> Edit:
-        """Return *edit* with its texts cut to what is left to us."""
+    def _cut(self, edit: Edit, result: Edited) -> Edit | None:
+        """Return *edit* with its texts cut to what is left to us, None if they fit."""
         limit = longest_text(self._learned.line)
         shortened = {
             name: fitted(value, limit)
             for name, value in edit.text.items()
             if encoded_size(value) > limit
         }
+        if not shortened:
+            return None
         result.shortened |= shortened
         return replace(edit, text={**edit.text, **shortened})

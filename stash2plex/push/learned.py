@@ -101,18 +101,19 @@ class Learned:
             self._known.taken = length
             await self._save()
 
-    def may_be_too_long(self, length: int) -> bool:
-        """Whether a refused target may have been refused for its length."""
-        known = self._known
-        return (
-            self._longest is None and length > max(PACKED, known.taken)
-        ) and known.line > PACKED
+    async def refused(self, length: int) -> bool:
+        """Note that a target of this length was refused; whether to send a shorter one.
 
-    async def halve(self) -> None:
-        """Send at most half as much from now on."""
-        self._known.line = max(PACKED, self._known.line // 2)
-        log.warning("request_line_halved", bytes=self._known.line)
-        await self._save()
+        Once at most for each length: others may be under way meanwhile.
+        """
+        known = self._known
+        if self._longest is not None or length <= max(PACKED, known.taken):
+            return False
+        if length <= known.line:
+            known.line = max(PACKED, known.line // 2)
+            log.warning("request_line_halved", bytes=known.line)
+            await self._save()
+        return True
 
     async def removes_by(self, form: Removal) -> None:
         """Note which form removed a tag where the other had not."""

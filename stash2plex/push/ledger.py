@@ -158,7 +158,8 @@ class Ledger:
                 found[scene_id, key] = entry
             else:
                 unknown[scene_id] = (key, file)
-        for former in await self._former(machine, unknown):
+        keys = {key for _, key, _ in wanted}
+        for former in await self._former(machine, unknown, keys):
             key, file = unknown[former.scene_id]
             found[former.scene_id, key] = replace(
                 former,
@@ -175,17 +176,20 @@ class Ledger:
             )
         return found
 
-    async def _former(self, machine: str, scene_ids: Iterable[int]) -> list[Entry]:
-        """Return what we wrote to items that are gone, the newest last."""
+    async def _former(
+        self, machine: str, scene_ids: Iterable[int], others: Iterable[int]
+    ) -> list[Entry]:
+        """Return what we wrote for scenes to items beside *others*, the newest last."""
         if not (ids := list(scene_ids)):
             return []
         rows = await self._database.fetch(
             "SELECT * FROM ledger WHERE machine = ?"
             " AND scene_id IN (SELECT value FROM json_each(?))"
-            " AND rating_key NOT IN (SELECT rating_key FROM plex_item)"
+            " AND rating_key NOT IN (SELECT value FROM json_each(?))"
             " ORDER BY delivered_at",
             machine,
             json.dumps(ids),
+            json.dumps(list(others)),
         )
         return [_entry(row) for row in rows]
 

@@ -81,8 +81,8 @@ class PretendPlex:
         self.status_of: dict[int, int] = {}  # by rating key, writes only
         self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
         self.loses_answers = 0  # so many edits are applied, and then the line breaks
-        self.loses_uploads = 0  # the same of uploads
-        self.lists_lag = 0  # so many lists of candidates lack what was just uploaded
+        # The same of uploads; and so many lists of candidates lack what was uploaded.
+        self.loses_uploads = self.lists_lag = 0
         self.unreadable: set[int] = set()  # rating keys that spoil every read
         self.picture_status: int | None = None
         self.shared_token = False  # reads but may not write
@@ -104,8 +104,7 @@ class PretendPlex:
         self.redundant_edits = 0  # that changed nothing
         self.refreshed_on_read = 0
         self.clients: set[str] = set()
-        self.in_flight = 0
-        self.most_in_flight = 0
+        self.in_flight = self.most_in_flight = 0
         self._writing, self._next_key = asyncio.Lock(), 1
 
         self.app = web.Application(
@@ -245,6 +244,7 @@ class PretendPlex:
         self.clients.add(request.headers.get("X-Plex-Client-Identifier", ""))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.facts.changed()
         try:
             answer = await self._answer(request, handler)
         except web.HTTPException as error:

@@ -225,7 +225,8 @@ async def test_what_takes_nothing_is_told_from_one_bad_field(
 async def test_what_was_learned_is_kept_per_server_and_version(
     database, plex, plex_library, learned
 ):
-    await learned.halve()
+    assert await learned.refused(29_000)
+    assert await learned.refused(28_000)
     await learned.removes_by(Removal.PLAIN)
     again = Learned(database, None)
     await again.about("m", plex_library)

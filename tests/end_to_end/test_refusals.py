@@ -1,0 +1,123 @@
+"""What Plex refuses, and what it says about it: HTTP 400 and 414."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.running import running
+
+
+@pytest.mark.parametrize("with_400", [True, False])
+async def test_a_plex_that_starts_up_costs_nothing(daemon, stash, plex, with_400):
+    """Reads are answered all the while."""
+    plex.habits.starts_with_400 = with_400
+    for number in range(1, 41):
+        sample(stash, plex, number)
+    await daemon.cataloged()
+    plex.is_starting = True
+    for number in range(1, 41):
+        await daemon.hook(number)
+    status = await daemon.until(lambda s: s["plex"]["breaker"] != "closed")
+    assert (status["queue"]["dead"], status["deliveries"]["written"]) == (0, 0)
+    (job, *_) = (await daemon.get("queue"))["jobs"]
+
+    plex.is_starting = False
+    await daemon.idle()
+
+    (outage,) = (await daemon.get("outages"))["outages"]
+    assert "starting up" in outage["cause"]
+
+    assert job["attempts"] == 0
+    assert all(one.text["title"].startswith("Title") for one in plex.items.values())
+
+
+async def test_a_bad_field_is_the_subject_of_the_dead_letter(daemon, stash, plex):
+    _, item = sample(stash, plex, studio="S", date="2024-05-01", code="C")
+    plex.refused_field = "originallyAvailableAt"
+
+    status = await daemon.deliver(1)
+
+    assert status["queue"]["dead"] == 1
+    (dead,) = (await daemon.get("dead"))["dead"]
+    assert dead["error"] == "date: Plex answered HTTP 400: 400: Bad Request"
+    assert (item.text["studio"], item.text["tagline"]) == ("S", "C")
+    assert item.tags["genre"] == ["a", "b"]
+    # What arrived is remembered: only the date is tried again.
+    plex.refused_field = ""
+    plex.requests.clear()
+    await daemon.post("dead/retry", {}, status=200)
+    await daemon.idle()
+    (put,) = [path for how, path in plex.requests if how == "PUT"]
+    assert "originallyAvailableAt.value=2024-05-01" in put
+    assert "studio" not in put
+
+
+async def test_what_is_refused_whole_is_tried_for_five_minutes(stash, plex, tmp_path):
+    sample(stash, plex)
+    plex.status_of[1] = 400
+    settings = make_settings(stash, plex, tmp_path, queue={"max_attempts": 3})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.hook(1)
+        waits = []
+        for attempt in (1, 2):
+            await daemon.until(lambda s: s["queue"]["waiting"] == 1)
+            (job,) = (await daemon.get("queue"))["jobs"]
+            assert job["attempts"] == attempt
+            waits.append((job["due_at"], job["failed_at"]))
+            await daemon.post("queue/process", {}, status=200)
+            if attempt == 1:
+                await daemon.until(lambda s: s["queue"]["waiting"] == 0)
+        await daemon.until(lambda s: s["queue"]["dead"] == 1)
+        (dead,) = (await daemon.get("dead"))["dead"]
+
+    seconds = [
+        (datetime.fromisoformat(due) - datetime.fromisoformat(failed)).total_seconds()
+        for due, failed in waits
+    ]
+    assert sum(seconds) >= 299  # whole seconds are shown
+    assert dead["error"].startswith(
+        "content rating, tags, summary, title: Plex answered"
+    )
+    assert dead["error"].endswith("HTTP 400: 400: Bad Request")
+    assert dead["attempts"] == 3
+
+
+async def test_a_summary_is_cut_and_that_is_said(daemon, stash, plex, log_lines):
+    _, item = sample(stash, plex, details="\u6f22" * 9000)
+
+    await daemon.deliver(1)
+
+    shown = item.text["summary"]
+    assert shown.endswith("\u2026")
+    assert 3000 < len(shown) < 3334
+    (line,) = [one for one in log_lines if one["event"] == "text_cut"]
+    assert (line["scene"], line["fields"], line["longest"]) == (1, ["summary"], 30_000)
+    writes = item.writes
+    status = await daemon.deliver(1)
+    assert (item.writes, status["deliveries"]["unchanged"]) == (writes, 1)
+
+
+@pytest.mark.parametrize("limit", [8 * 1024, 16 * 1024, 32 * 1024, None])
+async def test_every_summary_arrives(daemon, stash, plex, limit):
+    """What fits is whole, what does not is cut; nothing is refused for good."""
+    plex.habits.longest_target = limit
+    for number in range(1, 9):
+        sample(stash, plex, number, details="\u6f22" * (600 * number))
+    await daemon.cataloged()
+
+    status = await daemon.deliver(*range(1, 9))
+
+    assert status["queue"]["dead"] == 0
+    longest = {8 * 1024: 800, 16 * 1024: 1500}.get(limit, 3000)
+    for number in range(1, 9):
+        shown = plex.items[number].text["summary"].rstrip("\u2026")
+        assert shown == "\u6f22" * len(shown)
+        assert len(shown) >= min(600 * number, longest)
+    writes = sum(one.writes for one in plex.items.values())
+    await daemon.deliver(*range(1, 9))
+    assert sum(one.writes for one in plex.items.values()) == writes
