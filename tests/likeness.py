@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from stash2plex.sandbox.plex import PretendItem
+from stash2plex.sandbox.items import PretendItem
 from stash2plex.sandbox.stash import PretendScene, PretendStash
 
 WORDS = "amber quiet golden distant velvet winter hidden northern".split()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import aiohttp
 import aiosqlite
 
 _real_time, _real_monotonic = time.time, time.monotonic
@@ -20,7 +21,7 @@ _ON_THE_WAY = 0.0002
 
 
 class _Clock:
-    """How far ahead of the real clocks we are, and what threads are busy with."""
+    """How far ahead of the real clocks we are, and how much is under way."""
 
     ahead = 0.0
     busy = 0
@@ -30,16 +31,19 @@ def install() -> None:
     """Let this process's clocks be ahead of the real ones."""
     time.time = lambda: _real_time() + _Clock.ahead
     time.monotonic = lambda: _real_monotonic() + _Clock.ahead
-    execute = aiosqlite.Connection._execute
+    aiosqlite.Connection._execute = _counted(aiosqlite.Connection._execute)
+    aiohttp.ClientSession._request = _counted(aiohttp.ClientSession._request)
 
+
+def _counted(function: Any) -> Any:
     async def counted(*args: Any, **kwargs: Any) -> Any:
         _Clock.busy += 1
         try:
-            return await execute(*args, **kwargs)
+            return await function(*args, **kwargs)
         finally:
             _Clock.busy -= 1
 
-    aiosqlite.Connection._execute = counted
+    return counted
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

@@ -137,11 +137,14 @@ class Artwork:
         """See that a picture that did not change in Stash is still shown."""
         if one.is_untouched or not one.has_ours:
             return
-        is_ours = await one.shows_ours()
-        plan.kept[one.name] = one.remembered
-        if is_ours:
+        if not one.remembered.hash:  # what we set out to show is not wanted any more
+            await self._take_back(plan, one)
             return
-        if self._respects(one):
+        as_left = await one.shows_last()
+        plan.kept[one.name] = one.remembered
+        if as_left:
+            return
+        if self._respects(one) and not await one.lock_is_ours():
             plan.respected.append(one.name)
             plan.kept[one.name] = _NONE  # nothing of ours is shown there any more
             return
@@ -160,8 +163,9 @@ class Artwork:
             await self._check(plan, one)
         elif answer is None or answer.data is None:
             await self._take_back(plan, one)
-        elif one.has_ours and one.remembered.hash == one.hash_of(answer.data):
-            plan.kept[one.name] = replace(one.remembered, etag=answer.etag)
+        elif one.remembered.hash == one.hash_of(answer.data):
+            one.remembered = replace(one.remembered, etag=answer.etag)
+            plan.kept[one.name] = one.remembered
             await self._check(plan, one)
         else:
             await self._show(plan, one, answer)
@@ -211,8 +215,8 @@ def is_selected(listed: Sequence[Picture], written: WrittenPicture) -> bool | No
     An earlier release did not remember the bytes that it uploaded.
     """
     uploads = [one for one in listed if one.digest]
-    if written.upload:
-        return any(one.selected and one.digest == written.upload for one in uploads)
+    if written.ours:
+        return any(one.selected and one.digest in written.ours for one in uploads)
     if len(uploads) == 1:
         return uploads[0].selected
     return None if any(one.selected for one in uploads) else False
@@ -241,7 +245,8 @@ class _Picture:
         self.shape = shape
         self.before = entry.pictures.get(name) if entry else None
         self.remembered = self.before or _NONE
-        self.has_ours = bool(self.remembered.hash)
+        # Whether a picture of ours may be shown.
+        self.has_ours = bool(self.remembered.hash or self.remembered.intended)
         self.is_shown = item.picture(name) != ""
         self.is_locked = name in item.locked
         # Whether nobody but us changed the item since we did.
@@ -294,21 +299,33 @@ class _Picture:
         listed = await self.listed()
         return next((one for one in listed if digest and one.digest == digest), None)
 
-    async def shows_ours(self) -> bool:
-        """Whether Plex shows what we uploaded last."""
+    async def shows_last(self) -> bool:
+        """Whether Plex shows what we uploaded last; learns what that was."""
         if self.is_untouched:
             return True
-        shown = is_selected(await self.listed(), self.remembered)
-        if shown is not None:
-            return shown
-        # An earlier release did not remember it: what it was made of tells.
-        answer = await self.fetch(again=True)
-        if answer is None or answer.data is None:
+        if not self.remembered.hash:
             return False
-        if self.hash_of(answer.data) != self.remembered.hash:
-            return False
-        upload = bytes_hash(await shaped_aside(answer.data, self.shape))
-        self.remembered = replace(self.remembered, upload=upload)
+        last = replace(self.remembered, intended="")
+        shown = is_selected(await self.listed(), last)
+        if shown is None:
+            # An earlier release did not remember it: what it was made of tells.
+            answer = await self.fetch(again=True)
+            if answer is None or answer.data is None:
+                return False
+            if self.hash_of(answer.data) != self.remembered.hash:
+                return False
+            upload = bytes_hash(await shaped_aside(answer.data, self.shape))
+            last = replace(last, upload=upload)
+            shown = is_selected(await self.listed(), last)
+            self.remembered = replace(self.remembered, upload=upload)
+        if shown:
+            self.remembered = last
+        return bool(shown)
+
+    async def shows_ours(self) -> bool:
+        """Whether Plex shows what we uploaded last, or set out to show since."""
+        if await self.shows_last():
+            return True
         return bool(is_selected(await self.listed(), self.remembered))
 
     async def lock_is_ours(self) -> bool:
@@ -329,7 +346,7 @@ class _Picture:
     async def remembering(self, ours: WrittenPicture) -> WrittenPicture:
         """Return *ours* with what it takes the place of, unless that is ours too."""
         selected = next((one for one in await self.listed() if one.selected), None)
-        known = {self.remembered.upload, ours.upload} - {""}
+        known = self.remembered.ours | ours.ours
         if selected is None or selected.digest in known:
             return replace(ours, previous=self.remembered.previous)
         if self.has_ours and self.is_untouched:

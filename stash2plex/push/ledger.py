@@ -41,12 +41,19 @@ class WrittenPicture:
     *hash* is its `picture_hash` ("" for none) and *etag* what Stash calls its source;
     *upload* is the SHA-1 of the bytes that were uploaded ("" if an earlier release did
     it), and *previous* the ``ratingKey`` that was selected before, "" if unknown.
+    *intended* is the SHA-1 of what we set out to show since, and may have.
     """
 
     hash: str
     etag: str = ""
     upload: str = ""
     previous: str = ""
+    intended: str = ""
+
+    @property
+    def ours(self) -> frozenset[str]:
+        """The SHA-1 of whatever may be shown because of us; none if that is unknown."""
+        return frozenset({self.upload, self.intended} - {""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,18 +233,20 @@ class Ledger:
         entry: Entry,
         before: Entry | None,
         rating: str,
-        replaced: Mapping[str, str],
+        intended: Mapping[str, WrittenPicture],
     ) -> None:
         """Remember which tags are about to become ours, ahead of the edit.
 
-        And a *rating*, "" for none, and which pictures are *replaced*, by field. All
-        else stays as it was *before*: only what was written counts as written.
+        And a *rating*, "" for none, and the *intended* pictures, by field. All else
+        stays as it was *before*: only what was written counts as written.
         """
         known = before.tags if before else {}
         pictures = dict(before.pictures) if before else {}
-        for name, key in replaced.items():
+        for name, one in intended.items():
             known_picture = pictures.get(name, WrittenPicture(hash=""))
-            pictures[name] = replace(known_picture, previous=key)
+            pictures[name] = replace(
+                known_picture, previous=one.previous, intended=one.upload
+            )
         tags = {
             name: WrittenTags(
                 ours=tuple(
@@ -251,7 +260,7 @@ class Ledger:
             entry, text={}, locked=frozenset(), scene_updated_at="", delivered_at=0.0
         )
         ratings = (*base.meant_ratings, rating) if rating else base.meant_ratings
-        intended = replace(
+        meant = replace(
             base,
             file=entry.file,
             tags={**known, **tags},
@@ -260,7 +269,7 @@ class Ledger:
             checked=UNSURE,
             meant_ratings=tuple(dict.fromkeys(ratings)),
         )
-        await self._intending.submit(intended)
+        await self._intending.submit(meant)
 
     async def _commit(self, entries: Sequence[Entry]) -> Sequence[None]:
         async with self._database.transaction(durable=False) as transaction:
@@ -337,6 +346,7 @@ def _entry(row: Row) -> Entry:
                 picture.get("etag", ""),
                 picture.get("upload", ""),
                 picture.get("previous", ""),
+                picture.get("intended", ""),
             )
             for name, picture in json.loads(row["pictures"]).items()
         },

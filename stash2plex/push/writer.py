@@ -242,19 +242,19 @@ class ItemWriter:
         """Send text and tags, usually in one PUT."""
         item, planned = written.item, written.plan
         rating = planned.edit.text.get(_RATING, "")
-        replaced = {
-            name: one.remembered.previous
+        intended = {
+            name: one.remembered
             for name, one in written.pictures.changes.items()
-            if one.shows_ours and one.remembered.previous
+            if one.shows_ours
         }
         if (
             self._sync.mode == "merge"
             or rating
-            or replaced
+            or intended
             or _COLLECTION in planned.edit.tags
         ):
             # If the answer is lost, what we add here would be taken for a human's.
-            await self._ledger.intend(written.entry, before, rating, replaced)
+            await self._ledger.intend(written.entry, before, rating, intended)
         started = time.monotonic()
         try:
             if planned.edit:

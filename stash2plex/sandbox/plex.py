@@ -249,6 +249,8 @@ class PretendPlex:
             answer = await self._answer(request, handler)
         except web.HTTPException as error:
             self.refused[error.status] += 1
+            if (error.text or "").startswith(f"{error.status}: "):
+                error.text = error.reason
             raise
         finally:
             self.in_flight -= 1

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
@@ -24,6 +23,7 @@ from stash2plex.sandbox.stash import PretendStash
 from tests.bench.harness import (
     Bench,
     Rows,
+    compared,
     daemon,
     p99,
     row,
@@ -31,6 +31,7 @@ from tests.bench.harness import (
 )
 from tests.bench.library import seed
 from tests.bench.operating import operating
+from tests.bench.pictures import nightly_refresh, with_pictures
 from tests.bench.shim import shim
 
 
@@ -55,20 +56,6 @@ async def first_sync(rows: Rows) -> None:
             assert status["deliveries"]["unchanged"] == 1000, status
             again = (await bench.counts())["plex"] / 1000
             rows.append(row("requests to Plex per unchanged scene", again, 0.05))
-
-
-async def with_pictures(rows: Rows) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            servers(300, "--covers") as urls,
-            daemon(urls, Path(folder), pictures=True) as bench,
-        ):
-            await bench.sync_all()
-            await bench.idle()
-            counts = await bench.counts()
-            assert counts["pictures"] == 600, counts
-            per_scene = counts["plex"] / 300
-            rows.append(row("requests to Plex per scene with pictures", per_scene, 3.1))
 
 
 async def hooks(rows: Rows) -> None:
@@ -253,19 +240,6 @@ async def polls(rows: Rows) -> None:
         rows.append(row("100 changes to their jobs, poll every 0.5 s, s", seconds, 1.5))
 
 
-async def compared(bench: Bench, *, dry_run: bool) -> dict[str, Any]:
-    """Have a full comparison made; returns the run."""
-    url = f"{bench.url}/api/v1/reconcile"
-    async with bench.session.post(url, json={"dry_run": dry_run}) as answer:
-        number = (await answer.json())["run"]
-    while True:
-        async with bench.session.get(f"{url}/{number}") as answer:
-            run = await answer.json()
-        if run["state"] != "running":
-            return run
-        await asyncio.sleep(0.2)
-
-
 def peak(pid: int) -> float:
     """Return the most memory that a process ever had in hand, MB."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -419,6 +393,7 @@ async def main() -> int:
     parts: list[Callable[[Rows], Awaitable[None]]] = [
         first_sync,
         with_pictures,
+        nightly_refresh,
         hooks,
         burst,
         recovery,

@@ -156,6 +156,19 @@ async def daemon(
             await process.wait()
 
 
+async def compared(bench: Bench, *, dry_run: bool) -> dict[str, Any]:
+    """Have a full comparison made; returns the run."""
+    url = f"{bench.url}/api/v1/reconcile"
+    async with bench.session.post(url, json={"dry_run": dry_run}) as answer:
+        number = (await answer.json())["run"]
+    while True:
+        async with bench.session.get(f"{url}/{number}") as answer:
+            run = await answer.json()
+        if run["state"] != "running":
+            return run
+        await asyncio.sleep(0.2)
+
+
 def row(name: str, measured: float, promise: float) -> tuple[str, str, str, bool]:
     return name, f"{measured:.3g}", f"<= {promise:g}", measured <= promise
 

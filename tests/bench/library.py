@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from stash2plex.catalog.matching import Confidence
 from stash2plex.config import Settings
 from stash2plex.db.database import Database
+from stash2plex.pictures import bytes_hash
 from stash2plex.plex.item import item_from
 from stash2plex.push.changes import plan
-from stash2plex.push.ledger import Entry, Ledger
+from stash2plex.push.ledger import Entry, Ledger, WrittenPicture
 from stash2plex.sandbox.items import video
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
@@ -39,8 +40,15 @@ def fill(stash: PretendStash, plex: PretendPlex, count: int, share: float) -> in
         item.text |= entry.text
         item.tags = {name: list(tags.left) for name, tags in entry.tags.items()}
         item.locked = set(entry.locked)
+        for name in entry.pictures:
+            item.choose(name, picture(number))
         item.updated_at = entry.written_until
     return synced
+
+
+def picture(number: int) -> bytes:
+    """Return what stands for the picture of a scene that was delivered."""
+    return b"\xff\xd8\xff%d" % number
 
 
 def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
@@ -59,6 +67,10 @@ def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
         text=planned.text,
         tags=planned.tags,
         locked=planned.edit.locks,
+        pictures={
+            name: WrittenPicture(f"{number}:{shape}", "", bytes_hash(picture(number)))
+            for name, shape in (("thumb", "crop"), ("art", "wide"))
+        },
         written_from=int(LONG_AGO.timestamp()),
         written_until=int(LONG_AGO.timestamp()),
     )

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from stash2plex.sandbox.plex import PretendPlex
-from stash2plex.sandbox.scenes import populate
+from stash2plex.sandbox.scenes import cover, populate
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendScene, PretendStash, _Root
 from tests.bench.library import fill
@@ -89,6 +89,10 @@ async def main() -> None:
         return web.json_response(
             {
                 "plex": len(plex.requests),
+                "lists": sum(
+                    how == "GET" and path.endswith(("/posters", "/arts"))
+                    for how, path in plex.requests
+                ),
                 "stash": sum(stash.operations.values()),
                 "written": sum(bool(item.writes) for item in items),
                 "writes": sum(item.writes for item in items),
@@ -110,6 +114,16 @@ async def main() -> None:
             stash.change(number, title=f"Touched {number}")
         return web.json_response({})
 
+    async def covers(request: web.Request) -> web.Response:
+        for number in range(1, (await request.json())["count"] + 1):
+            stash.change(number, cover=cover(100_000 + number))
+        return web.json_response({})
+
+    async def refresh(_: web.Request) -> web.Response:
+        for key in plex.items:
+            plex.touch(key)
+        return web.json_response({})
+
     async def add(request: web.Request) -> web.Response:
         plex.add((await request.json())["path"])
         return web.json_response({})
@@ -121,6 +135,8 @@ async def main() -> None:
             web.post("/reset", reset),
             web.post("/status", status),
             web.post("/add", add),
+            web.post("/covers", covers),
+            web.post("/refresh", refresh),
             web.post("/touch", touch),
         ]
     )

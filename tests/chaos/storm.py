@@ -27,6 +27,7 @@ from typing import Any
 import aiohttp
 
 from stash2plex.sandbox.plex import PretendPlex
+from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendScene, PretendStash
 from tests.conftest import free_port
@@ -38,6 +39,8 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 # What servers answer when they are not well; 401 needs a person, so it is rarer.
 STATUSES = (500, 502, 503, 503, 429, 408, 401)
 # What may be found dead after a storm, with a cause that was part of it.
+# Scenes share covers, so that earlier ones come back.
+_COVERS = 8
 CAUSED = {"server_fault", "picture_failed"}
 # How long Plex may take to show everything once all is mended, seconds: a comparison that
 # failed is tried again after two minutes.
@@ -159,7 +162,12 @@ class Storm:
         found = {}
         for scene in self.stash.scenes.values():
             item = items.get(scene.files[0][0])
-            if item is not None and (wrong := unlike(self.stash, scene, item)):
+            if item is None:
+                continue
+            wrong = unlike(self.stash, scene, item)
+            if item.picture("art") != scene.cover:
+                wrong["art"] = (item.shown("art"), scene.cover and scene.cover[:8])
+            if wrong:
                 found[scene.id] = str(wrong)
         return found
 
@@ -208,7 +216,7 @@ class Storm:
 
     async def _plex_fault(self) -> None:
         plex, chance = self.plex, self.chance
-        match chance.randrange(7):
+        match chance.randrange(10):
             case 0 | 1:
                 plex.status = chance.choice(STATUSES)
                 plex.retry_after = chance.choice(("", "1", "86400", "soon", "-5"))
@@ -219,9 +227,15 @@ class Storm:
             case 4:
                 plex.garbles = chance.choice((b"<html/>", b"", b"<MediaContainer><Vi"))
             case 5:
-                plex.line.how = chance.choice(("half", "reset"))
+                plex.line.how = chance.choice(("half", "reset", "trickle"))
             case 6:
                 plex.loses_answers = 3
+            case 7:
+                plex.loses_uploads = 3
+            case 8:
+                plex.is_starting = True
+            case 9:
+                plex.touch(chance.choice(list(plex.items)))
         self.counts["plex faults"] += 1
         self._later(chance.expovariate(1 / 0.7), self._mend_plex)
 
@@ -286,7 +300,8 @@ class Storm:
     def _mend_plex(self) -> None:
         plex = self.plex
         plex.status, plex.latency, plex.hangs, plex.garbles = None, 0.0, False, None
-        plex.line.how, plex.loses_answers = "", 0
+        plex.line.how, plex.loses_answers, plex.loses_uploads = "", 0, 0
+        plex.is_starting = False
 
     def _mend_stash(self) -> None:
         stash = self.stash
@@ -308,7 +323,9 @@ class Storm:
 
     def _some_fields(self) -> dict[str, Any]:
         number = self.counts["versions"] = self.counts["versions"] + 1
-        return some_fields(self.chance, number)
+        drawn = self.chance.choice((None, *range(1, _COVERS)))
+        shown = cover(drawn) if drawn else None
+        return some_fields(self.chance, number) | {"cover": shown}
 
     async def _hook(self, scene_id: int, kind: str) -> None:
         body = {"type": kind, "id": scene_id}
@@ -347,7 +364,7 @@ class Storm:
             f'[stash]\nurl = "{self.stash.url}"\ntimeout = 1\npoll_interval = 0.5\n'
             f'[plex]\nurl = "{self.plex.url}"\ntoken = "{self.plex.token}"\n'
             "timeout = 1\n"
-            "[sync.fields]\nposter = false\nbackground = false\ncontent_rating = false\n"
+            "[sync.fields]\ncontent_rating = false\n"
             f'[provider]\ncontent_rating = "{rating}"\n'
             "[queue]\nretry_base = 0.2\nretry_cap = 1\nnot_found_base = 0.2\n"
             "not_found_cap = 1\n"

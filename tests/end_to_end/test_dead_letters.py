@@ -42,7 +42,7 @@ async def test_what_is_kept_of_a_dead_letter(buried):
 
     assert set(found) == {1, 2, 3}
     assert found[1]["code"] == "request_rejected"
-    assert found[1]["error"] == "Plex answered HTTP 400"
+    assert found[1]["error"] == "Plex answered HTTP 409: Conflict"
     assert (found[1]["kind"], found[1]["attempts"]) == ("scene", 1)
     assert found[3]["attempts"] == 2
     assert found[3]["first_failed_at"] <= found[3]["failed_at"]

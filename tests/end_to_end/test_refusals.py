@@ -43,7 +43,7 @@ async def test_a_bad_field_is_the_subject_of_the_dead_letter(daemon, stash, plex
 
     assert status["queue"]["dead"] == 1
     (dead,) = (await daemon.get("dead"))["dead"]
-    assert dead["error"] == "date: Plex answered HTTP 400: 400: Bad Request"
+    assert dead["error"] == "date: Plex answered HTTP 400: Bad Request"
     assert (item.text["studio"], item.text["tagline"]) == ("S", "C")
     assert item.tags["genre"] == ["a", "b"]
     # What arrived is remembered: only the date is tried again.
@@ -83,7 +83,7 @@ async def test_what_is_refused_whole_is_tried_for_five_minutes(stash, plex, tmp_
     assert dead["error"].startswith(
         "content rating, tags, summary, title: Plex answered"
     )
-    assert dead["error"].endswith("HTTP 400: 400: Bad Request")
+    assert dead["error"].endswith("HTTP 400: Bad Request")
     assert dead["attempts"] == 3
 
 

@@ -75,7 +75,7 @@ async def test_everything_is_shown(made, browse):
         gaps = section(page, "Gaps").get_by_role("row")
         await shows(gaps.filter(has_text="missing in stash"), "/media/plex only.mp4")
         dead = section(page, "Dead letters").get_by_role("row")
-        await shows(dead.filter(has_text="scene 3"), "Plex answered HTTP 400")
+        await shows(dead.filter(has_text="scene 3"), "Plex answered HTTP 409: Conflict")
         outages = section(page, "Outages")
         await shows(outages, "Plex is away")
         await shows(fact(page, "Outages", "Going on"), "Plex since")

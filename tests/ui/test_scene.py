@@ -76,7 +76,7 @@ async def test_a_scene_that_was_given_up(made, browse):
     async with browse(made, "/scenes/3") as page:
         await open_tab(page)
         await shows(verdict(page), "Given up")
-        await shows(verdict(page), "Plex answered HTTP 400")
+        await shows(verdict(page), "Plex answered HTTP 409: Conflict")
         change = page.locator(".stash2plexd-fact").filter(has_text="title")
         assert await change.locator("del").text_content() == "3"
         assert await change.locator("ins").text_content() == "Title 3"

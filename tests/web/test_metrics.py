@@ -39,7 +39,7 @@ async def test_the_status_in_numbers(stash, plex, tmp_path):
     for number in (1, 2):
         sample(stash, plex, number)
     stash.add("/media/secret name.mp4", title="A private title", details="x")
-    plex.status_of[2] = 400
+    plex.status_of[2] = 409
     settings = make_settings(
         stash, plex, tmp_path, queue={"not_found_base": 36e3, "not_found_cap": 36e3}
     )
