@@ -14,7 +14,7 @@ from stash2plex.cli import _parser
 from stash2plex.config_file import load
 from stash2plex.gap_kinds import GapKind
 from stash2plex.plugin import PLUGIN_ID, plugin_folder
-from tests.docs import tables
+from tests.docs import habits, tables
 from tests.docs.reading import DOCS, ROOT, anchors_of, prose_of, table_rows
 from tests.docs.tables import keys
 
@@ -91,6 +91,10 @@ def test_every_finding_of_the_doctor_is_documented():
         re.findall(r"`((?:stash|plex|plugin|provider|path)_[a-z_]+)`", rows)
     )
     assert in_tables <= found
+
+
+def test_the_table_of_habits_is_made_from_the_pretend_plex():
+    assert habits.PAGE.read_text() == habits.page(), "python -m tests.docs.habits"
 
 
 def test_the_tables_of_settings_are_made_from_the_model():

@@ -112,6 +112,7 @@ async def test_all_is_well(setup, stash, plex, capsys):
         "pictures",
         "plex",
         "plex_owner",
+        "plex_request_line",
         "plex_libraries",
         "provider_registered",
         "provider_called",

@@ -48,6 +48,9 @@ async def _plex(
         sections: list[Section] | None = None
         if finding.level == "ok":
             yield await plex.owner(library)
+            yield await asyncio.to_thread(plex.request_line, settings)
+            if finding := await asyncio.to_thread(plex.uploads, settings):
+                yield finding
             finding, sections = await plex.libraries(library)
             yield finding
         if settings.provider.enabled:

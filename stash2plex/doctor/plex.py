@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from stash2plex.config import Settings
+from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.doctor.finding import Finding
 from stash2plex.errors import AccessDenied, LibraryNotFound, Stash2PlexError
 from stash2plex.plex.item import Section
+from stash2plex.plex.edits import LONGEST
 from stash2plex.plex.library import PlexLibrary
+from stash2plex.push.learned import LEARNED, knowledge_from
 
 
 async def reachable(plex: PlexLibrary, settings: Settings) -> Finding:
@@ -60,3 +63,30 @@ async def libraries(plex: PlexLibrary) -> tuple[Finding, list[Section]]:
         message = f"no library {', '.join(map(repr, missing))}; using {titles}"
         return Finding(code, "warn", message, "correct plex.libraries"), sections
     return Finding(code, "ok", f"libraries: {titles}"), sections
+
+
+def request_line(settings: Settings) -> Finding:
+    """Say how long a request line may be, by the configuration or as was learned."""
+    code = "plex_request_line"
+    if number := settings.plex.longest_target:
+        message = f"a request line has at most {number:,} bytes, as configured"
+        return Finding(code, "ok", message)
+    known = knowledge_from(read_fact(settings.server.data_dir / DATABASE, LEARNED))
+    message = f"a request line has at most {known.line:,} bytes"
+    if known.line < LONGEST:
+        message += ", since this server or a proxy refused more; longer texts are cut"
+    return Finding(code, "ok", message)
+
+
+def uploads(settings: Settings) -> Finding | None:
+    """Say whether this server does not show what is uploaded; None if all is well."""
+    known = knowledge_from(read_fact(settings.server.data_dir / DATABASE, LEARNED))
+    if not known.misses:
+        return None
+    return Finding(
+        "plex_uploads",
+        "warn",
+        f"Plex did not show {known.misses} uploaded pictures by itself; each upload is"
+        " selected and looked at now, which costs requests",
+        "nothing; please report it with Plex's version",
+    )

@@ -1,4 +1,4 @@
-"""What Plex shows: the values that leave this room instead of plexapi's objects."""
+"""What Plex shows: the values that leave this room instead of XML elements."""
 
 from __future__ import annotations
 

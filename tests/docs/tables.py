@@ -86,6 +86,10 @@ def _section(name: str, model: type[BaseModel]) -> str:
 
 def _allowed(schema: dict[str, Any]) -> str:
     """Say what values a key may have, where that is not everything of its type."""
+    if either := schema.get("anyOf"):
+        return " or ".join(_allowed(one) for one in either)
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if choices := schema.get("enum"):
         return ", ".join(f"`{one}`" for one in choices)
     least, most = schema.get("minimum"), schema.get("maximum")
