@@ -88,9 +88,7 @@ def _allowed(schema: dict[str, Any]) -> str:
     """Say what values a key may have, where that is not everything of its type."""
     if either := schema.get("anyOf"):
         return " or ".join(_allowed(one) for one in either)
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if choices := schema.get("enum"):
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
         return ", ".join(f"`{one}`" for one in choices)
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and most is not None:
