@@ -191,6 +191,10 @@ class Explainer:
         if item is None and note is None:
             verdict = Verdict(State.GONE, f"Plex has no item {rating_key}")
             return self._told(query, "item", verdict, [], [story] if story else [])
+        if item is not None and item.is_trashed:
+            message = f"the file of item {rating_key} is missing: it is in Plex's trash"
+            verdict = Verdict(State.GONE, message)
+            return self._told(query, "item", verdict, [], [story] if story else [])
         if story is None:
             verdict = Verdict(State.UNKNOWN, note or "Plex could not be asked")
             return self._told(query, "item", verdict, [])

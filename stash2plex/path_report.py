@@ -98,7 +98,8 @@ async def read_files(settings: Settings) -> tuple[list[File], list[File]]:
         plex = PlexLibrary(connection, settings.plex.libraries)
         for section in await plex.sections():
             async for items, _ in plex.entries(section.id):
-                plex_files += [(f.path, f.size) for one in items for f in one.files]
+                there = [one for one in items if not one.is_trashed]
+                plex_files += [(f.path, f.size) for one in there for f in one.files]
     return stash_files, plex_files
 
 

@@ -49,8 +49,8 @@ async def _plex(
         if finding.level == "ok":
             yield await plex.owner(library)
             yield await asyncio.to_thread(plex.request_line, settings)
-            if finding := await asyncio.to_thread(plex.uploads, settings):
-                yield finding
+            if missed := await asyncio.to_thread(plex.uploads, settings):
+                yield missed
             finding, sections = await plex.libraries(library)
             yield finding
         if settings.provider.enabled:

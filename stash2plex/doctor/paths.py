@@ -34,7 +34,8 @@ async def examine(
     try:
         for section in sections:
             async for page, _ in plex.entries(section.id):
-                theirs += [(f.path, f.size) for one in page for f in one.files]
+                there = [one for one in page if not one.is_trashed]
+                theirs += [(f.path, f.size) for one in there for f in one.files]
         yield _of_stash(ours, theirs, rules)
         if theirs:
             yield await _of_plex(stash, theirs, rules)

@@ -6,8 +6,8 @@ from stash2plex.config import Settings
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.doctor.finding import Finding
 from stash2plex.errors import AccessDenied, LibraryNotFound, Stash2PlexError
-from stash2plex.plex.item import Section
 from stash2plex.plex.edits import LONGEST
+from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.push.learned import LEARNED, knowledge_from
 

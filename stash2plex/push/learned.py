@@ -104,13 +104,14 @@ class Learned:
     async def refused(self, length: int) -> bool:
         """Note that a target of this length was refused; whether to send a shorter one.
 
-        Once at most for each length: others may be under way meanwhile.
+        Others of the same length that are under way meanwhile cost nothing more.
         """
         known = self._known
         if self._longest is not None or length <= max(PACKED, known.taken):
             return False
         if length <= known.line:
-            known.line = max(PACKED, known.line // 2)
+            while length <= known.line:  # until it would not be sent any more
+                known.line = max(PACKED, known.line // 2)
             log.warning("request_line_halved", bytes=known.line)
             await self._save()
         return True

@@ -83,6 +83,11 @@ class Written:
     errors: list[Stash2PlexError] = field(default_factory=list)
     pictures_changed: list[str] = field(default_factory=list)
 
+    def fail(self, error: Stash2PlexError) -> None:
+        """Note that something did not happen: the next delivery looks at all of it."""
+        self.errors.append(error)
+        self.entry = replace(self.entry, scene_updated_at="", checked=UNSURE)
+
     @property
     def changed(self) -> list[str]:
         """The fields that were changed, by Plex's names, sorted."""
@@ -157,12 +162,13 @@ class ItemWriter:
                 locked=frozenset(own),
                 pictures=dict(pictures.kept),
                 # Nothing was written: it is as it was read, pictures included.
-                checked=UNSURE if pictures.error else item.updated_at,
+                checked=item.updated_at,
             ),
             planned,
             pictures,
-            errors=[pictures.error] if pictures.error else [],
         )
+        if pictures.error:
+            written.fail(pictures.error)
         log.debug(
             "item_planned",
             scene=target.scene.id,
@@ -190,7 +196,7 @@ class ItemWriter:
                 written.seconds = time.monotonic() - started
                 written.entry = replace(
                     written.entry,
-                    checked=0,
+                    checked=UNSURE if written.errors else 0,
                     written_from=since,
                     written_until=self._plex.clock,
                 )
@@ -207,7 +213,7 @@ class ItemWriter:
         except Stash2PlexError as error:
             for one in written:
                 if self._removals.concern(one.plan.edit, one.edited):
-                    one.errors.append(error)
+                    one.fail(error)
             return
         for one in written:
             if item := found.get(one.item.rating_key):
@@ -222,12 +228,11 @@ class ItemWriter:
             if name in item.locked and entry.pictures[name].hash
         }
         entry = replace(entry, locked=entry.locked | ours)
-        if not entry.written_until or (
-            entry.written_from <= item.updated_at <= entry.written_until
+        if not one.errors and (
+            not entry.written_until
+            or entry.written_from <= item.updated_at <= entry.written_until
         ):
             entry = replace(entry, checked=item.updated_at)
-        if one.pictures.error or one.errors:
-            entry = replace(entry, checked=UNSURE)
         one.entry = entry
         try:
             if again := await self._removals.see(item, one.plan.edit, one.edited):
@@ -236,7 +241,7 @@ class ItemWriter:
                     one.entry, checked=0, written_until=self._plex.clock
                 )
         except Stash2PlexError as error:
-            one.errors.append(error)
+            one.fail(error)
 
     async def _send(self, written: Written, before: Entry | None) -> None:
         """Send text and tags, usually in one PUT."""
@@ -287,9 +292,9 @@ class ItemWriter:
         if edited.rejected:
             for name, error in edited.rejected.items():
                 msg = f"{people_call(name)}: {error}"
-                written.errors.append(RequestRejected(msg, status=error.status))
+                written.fail(RequestRejected(msg, status=error.status))
             entry = replace(
-                entry,
+                written.entry,
                 text=_without(entry.text, before.text if before else {}, edited),
                 tags=_without(entry.tags, before.tags if before else {}, edited),
                 locked=entry.locked - (edited.rejected.keys() - written.item.locked),
@@ -305,7 +310,7 @@ class ItemWriter:
                 )
             except Stash2PlexError as error:
                 written.requests += 1
-                written.errors.append(PictureFailed(f"{people_call(name)}: {error}"))
+                written.fail(PictureFailed(f"{people_call(name)}: {error}"))
             else:
                 written.pictures_changed.append(name)
                 pictures = {**written.entry.pictures, name: change.remembered}

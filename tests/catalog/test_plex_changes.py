@@ -65,6 +65,10 @@ async def test_a_trashed_item_does_not_count(listening, stash, plex):
     assert not [path for how, path in plex.requests if how == "PUT"]
     run = await compared(listening)
     assert run["gaps"]["missing_in_plex"] == 1
+    assert (await listening.get("explain?q=plex:5"))["verdict"] == {
+        "state": "gone",
+        "message": "the file of item 5 is missing: it is in Plex's trash",
+    }
 
     plex.restore(5)
     await items(listening, 30)

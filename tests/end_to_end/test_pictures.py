@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from stash2plex.sandbox.scenes import cover
@@ -256,3 +258,28 @@ async def test_a_list_that_lags_behind_is_waited_for(make, stash, plex):
 
     assert item.picture("art") == cover(1)
     assert status["queue"]["dead"] == 0
+
+
+@pytest.mark.parametrize("fails", ["upload", "list", "cover"])
+async def test_a_second_cover_that_fails_at_first_arrives(make, stash, plex, fails):
+    """Although the scene has not changed for long."""
+    _, item = sample(stash, plex, cover=cover(1))
+    async with make() as daemon:
+        await daemon.deliver(1)
+        stash.change(1, cover=cover(2))
+        stash.scenes[1].updated_at -= timedelta(hours=1)
+        match fails:
+            case "upload":
+                plex.picture_status = 500
+            case "list":
+                plex.read_status_of["/library/metadata/1/"] = 500
+            case "cover":
+                stash.picture_status = 500
+        await daemon.post("sync", {"scene_ids": [1]})
+        await daemon.until(lambda s: s["queue"]["waiting"])
+        plex.picture_status = stash.picture_status = None
+        plex.read_status_of.clear()
+        status = await daemon.idle()
+
+    assert status["queue"]["dead"] == 0
+    assert item.picture("art") == cover(2)
