@@ -32,6 +32,10 @@ class ServiceUnavailable(Stash2PlexError):
         self.pause = pause  # seconds that the server asked us to stay away
 
 
+class StartingUp(ServiceUnavailable):
+    """A server says so: it may answer reads, and refuses every write for a while."""
+
+
 class AccessDenied(ServiceUnavailable):
     """Our token or key is refused, so every job would fail alike; all wait."""
 

@@ -28,6 +28,7 @@ from stash2plex.errors import (
     ServerFault,
     ServiceUnavailable,
     StaleCatalog,
+    StartingUp,
     Stash2PlexError,
 )
 from stash2plex.measures import Watch, nobody, timed
@@ -220,6 +221,8 @@ def _translated(status: int, text: str, pause: float) -> Stash2PlexError:
         )
     if status == _NOT_FOUND:
         return NotFoundInPlex(f"HTTP {status}")
+    if status == _STARTING or _STARTING_UP.search(text):
+        return StartingUp("Plex", f"HTTP {status}, starting up", pause=pause)
     if outage := _outage(status, text):
         return ServiceUnavailable("Plex", outage, pause=pause)
     said = f"HTTP {status}: {text}" if text else f"HTTP {status}"
@@ -230,8 +233,6 @@ def _translated(status: int, text: str, pause: float) -> Stash2PlexError:
 
 def _outage(status: int, text: str) -> str:
     """Return why the server takes no request at all, "" if it is about this one."""
-    if status == _STARTING or _STARTING_UP.search(text):
-        return f"HTTP {status}, starting up"
     if status in _UNAVAILABLE:
         return f"HTTP {status}, busy, or behind a proxy"
     if status in _REDIRECT:

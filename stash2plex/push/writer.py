@@ -21,6 +21,7 @@ from stash2plex.errors import (
     RequestRejected,
     ServerFault,
     ServiceUnavailable,
+    StartingUp,
     Stash2PlexError,
 )
 from stash2plex.health.breaker import CircuitBreaker, State
@@ -266,8 +267,8 @@ class ItemWriter:
                 written.edited = await self._editor.edit(item, planned.edit)
                 written.requests += written.edited.requests
             if planned.clears_rating:
-                await self._plex.clear_rating(item.rating_key)
                 written.requests += 1
+                await self._clear_rating(written)
         except ServiceUnavailable as error:
             if self._breaker.state is not State.OPEN:
                 self._breaker.fail(error)
@@ -283,6 +284,15 @@ class ItemWriter:
             self._pace.observe((time.monotonic() - started) / written.requests)
             self._breaker.succeed()
         self._note_edited(written, before)
+
+    async def _clear_rating(self, written: Written) -> None:
+        """Take back our rating; raises `EditRefused` if that is all there is to do."""
+        try:
+            await self._plex.clear_rating(written.item.rating_key)
+        except RequestRejected as error:
+            if not written.edited.taken:
+                raise EditRefused(str(error), [_RATING]) from None
+            written.edited.rejected[_RATING] = error
 
     def _note_edited(self, written: Written, before: Entry | None) -> None:
         """Remember what was written as it was, and not what was refused."""
@@ -308,6 +318,10 @@ class ItemWriter:
                 written.requests += await self._pictures.change(
                     rating_key, name, change
                 )
+            except StartingUp as error:
+                # No fault of the picture: nothing can be written now.
+                self._breaker.fail(error)
+                written.fail(error)
             except Stash2PlexError as error:
                 written.requests += 1
                 written.fail(PictureFailed(f"{people_call(name)}: {error}"))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # reading wakes it earlier.
 _CATALOG_WAIT = 15.0
 _STALE_WAIT = 1.0
+# The end of the brake wakes what waits for it.
+_BRAKED_WAIT = 300.0
 # A server may refuse all edits for a while; how long it is given at least, seconds.
 _REFUSING = 300.0
 
@@ -72,6 +74,7 @@ class RetryPolicy:
             settings.not_found_cap,
             _CATALOG_WAIT,
             _REFUSING,
+            _BRAKED_WAIT,
         )
 
     def judge(self, job: Job, error: Exception) -> Verdict:  # noqa: PLR0911 - a table
@@ -83,7 +86,9 @@ class RetryPolicy:
                 asked = min(error.pause, settings.retry_cap)
                 delay = max(self._spread(base / 2, base), asked)
                 return Verdict(Fate.RELEASED, delay)
-            case CatalogIncomplete() | Braked():
+            case Braked():
+                return Verdict(Fate.RELEASED, _BRAKED_WAIT)
+            case CatalogIncomplete():
                 return Verdict(Fate.RELEASED, _CATALOG_WAIT)
             case StaleCatalog() if job.attempts + 1 < settings.max_attempts:
                 return Verdict(Fate.RETRIED, _STALE_WAIT)

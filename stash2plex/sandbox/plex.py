@@ -90,7 +90,8 @@ class PretendPlex:
         self.garbles: bytes | None = None
         self.latency = 0.0  # seconds, before each answer
         self.is_starting = False
-        self.keeps_tags = False  # whatever is to be removed
+        # Keeps tags that are to be removed; refuses to take ratings back.
+        self.keeps_tags = self.refuses_ratings = False
         self.refused_field = ""  # an edit that names it is refused, e.g. "studio"
         self.total_offset = 0  # its totals are wrong by so much
         self.ignores_file_filter = False  # finds nothing by it
@@ -475,6 +476,8 @@ class PretendPlex:
     async def _rate(self, request: web.Request) -> web.Response:
         item = self._item(request.query["key"])
         self._may_write(item)
+        if self.refuses_ratings:
+            raise web.HTTPBadRequest
         rating = float(request.query["rating"])
         item.text["userRating"] = "" if rating < 0 else f"{rating:.1f}"
         self._written(item)

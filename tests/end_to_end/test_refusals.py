@@ -6,8 +6,9 @@ from datetime import datetime
 
 import pytest
 
+from stash2plex.sandbox.scenes import cover
 from tests.conftest import make_settings
-from tests.end_to_end.test_delivery import sample
+from tests.end_to_end.test_delivery import PICTURES, sample
 from tests.running import running
 
 
@@ -121,3 +122,43 @@ async def test_every_summary_arrives(daemon, stash, plex, limit):
     writes = sum(one.writes for one in plex.items.values())
     await daemon.deliver(*range(1, 9))
     assert sum(one.writes for one in plex.items.values()) == writes
+
+
+async def test_pictures_wait_for_a_plex_that_starts_up(stash, plex, tmp_path):
+    """The text is there already: only writes of pictures are refused."""
+    for number in range(1, 7):
+        sample(stash, plex, number, cover=cover(number))
+    settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 7))
+        for number in range(1, 7):
+            stash.change(number, cover=cover(number + 10))
+        plex.is_starting = True
+        await daemon.post("sync", {"scene_ids": list(range(1, 7))})
+        status = await daemon.until(lambda s: s["plex"]["breaker"] != "closed")
+        assert {one["attempts"] for one in (await daemon.get("queue"))["jobs"]} == {0}
+        plex.is_starting = False
+        status = await daemon.idle()
+
+    assert status["queue"]["dead"] == 0
+    assert all(plex.items[n].picture("art") == cover(n + 10) for n in range(1, 7))
+
+
+@pytest.mark.parametrize("more", [{}, {"title": "Also new"}])
+async def test_a_rating_that_cannot_be_taken_back_is_named(daemon, stash, plex, more):
+    _, item = sample(stash, plex, rating100=80)
+    await daemon.deliver(1)
+    plex.refuses_ratings = True
+    stash.change(1, rating100=None, **more)
+    await daemon.hook(1)
+    if not more:
+        await daemon.until(lambda s: s["queue"]["waiting"] == 1)
+        (job,) = (await daemon.get("queue"))["jobs"]
+        assert job["error"] == "rating: Plex answered HTTP 400: Bad Request"
+        return
+    status = await daemon.idle()
+    assert status["queue"]["dead"] == 1
+    (dead,) = (await daemon.get("dead"))["dead"]
+    assert dead["error"] == "rating: Plex answered HTTP 400: Bad Request"
+    assert item.text["title"] == "Also new"

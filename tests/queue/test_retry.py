@@ -45,7 +45,7 @@ def job(attempts: int = 0, lookups: int = 0) -> Job:
         (UnmappedPath("x"), 0, 11, Fate.ENDED, 0),
         (AmbiguousMatch("x"), 0, 0, Fate.ASLEEP, 30),
         (RequestRejected("x"), 0, 0, Fate.BURIED, 0),
-        (Braked("x"), 99, 0, Fate.RELEASED, 15),
+        (Braked("x"), 99, 0, Fate.RELEASED, 300),
         (EditRefused("x"), 0, 0, Fate.RETRIED, 75),
         (EditRefused("x"), 3, 0, Fate.RETRIED, 75),
         (EditRefused("x"), 4, 0, Fate.BURIED, 0),
