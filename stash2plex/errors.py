@@ -84,17 +84,13 @@ class RequestRejected(Stash2PlexError):
 
 
 class EditRefused(Stash2PlexError):
-    """Plex took nothing of an edit; *fields* are what it was about, by Plex's names.
+    """Plex took nothing of an edit.
 
     A server that has just started may do so with all of them, so it is tried again.
     """
 
     code = "request_rejected"
     http_status = 502
-
-    def __init__(self, message: str, fields: Iterable[str] = ()) -> None:
-        super().__init__(message)
-        self.fields = tuple(fields)
 
 
 class PictureFailed(Stash2PlexError):

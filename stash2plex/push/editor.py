@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import EditRefused, RequestRejected
+from stash2plex.errors import RequestRejected
 from stash2plex.plex.edits import Edit, Piece, Style, encoded_size, longest_text, pieces
 from stash2plex.text import fitted
 
@@ -49,15 +49,9 @@ class Editor:
     async def edit(
         self, item: ItemEntry, edit: Edit, style: Style | None = None
     ) -> Edited:
-        """Carry out *edit*, as far as the server lets us.
-
-        Raises `EditRefused` if it took nothing of it, and Plex's other errors.
-        """
+        """Carry out *edit* as far as the server lets us; raises Plex's other errors."""
         result = Edited()
         await self._send(item, edit, style, result)
-        if result.rejected and not result.taken:
-            error = next(iter(result.rejected.values()))
-            raise EditRefused(str(error), result.rejected)
         return result
 
     async def _send(

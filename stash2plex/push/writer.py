@@ -9,7 +9,7 @@ was to be removed is gone.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -276,40 +276,38 @@ class ItemWriter:
         except ServerFault:
             self._breaker.stumble(item.rating_key)
             raise
-        except EditRefused as error:
-            error.args = (f"{_named(error.fields)}: {error}",)
-            raise
         if written.requests:
             log.debug("item_edited", item=item.rating_key, requests=written.requests)
             self._pace.observe((time.monotonic() - started) / written.requests)
+        if written.edited.taken:
             self._breaker.succeed()
         self._note_edited(written, before)
 
     async def _clear_rating(self, written: Written) -> None:
-        """Take back our rating; raises `EditRefused` if that is all there is to do."""
+        """Take back our rating, which no edit can."""
         try:
             await self._plex.clear_rating(written.item.rating_key)
         except RequestRejected as error:
-            if not written.edited.taken:
-                raise EditRefused(str(error), [_RATING]) from None
             written.edited.rejected[_RATING] = error
+        else:
+            written.edited.taken += 1
 
     def _note_edited(self, written: Written, before: Entry | None) -> None:
         """Remember what was written as it was, and not what was refused."""
         edited, entry = written.edited, written.entry
         if edited.shortened:
             entry = replace(entry, text={**entry.text, **edited.shortened})
-        if edited.rejected:
-            for name, error in edited.rejected.items():
-                msg = f"{people_call(name)}: {error}"
-                written.fail(RequestRejected(msg, status=error.status))
-            entry = replace(
-                written.entry,
-                text=_without(entry.text, before.text if before else {}, edited),
-                tags=_without(entry.tags, before.tags if before else {}, edited),
-                locked=entry.locked - (edited.rejected.keys() - written.item.locked),
-            )
         written.entry = entry
+        if not edited.rejected:
+            return
+        for error in _refusals(edited):
+            written.fail(error)
+        written.entry = replace(
+            written.entry,
+            text=_without(entry.text, before.text if before else {}, edited),
+            tags=_without(entry.tags, before.tags if before else {}, edited),
+            locked=entry.locked - (edited.rejected.keys() - written.item.locked),
+        )
 
     async def _send_pictures(self, written: Written) -> None:
         rating_key = written.item.rating_key
@@ -333,8 +331,15 @@ class ItemWriter:
         written.pictures.changes.clear()
 
 
-def _named(fields: Sequence[str]) -> str:
-    return ", ".join(people_call(name) for name in fields)
+def _refusals(edited: Edited) -> Iterator[Stash2PlexError]:
+    """Say which fields were refused, each for itself unless nothing was taken."""
+    if edited.taken:
+        for name, error in edited.rejected.items():
+            msg = f"{people_call(name)}: {error}"
+            yield RequestRejected(msg, status=error.status)
+        return
+    names = ", ".join(people_call(name) for name in edited.rejected)
+    yield EditRefused(f"{names}: {next(iter(edited.rejected.values()))}")
 
 
 def _without(

@@ -162,3 +162,31 @@ async def test_a_rating_that_cannot_be_taken_back_is_named(daemon, stash, plex, 
     (dead,) = (await daemon.get("dead"))["dead"]
     assert dead["error"] == "rating: Plex answered HTTP 400: Bad Request"
     assert item.text["title"] == "Also new"
+
+
+async def test_a_refused_edit_holds_up_no_picture(stash, plex, tmp_path):
+    _, item = sample(stash, plex, cover=cover(1))
+    plex.refused_field = "title"
+    settings = make_settings(
+        stash,
+        plex,
+        tmp_path,
+        sync={
+            "fields": {
+                "poster": True,
+                "background": True,
+                "tags": False,
+                "summary": False,
+                "content_rating": False,
+            }
+        },
+        queue={"max_attempts": 2},
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.hook(1)
+        await daemon.until(lambda s: s["queue"]["dead"] == 1)
+        (dead,) = (await daemon.get("dead"))["dead"]
+
+    assert dead["error"] == "title: Plex answered HTTP 400: Bad Request"
+    assert item.picture("art") == cover(1)
