@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -116,6 +116,10 @@ class StashSettings(Section):
         return _header_value(key)
 
 
+# An edit of one short field needs nearly as much, bytes.
+_LINE = 1000
+
+
 class PlexSettings(Section):
     """How to reach Plex, and how hard to lean on it."""
 
@@ -136,7 +140,7 @@ class PlexSettings(Section):
     verify_tls: bool = Field(
         True, description="false accepts a self-signed certificate"
     )
-    max_request_line: Literal["auto"] | Annotated[int, Field(ge=1000)] = Field(
+    max_request_line: Literal["auto"] | Annotated[int, Field(ge=_LINE)] = Field(
         "auto", description="bytes of one request's target; auto learns them per server"
     )
     notifications: bool = Field(
@@ -145,6 +149,16 @@ class PlexSettings(Section):
     scan_new_scenes: bool = Field(
         False, description="ask Plex to scan the folder of a scene it does not have"
     )
+
+    @field_validator("max_request_line", mode="before")
+    @classmethod
+    def _auto_or_bytes(cls, value: Any) -> Any:
+        text = str(value).strip()
+        if text == "auto" or (
+            text.isascii() and text.isdecimal() and int(text) >= _LINE
+        ):
+            return text if text == "auto" else int(text)
+        raise ValueError(f'must be "auto" or a number of bytes of at least {_LINE}')
 
     @property
     def longest_target(self) -> int | None:

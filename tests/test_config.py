@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import ValidationError
 
 from stash2plex.config import Settings
 from stash2plex.config_file import load
@@ -323,3 +324,15 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path, url):
 
     assert "stash.url: must be" in str(raised.value)
     assert "hunter22" not in str(raised.value)
+
+
+@pytest.mark.parametrize("line", ["auto", 1000, "30000"])
+def test_a_request_line_is_a_number_or_learned(line):
+    expected = None if line == "auto" else int(line)
+    assert Settings(plex={"max_request_line": line}).plex.longest_target == expected
+
+
+@pytest.mark.parametrize("line", ["soon", 999, -1, "", 2.5, None, "\u0663000"])
+def test_any_other_request_line_is_explained(line):
+    with pytest.raises(ValidationError, match='must be "auto" or a number of bytes'):
+        Settings(plex={"max_request_line": line})
