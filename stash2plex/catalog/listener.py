@@ -78,7 +78,9 @@ class Listener:
         if self._own.caused(hint):
             return
         waiting = len(self._items) + len(self._gone)
-        if isinstance(hint, ItemHint) and waiting < _FLOOD:
+        if isinstance(hint, ItemHint) and hint.is_gone and waiting >= _FLOOD:
+            self._catalog.request()  # only a listing tells what is gone
+        elif isinstance(hint, ItemHint) and waiting < _FLOOD:
             (self._gone if hint.is_gone else self._items).add(hint.rating_key)
             self._any.set()
         else:
@@ -102,7 +104,8 @@ class Listener:
                 await self._refresh(sorted(items), news=news)
             except Stash2PlexError as error:
                 log.warning("notifications_ignored", error=str(error))
-                self._wants_news = True  # that covers the items as well
+                self._wants_news = True  # which tells nothing of what is gone
+                self._gone |= gone
                 self._wake_in(_AGAIN)
 
     def _due(self) -> set[int]:

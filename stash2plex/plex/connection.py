@@ -46,7 +46,9 @@ _NOT_FOUND = 404
 _STARTING = 503
 _FAULT = 500
 # How PMS words that it cannot take writes yet (measured: with HTTP 400).
-_STARTING_UP = re.compile(r"start(?:ing)?[ -]?up|startup maintenance", re.IGNORECASE)
+_STARTING_UP = re.compile(
+    r"\b(?:is|still|currently) starting up|startup maintenance", re.IGNORECASE
+)
 # How servers word that they expect TLS.
 _WANTS_TLS = re.compile(r"HTTPS (?:server|port)", re.IGNORECASE)
 _PROBE_TIMEOUT = 5.0
@@ -186,8 +188,7 @@ class PlexConnection:
         return await first_reason(error, self._settings.url, "plex")
 
     async def _read(self, answer: aiohttp.ClientResponse) -> Element | None:
-        told = parsedate_tz(answer.headers.get(hdrs.DATE, ""))
-        self.clock = mktime_tz(told) if told else 0
+        self.clock = _unix_time(answer.headers.get(hdrs.DATE, ""))
         if answer.status not in _SUCCESS:
             text = await error_text(answer)
             raise _translated(
@@ -202,6 +203,15 @@ class PlexConnection:
         if body.lstrip().startswith(b"<"):
             await parse(_once(body))
         return None
+
+
+def _unix_time(date: str) -> int:
+    """Return a date of HTTP in unix seconds, 0 for none or nonsense."""
+    try:
+        told = parsedate_tz(date)
+        return mktime_tz(told) if told else 0
+    except (OverflowError, ValueError):
+        return 0
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
@@ -221,7 +231,7 @@ def _translated(status: int, text: str, pause: float) -> Stash2PlexError:
         )
     if status == _NOT_FOUND:
         return NotFoundInPlex(f"HTTP {status}")
-    if status == _STARTING or _STARTING_UP.search(text):
+    if _STARTING_UP.search(text):
         return StartingUp("Plex", f"HTTP {status}, starting up", pause=pause)
     if outage := _outage(status, text):
         return ServiceUnavailable("Plex", outage, pause=pause)
@@ -234,7 +244,8 @@ def _translated(status: int, text: str, pause: float) -> Stash2PlexError:
 def _outage(status: int, text: str) -> str:
     """Return why the server takes no request at all, "" if it is about this one."""
     if status in _UNAVAILABLE:
-        return f"HTTP {status}, busy, or behind a proxy"
+        meaning = "starting up" if status == _STARTING else "busy, or behind a proxy"
+        return f"HTTP {status}, {meaning}"
     if status in _REDIRECT:
         return "it redirects elsewhere; is plex.url right?"
     if _WANTS_TLS.search(text):

@@ -25,11 +25,18 @@ _AROUND = 200
 class Removal(StrEnum):
     """How the names in ``genre[].tag.tag-`` are written before they are joined.
 
-    Some servers decode each name once more than the query, others take it as it is.
+    Some servers decode each name once more than the query, others take it as it is. A
+    comma is encoded in any case: a server would remove both halves of the name.
     """
 
     ESCAPED = "escaped"  # what would break the list is percent-encoded
     PLAIN = "plain"
+
+    def write(self, tag: str) -> str:
+        """Return a name as it stands in a list."""
+        if self is Removal.PLAIN and "," not in tag:
+            return tag
+        return tag.replace("%", "%25").replace(",", "%2C").replace("+", "%2B")
 
     @property
     def other(self) -> Removal:
@@ -199,7 +206,7 @@ def _removals(edit: Edit, style: Style, room: int) -> Iterator[_Part]:
         start = f"{name}[].tag.tag-"
         left = room - len(_parameter(start, "")) - len(lock)
         for names in _removed_together(tags.removed, style.removal, left):
-            listed = ",".join(_written(tag, style.removal) for tag in names)
+            listed = ",".join(style.removal.write(tag) for tag in names)
             part = Edit(tags={name: TagEdit((), names)}, locks=locks)
             yield _parameter(start, listed) + lock, part
 
@@ -207,27 +214,16 @@ def _removals(edit: Edit, style: Style, room: int) -> Iterator[_Part]:
 def _removed_together(
     names: Sequence[str], form: Removal, room: int
 ) -> Iterator[tuple[str, ...]]:
-    """Yield names to remove in one request, as many as there is *room* for.
-
-    A plain name with a comma cannot be joined to others.
-    """
+    """Yield names to remove in one request, as many as there is *room* for."""
     together: list[str] = []
     for tag in names:
-        joined = ",".join(_written(one, form) for one in [*together, tag])
-        alone = form is Removal.PLAIN and "," in "".join([*together[-1:], tag])
-        if together and (alone or encoded_size(joined) > room):
+        joined = ",".join(form.write(one) for one in [*together, tag])
+        if together and encoded_size(joined) > room:
             yield tuple(together)
             together = []
         together.append(tag)
     if together:
         yield tuple(together)
-
-
-def _written(tag: str, form: Removal) -> str:
-    """Return a name as it stands in a list, with what would break that encoded."""
-    if form is Removal.PLAIN:
-        return tag
-    return tag.replace("%", "%25").replace(",", "%2C").replace("+", "%2B")
 
 
 def _lock(edit: Edit, name: str) -> str:

@@ -54,7 +54,7 @@ def _parser() -> XMLParser:
 def _feed(parser: XMLParser, piece: bytes) -> bool:
     try:
         parser.feed(piece)
-    except ParseError:
+    except (ParseError, LookupError):  # or an encoding that nobody knows
         return False
     return True
 
@@ -66,7 +66,7 @@ def _repaired(read: bytearray) -> Element:
         text = read.decode("utf-8", "replace")
         parser.feed(_FORBIDDEN.sub("", text).encode("utf-8", "replace"))
         root: Element = parser.close()
-    except ParseError:
+    except (ParseError, LookupError):
         msg = "its answer is cut short or no XML; is plex.url right?"
         raise ServiceUnavailable("Plex", msg) from None
     return root

@@ -76,8 +76,15 @@ class Artwork:
     """Decides about pictures, and fetches those that may have changed."""
 
     def __init__(
-        self, stash: StashClient, plex: PlexLibrary, sync: SyncSettings, poster: Shape
+        self,
+        stash: StashClient,
+        plex: PlexLibrary,
+        sync: SyncSettings,
+        poster: Shape,
+        digest: str,
     ) -> None:
+        """Decide by *sync* and *poster*; *digest* names all settings that count."""
+        self._digest = digest
         self._stash = stash
         self._plex = plex
         self._sync = sync
@@ -113,7 +120,7 @@ class Artwork:
             if of not in movie.managed or (self._sync.mode == "fill" and one.is_shown):
                 continue
             try:
-                if one.is_settled(scene):
+                if one.is_settled(scene, self._digest):
                     await self._check(plan, one)
                 else:
                     await self._update(plan, one)
@@ -175,7 +182,10 @@ class Artwork:
         if not one.has_ours or not await one.shows_ours():
             plan.kept[one.name] = _NONE
         elif former := await one.former():
-            plan.changes[one.name] = PictureChange(remembered=_NONE, key=former.key)
+            remembered = replace(_NONE, previous=former.key)
+            plan.changes[one.name] = PictureChange(
+                remembered=remembered, key=former.key
+            )
         else:
             plan.changes[one.name] = PictureChange(remembered=_NONE)
 
@@ -196,7 +206,7 @@ class Artwork:
             plan.kept[one.name] = replace(remembered, previous=one.remembered.previous)
         elif self._respects(one) and not await one.lock_is_ours():
             plan.respected.append(one.name)
-            plan.kept.setdefault(one.name, _NONE)
+            plan.kept[one.name] = _NONE
         else:
             remembered = await one.remembering(remembered)
             plan.changes[one.name] = (
@@ -256,8 +266,11 @@ class _Picture:
     def hash_of(self, source: bytes) -> str:
         return picture_hash(source, self.shape)
 
-    def is_settled(self, scene: Scene) -> bool:
+    def is_settled(self, scene: Scene, digest: str) -> bool:
         """Whether nothing can have changed in Stash; a new cover changes the time.
+
+        Nor in the settings that *digest* names. Where nothing of ours is shown, what
+        others did to the item may be reason to show something.
 
         That time is in whole seconds: one that was young when we looked may stand for
         a later change too.
@@ -269,6 +282,8 @@ class _Picture:
             and entry is not None
             and changed is not None
             and entry.scene_id == scene.id
+            and entry.settings in {"", digest}
+            and (self.has_ours or self.is_untouched)
             and entry.scene_updated_at == scene.updated_at
             and entry.delivered_at - changed.timestamp() > _SETTLING
             and (not self.before.hash or self.before.hash.endswith(f":{self.shape}"))
@@ -330,11 +345,17 @@ class _Picture:
 
     async def lock_is_ours(self) -> bool:
         """Whether we, and nobody since, locked the picture."""
-        if self._entry is None or self.name not in self._entry.locked:
+        if self._entry is None:
             return False
-        if not self.has_ours:
+        if self.is_untouched and self.has_ours:
+            return True
+        if self.name not in self._entry.locked:
             return False
-        return await self.shows_ours()
+        if self.is_untouched or self.has_ours:
+            return await self.shows_ours()
+        # Ours was taken back: the lock stayed, and what was there before is shown.
+        selected = next((one for one in await self.listed() if one.selected), None)
+        return selected is None or selected.key == self.remembered.previous
 
     async def former(self) -> Picture | None:
         """Return what was selected before ours, if Plex still has it."""
@@ -348,6 +369,9 @@ class _Picture:
         selected = next((one for one in await self.listed() if one.selected), None)
         known = self.remembered.ours | ours.ours
         if selected is None or selected.digest in known:
+            return replace(ours, previous=self.remembered.previous)
+        if selected.digest and self.has_ours and not self.remembered.ours:
+            # An earlier release did not remember what it uploaded: most likely this.
             return replace(ours, previous=self.remembered.previous)
         if self.has_ours and self.is_untouched:
             return replace(ours, previous=self.remembered.previous)

@@ -105,9 +105,11 @@ class Delivery:
         self._stash_breaker = stash_breaker
         self._plex_breaker = plex_breaker
         self._writer = ItemWriter(
-            digest=settings_digest(settings),
+            digest=(digest := settings_digest(settings)),
             plex=plex,
-            artwork=Artwork(stash, plex, settings.sync, settings.provider.poster),
+            artwork=Artwork(
+                stash, plex, settings.sync, settings.provider.poster, digest
+            ),
             sync=settings.sync,
             pace=pace,
             breaker=plex_breaker,

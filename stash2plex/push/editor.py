@@ -7,7 +7,6 @@ holds up the others.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,8 @@ _REFUSED = frozenset({400, 414})
 class Edited:
     """What became of an edit: how many requests it took, and what was refused.
 
-    *rejected* goes by Plex's field names; *chunked* are lists that went in several
-    requests, and *shortened* text that had to be cut further than was planned.
+    *rejected* goes by Plex's field names; *chunked* are lists that were not sent
+    whole, and *shortened* text that had to be cut further than was planned.
     """
 
     requests: int = 0
@@ -60,9 +59,13 @@ class Editor:
         planned = pieces(
             item.section_id, item.rating_key, edit, style or self._learned.style
         )
-        added = Counter(name for one in planned for name in one.adds)
-        result.chunked |= {name for name, times in added.items() if times > 1}
         for piece in planned:
+            # What is not the complete list is right only where a list adds.
+            result.chunked |= {
+                name
+                for name in piece.adds
+                if piece.edit.tags[name].names != edit.tags[name].names
+            }
             await self._send_piece(item, piece, style, result)
 
     async def _send_piece(

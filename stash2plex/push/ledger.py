@@ -158,29 +158,17 @@ class Ledger:
         wanted = list(matches)
         entries = await self.entries(machine, {key for _, key, _ in wanted})
         found: dict[tuple[int, int], Entry] = {}
-        unknown: dict[int, tuple[int, str]] = {}
+        unknown: dict[int, list[tuple[int, str]]] = {}
         for scene_id, key, file in wanted:
             item = items.get(key)
             if entry := entry_for(entries.get(key, ()), file, scene_id, item):
                 found[scene_id, key] = entry
             else:
-                unknown[scene_id] = (key, file)
+                unknown.setdefault(scene_id, []).append((key, file))
         keys = {key for _, key, _ in wanted}
         for former in await self._former(machine, unknown, keys):
-            key, file = unknown[former.scene_id]
-            found[former.scene_id, key] = replace(
-                former,
-                rating_key=key,
-                file=file,
-                tags={
-                    name: WrittenTags(ours=tags.ours)
-                    for name, tags in former.tags.items()
-                },
-                pictures={},
-                locked=frozenset(),
-                scene_updated_at="",
-                checked=UNSURE,
-            )
+            for key, file in unknown[former.scene_id]:
+                found[former.scene_id, key] = _as_history(former, key, file)
         return found
 
     async def _former(
@@ -210,21 +198,34 @@ class Ledger:
         )
         return [_entry(row) for row in rows]
 
-    async def note_checked(self, machine: str, found: Mapping[int, int]) -> None:
-        """Remember that items are as we left them: rating key -> their updated_at."""
+    async def note_checked(self, found: Sequence[tuple[Entry, int]]) -> None:
+        """Remember that items are as we left them: entries, and their updated_at.
+
+        Not of those that were delivered to since the entry was read.
+        """
         async with self._database.transaction(durable=False) as transaction:
             await transaction.run_many(
-                "UPDATE ledger SET checked = ?3 WHERE machine = ?1 AND rating_key = ?2",
-                [(machine, key, moment) for key, moment in found.items()],
+                "UPDATE ledger SET checked = ?4 WHERE machine = ?1 AND rating_key = ?2"
+                " AND delivered_at = ?3",
+                [
+                    (one.machine, one.rating_key, one.delivered_at, moment)
+                    for one, moment in found
+                ],
             )
 
-    async def note_replaced(self, machine: str, rating_key: int, name: str) -> None:
-        """Remember that nothing of ours is shown any more as the picture *name*."""
+    async def note_replaced(self, entry: Entry, name: str) -> None:
+        """Remember that a person's picture is shown as *name* instead of ours.
+
+        Not if the item was delivered to since *entry* was read.
+        """
         await self._database.write(
-            "UPDATE ledger SET pictures = json_set(pictures, ?3, '')"
-            " WHERE machine = ?1 AND rating_key = ?2",
-            machine,
-            rating_key,
+            "UPDATE ledger SET pictures = json_set(pictures, ?5, ''), locked ="
+            " (SELECT json_group_array(value) FROM json_each(locked) WHERE value != ?4)"
+            " WHERE machine = ?1 AND rating_key = ?2 AND delivered_at = ?3",
+            entry.machine,
+            entry.rating_key,
+            entry.delivered_at,
+            name,
             f"$.{name}.hash",
         )
 
@@ -322,6 +323,20 @@ class Ledger:
             entry.settings,
             entry.checked,
         )
+
+
+def _as_history(former: Entry, rating_key: int, file: str) -> Entry:
+    """Return what an item inherits of one that is gone: whose ratings and tags are."""
+    return replace(
+        former,
+        rating_key=rating_key,
+        file=file,
+        tags={name: WrittenTags(ours=tags.ours) for name, tags in former.tags.items()},
+        pictures={},
+        locked=frozenset(),
+        scene_updated_at="",
+        checked=UNSURE,
+    )
 
 
 def _entry(row: Row) -> Entry:

@@ -17,7 +17,7 @@ from stash2plex.push.artwork import Artwork, PictureChange
 from stash2plex.push.changes import plan
 from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Ledger
-from stash2plex.translation import Translation
+from stash2plex.translation import Translation, settings_digest
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -74,7 +74,13 @@ class Preview:
         self._plex = plex
         self._catalog = catalog
         self._ledger = ledger
-        self._artwork = Artwork(stash, plex, settings.sync, settings.provider.poster)
+        self._artwork = Artwork(
+            stash,
+            plex,
+            settings.sync,
+            settings.provider.poster,
+            settings_digest(settings),
+        )
         self._movie = Translation(settings)
         # What is written to nobody yet is what people want to see first.
         self._gates = settings.sync.model_copy(update={"enabled": True})

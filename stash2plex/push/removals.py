@@ -64,8 +64,6 @@ class Removals:
         style = self._learned.style
         form = style.removal.other
         again = {name: TagEdit((), names) for name, names in left.items() if names}
-        if any("," in tag for one in again.values() for tag in one.removed):
-            _refuse_ambiguous(item, again)
         edited = await self._editor.edit(
             item, Edit(tags=again), replace(style, removal=form)
         )
@@ -75,7 +73,12 @@ class Removals:
         kept = {name: _still(found, name, one.removed) for name, one in again.items()}
         if any(kept.values()):
             raise RequestRejected(f"Plex does not remove {_told(kept)}")
-        await self._learned.removes_by(form)
+        if any(
+            form.write(tag) != style.removal.write(tag)
+            for one in again.values()
+            for tag in one.removed
+        ):  # else it went for another reason
+            await self._learned.removes_by(form)
         return edited.requests
 
     async def _add_whole(self, item: Item, lost: Mapping[str, TagEdit]) -> int:
@@ -105,14 +108,6 @@ def _still(item: Item, name: str, tags: Iterable[str]) -> tuple[str, ...]:
     """Return those of *tags* that the item shows."""
     shown = {name_key(tag) for tag in item.tags.get(name, ())}
     return tuple(tag for tag in tags if name_key(tag) in shown)
-
-
-def _refuse_ambiguous(item: Item, edits: Mapping[str, TagEdit]) -> None:
-    """Raise `RequestRejected` where a part of a name is a tag that is to stay."""
-    for name, edit in edits.items():
-        parts = {part.strip() for tag in edit.removed for part in tag.split(",")}
-        if _still(item, name, parts - set(edit.removed)):
-            raise RequestRejected(f"Plex does not remove {_told({name: edit.removed})}")
 
 
 def _told(tags: Mapping[str, tuple[str, ...]]) -> str:

@@ -29,7 +29,7 @@ from stash2plex.movie import Field
 from stash2plex.plex.edits import Edit, longest_text
 from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES, Plan, people_call, plan
 from stash2plex.push.editor import Edited, Editor
-from stash2plex.push.ledger import UNSURE, Entry
+from stash2plex.push.ledger import UNSURE, Entry, WrittenTags
 from stash2plex.push.picture_writer import PictureWriter
 from stash2plex.push.removals import Removals
 
@@ -78,6 +78,7 @@ class Written:
     entry: Entry
     plan: Plan
     pictures: PicturePlan
+    before: Entry | None = None
     edited: Edited = field(default_factory=Edited)
     requests: int = 0
     seconds: float = 0.0
@@ -85,9 +86,33 @@ class Written:
     pictures_changed: list[str] = field(default_factory=list)
 
     def fail(self, error: Stash2PlexError) -> None:
-        """Note that something did not happen: the next delivery looks at all of it."""
+        """Note that something did not happen: the next delivery looks at all of it.
+
+        Tags that were ours, or were to be, stay so until it is known what became of
+        them.
+        """
         self.errors.append(error)
-        self.entry = replace(self.entry, scene_updated_at="", checked=UNSURE)
+        known = self.before.tags if self.before else {}
+        tags = {
+            name: WrittenTags(
+                ours=tuple(
+                    dict.fromkeys(
+                        (
+                            *known.get(name, WrittenTags()).ours,
+                            *self.plan.tags.get(name, WrittenTags()).ours,
+                        )
+                    )
+                ),
+                left=self.entry.tags.get(name, WrittenTags()).left,
+            )
+            for name in self.plan.edit.tags
+        }
+        self.entry = replace(
+            self.entry,
+            scene_updated_at="",
+            checked=UNSURE,
+            tags={**self.entry.tags, **tags},
+        )
 
     @property
     def changed(self) -> list[str]:
@@ -148,6 +173,7 @@ class ItemWriter:
             locks |= shown - item.locked
         planned.edit = Edit(text=planned.edit.text, tags=planned.edit.tags, locks=locks)
         own = planned.locked | locks | pictures.adopted | (shown & item.locked)
+        own -= set(pictures.respected)
         written = Written(
             item,
             Entry(
@@ -167,6 +193,7 @@ class ItemWriter:
             ),
             planned,
             pictures,
+            before=entry,
         )
         if pictures.error:
             written.fail(pictures.error)
@@ -223,11 +250,7 @@ class ItemWriter:
     async def _note(self, one: Written, item: Item) -> None:
         """Note how an item is after our write, and try again what did not happen."""
         entry = one.entry
-        ours = {
-            name
-            for name in one.pictures_changed
-            if name in item.locked and entry.pictures[name].hash
-        }
+        ours = item.locked.intersection(one.pictures_changed)
         entry = replace(entry, locked=entry.locked | ours)
         if not one.errors and (
             not entry.written_until
@@ -239,7 +262,9 @@ class ItemWriter:
             if again := await self._removals.see(item, one.plan.edit, one.edited):
                 one.requests += again
                 one.entry = replace(
-                    one.entry, checked=0, written_until=self._plex.clock
+                    one.entry,
+                    checked=UNSURE if one.errors else 0,
+                    written_until=self._plex.clock,
                 )
         except Stash2PlexError as error:
             one.fail(error)
@@ -305,7 +330,6 @@ class ItemWriter:
         written.entry = replace(
             written.entry,
             text=_without(entry.text, before.text if before else {}, edited),
-            tags=_without(entry.tags, before.tags if before else {}, edited),
             locked=entry.locked - (edited.rejected.keys() - written.item.locked),
         )
 
@@ -325,8 +349,12 @@ class ItemWriter:
                 written.fail(PictureFailed(f"{people_call(name)}: {error}"))
             else:
                 written.pictures_changed.append(name)
-                pictures = {**written.entry.pictures, name: change.remembered}
-                written.entry = replace(written.entry, pictures=pictures)
+                locked = {name} if change.key else set()  # a selection locks
+                written.entry = replace(
+                    written.entry,
+                    pictures={**written.entry.pictures, name: change.remembered},
+                    locked=written.entry.locked | locked,
+                )
         # The bytes are not needed any more, and there may be many of them.
         written.pictures.changes.clear()
 

@@ -52,7 +52,7 @@ class Drift:
         # Items whose text is as we left it, and the pictures of ours they may show.
         self._pictured: list[tuple[SceneEntry, Entry, Item, list[str]]] = []
         self._pictures = {name for of, name in PICTURE_NAMES.items() if of in managed}
-        self._as_left: dict[int, int] = {}
+        self._as_left: list[tuple[Entry, int]] = []
         self.unread: set[int] = set()  # scenes whose items could not be read
 
     def consider(self, scene: SceneEntry, row: ItemRow, entry: Entry) -> None:
@@ -65,7 +65,7 @@ class Drift:
         if differs or not entry.is_ours(row.updated_at):
             self._candidates.append((scene, entry, row.updated_at))
         elif row.updated_at != entry.checked:
-            self._as_left[entry.rating_key] = row.updated_at
+            self._as_left.append((entry, row.updated_at))
 
     async def gaps(self, *, last: bool = False) -> list[FoundGap]:
         """Read candidates once there are many, or all when these are the *last*."""
@@ -79,8 +79,8 @@ class Drift:
                 found += await self._look_at_pictures(scene, entry, item, names)
             self._pictured.clear()
         if self._as_left:
-            await self._ledger.note_checked(self._machine, self._as_left)
-            self._as_left = {}
+            await self._ledger.note_checked(self._as_left)
+            self._as_left = []
         return found
 
     async def _look_at_pictures(
@@ -96,17 +96,16 @@ class Drift:
             except (ServerFault, RequestRejected, StaleCatalog):
                 self.unread.add(scene.id)
                 return []
-            if is_selected(listed, entry.pictures[name]):
-                continue
-            if self._sync.respect_locks and name in item.locked:
+            shown = is_selected(listed, entry.pictures[name])
+            if shown is False and self._sync.respect_locks and name in item.locked:
                 # A person's choice is locked, and stays.
-                await self._ledger.note_replaced(self._machine, item.rating_key, name)
-            else:
+                await self._ledger.note_replaced(entry, name)
+            elif not shown:  # a delivery finds out what nobody can tell
                 others.append(people_call(name))
         if others:
             detail = f"item {item.rating_key}: others selected the {', '.join(others)}"
             return [gap_of(GapKind.DRIFT, scene, detail)]
-        self._as_left[item.rating_key] = item.updated_at
+        self._as_left.append((entry, item.updated_at))
         return []
 
     def _ours(self, entry: Entry, item: Item) -> list[str]:
@@ -137,7 +136,7 @@ class Drift:
             elif ours := self._ours(entry, item):
                 self._pictured.append((scene, entry, item, ours))
             else:
-                self._as_left[entry.rating_key] = updated_at
+                self._as_left.append((entry, updated_at))
         return found
 
 

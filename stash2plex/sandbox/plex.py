@@ -25,6 +25,7 @@ from stash2plex.sandbox.agent import (
     ProviderRefused,
     RegisteredProvider,
 )
+from stash2plex.sandbox.faults import PlexFaults
 from stash2plex.sandbox.frames import new_film, scan_ended, timeline, timeline_frame
 from stash2plex.sandbox.habits import Habits
 from stash2plex.sandbox.items import (
@@ -39,7 +40,7 @@ from stash2plex.sandbox.items import (
     take,
     video,
 )
-from stash2plex.sandbox.server import Facts, LineBreaker
+from stash2plex.sandbox.server import Facts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,13 +53,14 @@ _PAGE_START, _PAGE_SIZE = "X-Plex-Container-Start", "X-Plex-Container-Size"
 _STARTING = "Plex Media Server is still starting up. Please retry in a moment."
 
 
-class PretendPlex:
+class PretendPlex(PlexFaults):
     """A server with movie libraries; its attributes are its switches."""
 
     url = ""
     clock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, token: str = "pretend-plex-token") -> None:  # noqa: S107
+        super().__init__()
         self.token = token
         self.machine = "pretend-machine"
         self.version = "1.43.1.10611"
@@ -73,31 +75,6 @@ class PretendPlex:
         self.facts = Facts()
 
         self.habits = Habits()
-
-        # Faults.
-        self.status: int | None = None  # every answer
-        self.retry_after = ""  # a header of such answers
-        self.line = LineBreaker()
-        self.status_of: dict[int, int] = {}  # by rating key, writes only
-        self.read_status_of: dict[str, int] = {}  # by start of the path, reads only
-        self.loses_answers = 0  # so many edits are applied, and then the line breaks
-        # The same of uploads; and so many lists of candidates lack what was uploaded.
-        self.loses_uploads = self.lists_lag = 0
-        self.unreadable: set[int] = set()  # rating keys that spoil every read
-        self.picture_status: int | None = None
-        self.shared_token = False  # reads but may not write
-        self.hangs = False
-        self.garbles: bytes | None = None
-        self.latency = 0.0  # seconds, before each answer
-        self.is_starting = False
-        # Keeps tags that are to be removed; refuses to take ratings back.
-        self.keeps_tags = self.refuses_ratings = False
-        self.refused_field = ""  # an edit that names it is refused, e.g. "studio"
-        self.total_offset = 0  # its totals are wrong by so much
-        self.ignores_file_filter = False  # finds nothing by it
-        # How a file is named when a provider is asked: both are documented.
-        self.filename_starts_with_slash = False
-        self.filename_is_absolute = False
 
         # What was asked of it.
         self.requests: list[tuple[str, str]] = []
@@ -267,13 +244,21 @@ class PretendPlex:
             await asyncio.sleep(self.latency)
         if (broken := await self.line.broken(request)) is not None:
             return broken
-        if (fault := self._fault(request)) is not None:
+        fault = self._failing_once(request) or self._fault(request)
+        if fault is not None:
             self.refused[fault.status] += 1
             return fault
         if request.method == hdrs.METH_GET:
             return await self._read(request, handler)
         async with self._writing:  # PMS has one writer
             return await handler(request)
+
+    def _failing_once(self, request: web.Request) -> web.Response | None:
+        for one in self.fails_once:
+            if request.method == one[0] and request.path.endswith(one[1]):
+                self.fails_once.remove(one)
+                return _refusal(one[2])
+        return None
 
     def _fault(self, request: web.Request) -> web.Response | None:
         """Return what goes wrong with a request, None if nothing does."""
@@ -410,6 +395,8 @@ class PretendPlex:
             items = [one for one in self.items.values() if one.section == section]
         for item in items:
             self._may_write(item)
+        if self.refuses_removals and "tag.tag-" in request.query_string:
+            raise web.HTTPBadRequest
         for item in items:
             before = (dict(item.text), _copied(item.tags), set(item.locked))
             self._change(item, list(query.items()))
@@ -635,6 +622,9 @@ class PretendPlex:
         item = self._item(request.match_info["key"])
         kind = request.match_info["kind"]
         name = _KINDS[kind]
+        if (before := self.before_list) is not None:
+            self.before_list = None
+            await before()
         if self.lists_lag and item.uploads.get(name):
             self.lists_lag -= 1
             return container()
@@ -672,6 +662,8 @@ class PretendPlex:
         item.selected[name] = key
         item.locked.add(name)
         self._written(item)
+        if self.unread_after_select:
+            self.fails_once.append(("GET", f"/metadata/{item.rating_key}", 500))
         return web.Response(text=f"/library/metadata/{item.rating_key}/{name}")
 
     async def _drop(self, request: web.Request) -> web.Response:

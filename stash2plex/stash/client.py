@@ -220,9 +220,9 @@ class StashClient:
             # Another release may have been started behind our back.
             await self.probe()
             return await self._scenes(scene_ids, pictures=pictures)
-        except AnswerTooLarge:
+        except AnswerTooLarge as error:
             if len(scene_ids) == 1:
-                raise
+                return {scene_ids[0]: error}
             half = len(scene_ids) // 2
             first = await self.scenes(scene_ids[:half], pictures=pictures)
             return first | await self.scenes(scene_ids[half:], pictures=pictures)

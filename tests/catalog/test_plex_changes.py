@@ -25,7 +25,7 @@ async def listening(stash, plex, tmp_path):
 
 
 async def items(daemon, count):
-    return await daemon.until(lambda s: s["catalog"]["items"] == count, seconds=10)
+    return await daemon.until(lambda s: s["catalog"]["items"] == count, seconds=20)
 
 
 @pytest.mark.parametrize("no_type", [True, False])
@@ -44,6 +44,23 @@ async def test_a_deletion_of_what_nobody_knows_asks_nothing(listening, plex):
 
     asked = [path for _, path in plex.requests if path.startswith("/library/metadata/")]
     assert len(asked) == 1
+
+
+async def test_a_deletion_told_while_plex_stumbles_is_not_lost(
+    listening, plex, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.catalog.listener._AGAIN", 0.2)
+    plex.read_status_of["/library/metadata/"] = 503
+    plex.remove(5)
+    await plex.facts.until(lambda: plex.refused[503] or _asked_for(plex, 5))
+    plex.read_status_of.clear()
+    await items(listening, 29)
+
+
+def _asked_for(plex, key):
+    return [
+        path for _, path in plex.requests if path.startswith(f"/library/metadata/{key}")
+    ]
 
 
 async def test_an_item_that_is_still_there_stays(listening, plex):

@@ -145,6 +145,18 @@ async def test_pictures_wait_for_a_plex_that_starts_up(stash, plex, tmp_path):
     assert all(plex.items[n].picture("art") == cover(n + 10) for n in range(1, 7))
 
 
+async def test_uploads_alone_that_are_refused_are_a_dead_letter(stash, plex, tmp_path):
+    """A proxy's limit, say: everything else works, so no circuit opens."""
+    sample(stash, plex, cover=cover(1))
+    plex.picture_status = 503
+    settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        status = await daemon.deliver(1)
+
+    assert (status["queue"]["dead"], status["plex"]["breaker"]) == (1, "closed")
+
+
 @pytest.mark.parametrize("more", [{}, {"title": "Also new"}])
 async def test_a_rating_that_cannot_be_taken_back_is_named(daemon, stash, plex, more):
     _, item = sample(stash, plex, rating100=80)

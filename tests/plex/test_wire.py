@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -152,6 +153,52 @@ async def test_one_request_in_the_background_at_a_time(plex, settings):
         ]
         await asyncio.gather(*reads)
     assert plex.most_in_flight == 1
+
+
+ODD = {
+    "bad gzip": (b"Content-Encoding: gzip\r\nContent-Length: 10", b"0123456789"),
+    "cut gzip": (b"Content-Encoding: gzip\r\nContent-Length: 4", b"\x1f\x8b\x08\x00"),
+    "bad chunk": (b"Transfer-Encoding: chunked", b"zz\r\nabc"),
+    "long header": (b"X: " + b"a" * 20_000, b"<MediaContainer/>"),
+    "no length": (b"Content-Length: abc", b"<MediaContainer/>"),
+    "short": (b"Content-Length: 100", b"<MediaContainer/>"),
+    "encoding": (
+        b"X: y",
+        b"<?xml version='1.0' encoding='nonsense-8'?><MediaContainer/>",
+    ),
+    "utf-16": (b"X: y", b"\xff\xfe<MediaContainer/>"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("method", ["get", "put"])
+async def test_an_odd_answer_is_an_error_of_ours(settings, name, method):
+    header, body = ODD[name]
+
+    async def handle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + body)
+        writer.close()
+
+    async with answering(handle) as url:
+        here = settings.plex.model_copy(update={"url": url})
+        async with PlexConnection.open(here, "c") as connection:
+            with contextlib.suppress(ServiceUnavailable):
+                await getattr(connection, method)("/x")
+
+
+async def test_an_absurd_date_is_no_clock(settings):
+    async def handle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        date = b"Date: Mon, 01 Jan 99999999999999999999 00:00:00 GMT\r\n"
+        writer.write(HEAD[:17] + date + HEAD[17:] + ANSWER)
+        writer.close()
+
+    async with answering(handle) as url:
+        here = settings.plex.model_copy(update={"url": url})
+        async with PlexConnection.open(here, "c") as connection:
+            await connection.get("/x")
+            assert connection.clock == 0
 
 
 @pytest.mark.parametrize(

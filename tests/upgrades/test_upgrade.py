@@ -50,7 +50,7 @@ async def test_nothing_is_written_on_the_first_run(left, stash, plex):
 
 async def test_no_job_is_lost(left, stash, plex):
     async with running(left, stash, plex) as daemon:
-        await daemon.until(lambda s: s["deliveries"]["written"] == 1)
+        await daemon.until(lambda s: s["deliveries"]["written"] == 1 and _settled(s))
         queue = await daemon.get("queue")
         dead = await daemon.get("dead")
 
