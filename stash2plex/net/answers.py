@@ -46,7 +46,7 @@ class LimitedResponse(aiohttp.ClientResponse):
 
     async def read(self) -> bytes:
         """Return the whole body."""
-        if self._refused:  # whoever asks again is told the same
+        if self._refused:  # reading it again must not go on where that ended
             raise BodyTooLarge
         if self._body is None:
             try:

@@ -179,7 +179,9 @@ class Artwork:
 
     async def _take_back(self, plan: PicturePlan, one: _Picture) -> None:
         """Stash has no picture: show what was there before ours."""
-        if not one.has_ours or not await one.shows_ours():
+        if not one.has_ours:
+            plan.kept.setdefault(one.name, _NONE)
+        elif not await one.shows_ours():
             plan.kept[one.name] = _NONE
         elif former := await one.former():
             remembered = replace(_NONE, previous=former.key)

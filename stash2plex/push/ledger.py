@@ -20,7 +20,7 @@ from stash2plex.db.grouping import GroupCommit
 if TYPE_CHECKING:
     from stash2plex.plex.item import ItemEntry
 
-# No item was changed then: whoever reads it next looks closer.
+# No item was ever changed then, so the next delivery or comparison looks closer.
 UNSURE = -1
 # Plex's clock against ours where it did not tell its own, seconds.
 _CLOCKS = 5

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 # Other lists are made exact, whoever added to them.
 _COLLECTION = TAG_NAMES[Field.COLLECTIONS]
 _RATING = TEXT_NAMES[Field.RATING]
@@ -71,7 +69,8 @@ class Target:
 class Written:
     """What happened to one item; *entry* is what the ledger should remember.
 
-    *requests* changed something; *pictures_changed* are fields by Plex's names.
+    *before* is what it remembered until now. *requests* were made to change something;
+    *pictures_changed* are fields by Plex's names.
     """
 
     item: Item
@@ -371,8 +370,8 @@ def _refusals(edited: Edited) -> Iterator[Stash2PlexError]:
 
 
 def _without(
-    wrote: Mapping[str, T], before: Mapping[str, T], edited: Edited
-) -> dict[str, T]:
+    wrote: Mapping[str, str], before: Mapping[str, str], edited: Edited
+) -> dict[str, str]:
     """Return what was written, but what was there before where that was refused."""
     kept = {name: value for name, value in before.items() if name in edited.rejected}
     return {k: v for k, v in wrote.items() if k not in edited.rejected} | kept

@@ -150,6 +150,8 @@ async def test_a_cover_after_none_arrives(make, stash, plex, change, lock, provi
         change(cover=None)
         await daemon.deliver(1)
         assert item.picture("art") == (THEIRS if provided else None)
+        plex.touch(1)
+        await daemon.deliver(1)
         change(cover=cover(2))
         await daemon.deliver(1)
 
