@@ -53,7 +53,7 @@ async def first_reason(error: BaseException, url: str, section: str) -> str:
 
 
 async def speaks_tls(url: str) -> bool:
-    """Whether what listens at *url* takes a TLS handshake; no certificate is checked."""
+    """Whether a server at *url* takes a TLS handshake; no certificate is checked."""
     parts = urlsplit(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
