@@ -71,6 +71,15 @@ class PicturePlan:
     adopted: set[str] = field(default_factory=set)
     error: PictureFailed | ServiceUnavailable | None = None
 
+    @property
+    def intended(self) -> dict[str, WrittenPicture]:
+        """What to remember of the changes until it is known that they were made."""
+        return {
+            name: self.kept.get(name, _NONE).intending(one.remembered)
+            for name, one in self.changes.items()
+            if one.shows_ours
+        }
+
 
 class Artwork:
     """Decides about pictures, and fetches those that may have changed."""

@@ -50,6 +50,10 @@ class WrittenPicture:
     previous: str = ""
     intended: str = ""
 
+    def intending(self, wanted: WrittenPicture) -> WrittenPicture:
+        """Return what to remember while *wanted* may or may not be shown."""
+        return replace(self, previous=wanted.previous, intended=wanted.upload)
+
     @property
     def ours(self) -> frozenset[str]:
         """The SHA-1 of whatever may be shown because of us; none if that is unknown."""
@@ -244,10 +248,7 @@ class Ledger:
         known = before.tags if before else {}
         pictures = dict(before.pictures) if before else {}
         for name, one in intended.items():
-            known_picture = pictures.get(name, WrittenPicture(hash=""))
-            pictures[name] = replace(
-                known_picture, previous=one.previous, intended=one.upload
-            )
+            pictures[name] = pictures.get(name, WrittenPicture(hash="")).intending(one)
         tags = {
             name: WrittenTags(
                 ours=tuple(

@@ -186,7 +186,7 @@ class ItemWriter:
                 text=planned.text,
                 tags=planned.tags,
                 locked=frozenset(own),
-                pictures=dict(pictures.kept),
+                pictures=pictures.kept | pictures.intended,
                 # Nothing was written: it is as it was read, pictures included.
                 checked=item.updated_at,
             ),

@@ -263,6 +263,22 @@ async def test_a_picture_that_failed_beside_tags_tried_again(make, stash, plex):
     assert item.tags["genre"] == ["x"]
 
 
+async def test_uploads_whose_answers_were_lost_are_ours(make, stash, plex, change):
+    """They arrived, were told to have failed, and are not wanted any more."""
+    _, item = sample(stash, plex, cover=cover(1))
+    async with make() as daemon:
+        await daemon.cataloged()
+        plex.loses_uploads = 2
+        await daemon.post("sync", {"scene_ids": [1]})
+        await plex.facts.until(lambda: not plex.loses_uploads)
+        change(cover=None)
+        await daemon.idle()
+        await daemon.deliver(1)
+
+    assert item.picture("art") is None
+    assert item.picture("thumb") is None
+
+
 async def test_the_lock_of_our_selection_is_ours_even_if_nobody_read_it(
     make, stash, plex, change
 ):
