@@ -167,16 +167,20 @@ class PretendPlex(PlexFaults):
             self._tell_item(rating_key, state=9, metadataState="deleted")
 
     def trash(self, *rating_keys: int) -> None:
-        """Find the files of items missing: they stay listed until that is emptied."""
+        """Scan and miss the files of items, which stay listed as trash."""
         for key in rating_keys:
             self.items[key].deleted_at = int(self.clock())
             self._touched(self.items[key])
+        if self.tells:
+            self.tell_scan_ended()
 
     def restore(self, *rating_keys: int) -> None:
-        """Find the files of trashed items again."""
+        """Scan and find the files of trashed items again."""
         for key in rating_keys:
             self.items[key].deleted_at = 0
             self._touched(self.items[key])
+        if self.tells:
+            self.tell_scan_ended()
 
     def rename(self, rating_key: int, path: str) -> PretendItem:
         """Find a file under another name: a new item, without locks and edits."""
