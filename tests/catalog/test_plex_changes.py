@@ -7,7 +7,7 @@ import pytest
 from stash2plex.sandbox.scenes import cover
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import PICTURES, sample
-from tests.end_to_end.test_pictures import compared
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 
@@ -80,7 +80,7 @@ async def test_a_trashed_item_does_not_count(listening, stash, plex):
         lambda s: s["queue"]["waiting"] == 1 or s["gaps"]["missing_in_plex"]
     )
     assert not [path for how, path in plex.requests if how == "PUT"]
-    run = await compared(listening)
+    run = await reconciled(listening)
     assert run["gaps"]["missing_in_plex"] == 1
     assert (await listening.get("explain?q=plex:5"))["verdict"] == {
         "state": "gone",
@@ -109,7 +109,7 @@ async def test_a_library_trashed_at_once_pulls_the_brake(listening, stash, plex)
     plex.tells = False
     plex.trash(*range(1, 31))
     stash.change(5, title="Another")
-    run = await compared(listening)
+    run = await reconciled(listening)
     assert run["state"] == "stopped"
     assert not any(run["gaps"].values())
     # Jobs wait; none is lost, nothing is written.
@@ -120,7 +120,7 @@ async def test_a_library_trashed_at_once_pulls_the_brake(listening, stash, plex)
     assert sum(one.writes for one in plex.items.values()) == writes
 
     plex.restore(*range(1, 31))
-    await compared(listening)
+    await reconciled(listening)
     await listening.post("queue/process", {}, status=200)
     await listening.idle()
     assert plex.items[5].text["title"] == "Another"

@@ -12,7 +12,8 @@ import pytest
 from stash2plex.sandbox.scenes import cover
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import PICTURES, sample
-from tests.end_to_end.test_pictures import THEIRS, Clock, compared
+from tests.end_to_end.test_pictures import THEIRS, Clock
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 NO_PICTURES = {"poster": False, "background": False}
@@ -186,7 +187,7 @@ async def test_a_choice_that_was_respected_stays_after_more_covers(
     async with make(respect_locks=True) as daemon:
         await daemon.deliver(1)
         plex.choose(1, "art", THEIRS)
-        await compared(daemon)
+        await reconciled(daemon)
         for number in (2, 3, 1):
             change(cover=cover(number))
             await daemon.deliver(1)
@@ -223,7 +224,7 @@ async def test_of_the_last_release_two_uploads_and_a_foreign_edit(
     plex.touch(1)
     async with make(respect_locks=True) as daemon:
         await daemon.cataloged()
-        await compared(daemon)
+        await reconciled(daemon)
         await daemon.idle()
         change(cover=cover(3))
         await daemon.deliver(1)
@@ -315,7 +316,7 @@ async def test_a_delivery_during_a_comparison_is_not_forgotten(
             assert item.picture("art") == cover(2)
 
         plex.before_list = deliver
-        await compared(daemon)
+        await reconciled(daemon)
         await daemon.idle()
         change(cover=cover(3))
         await daemon.deliver(1)

@@ -9,6 +9,7 @@ import pytest
 from stash2plex.sandbox.scenes import cover
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import PICTURES, sample
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 THEIRS = cover(900)
@@ -49,14 +50,6 @@ def lists(plex):
 
 def writes(plex):
     return [(how, path) for how, path in plex.requests if how != "GET"]
-
-
-async def compared(daemon, **how):
-    run = (await daemon.post("reconcile", {"scope": "all", **how}))["run"]
-    while True:
-        found = await daemon.get(f"reconcile/{run}")
-        if found["state"] != "running":
-            return found
 
 
 @pytest.mark.parametrize("selects_known", [False, True])
@@ -131,7 +124,7 @@ async def test_what_others_chose_stays_if_wished(make, stash, plex, sync):
     async with make(**sync) as daemon:
         await daemon.deliver(1)
         plex.choose(1, "thumb", THEIRS)
-        run = await compared(daemon)
+        run = await reconciled(daemon)
         assert run["gaps"]["drift"] == 0
         stash.change(1, title="Another", cover=cover(2))
         await daemon.deliver(1)
@@ -153,9 +146,9 @@ async def test_what_others_chose_is_drift(make, stash, plex, mode, by):
         assert explained["verdict"]["message"].endswith("thumb")
         assert (await daemon.get("status"))["gaps"]["drift"] == 0
         if by == "comparison":
-            run = await compared(daemon, dry_run=True)
+            run = await reconciled(daemon, dry_run=True)
             assert (run["gaps"]["drift"], writes(plex)) == (1, [])
-            run = await compared(daemon)
+            run = await reconciled(daemon)
             assert run["enqueued"] == 1
             await daemon.idle()
         else:
@@ -164,7 +157,7 @@ async def test_what_others_chose_is_drift(make, stash, plex, mode, by):
         assert [how for how, _ in writes(plex)] == ["PUT"]
         assert item.picture("thumb") == ours
         plex.requests.clear()
-        run = await compared(daemon)
+        run = await reconciled(daemon)
         assert run["gaps"]["drift"] == 0
         assert lists(plex) == writes(plex) == []
 
@@ -178,10 +171,10 @@ async def test_a_foreign_edit_costs_two_lists_once(make, stash, plex):
         for number in range(1, 11):
             plex.touch(number)
         plex.requests.clear()
-        await compared(daemon)
+        await reconciled(daemon)
         assert (len(lists(plex)), writes(plex)) == (20, [])
         plex.requests.clear()
-        await compared(daemon)
+        await reconciled(daemon)
         await daemon.deliver(*range(1, 11))
         assert lists(plex) == writes(plex) == []
 
@@ -200,7 +193,7 @@ async def test_the_screenshot_of_a_scene_scanned_again_comes_back(make, stash, p
         stash.remove(1)
         again = {"title": "Anew", "details": "x", "cover": generated}
         stash.add("/media/1.mp4", scene_id=99, size=1, **again)
-        await compared(daemon)
+        await reconciled(daemon)
         await daemon.idle()
 
     assert item.picture("art") == generated

@@ -9,6 +9,7 @@ import pytest
 from stash2plex.config_file import load
 from stash2plex.plugin import PLUGIN_ID
 from tests.conftest import free_port
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 from tests.upgrades.__main__ import BARE, MISSING, PENDING, REFUSED, SCENES
 from tests.upgrades.recorded import unpack
@@ -34,9 +35,7 @@ async def test_nothing_is_written_on_the_first_run(left, stash, plex):
     async with running(left, stash, plex) as daemon:
         await daemon.cataloged()
         await daemon.until(lambda s: s["deliveries"]["written"] == 1)  # what was due
-        run = await daemon.post("reconcile", {"scope": "all"})
-        while (await _run(daemon, run["run"]))["state"] == "running":
-            pass
+        await reconciled(daemon)
         await daemon.post("sync", {"scene_ids": sorted(IN_STEP)})
         status = await daemon.until(_settled)
 
@@ -93,7 +92,3 @@ def _settled(status):
     return status["queue"]["waiting"] == 1 and not (
         status["queue"]["queued"] or status["queue"]["running"]
     )
-
-
-async def _run(daemon, number):
-    return await daemon.get(f"reconcile/{number}")
