@@ -11,7 +11,7 @@ import gc
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,6 +72,7 @@ from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.reconcile.runs import Runs
 from stash2plex.schedule import Schedule
 from stash2plex.stash.client import StashClient
+from stash2plex.supervision import supervised
 from stash2plex.support import report, words_of
 from stash2plex.translation import Translation
 from stash2plex.web.app import Parts, create_app
@@ -109,6 +110,7 @@ class Ground:
     results: Counter[Result]
     door: Door
     measures: Measures
+    traffic: Traffic
 
 
 @asynccontextmanager
@@ -135,6 +137,7 @@ async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Gr
             jobs=JobStore(database),
             results=Counter(),
             measures=Measures(),
+            traffic=await Traffic.load(database),
             door=await stack.enter_async_context(
                 Door.closed_after(settings.host, settings.port)
             ),
@@ -297,7 +300,6 @@ async def _work(
     ask_plex = partial(_ask_plex, plex, catalog)
     plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
     await catalog.load()
-    traffic = await Traffic.load(database)
     completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
     provider = await answering.enter_async_context(
         _provider(
@@ -308,7 +310,7 @@ async def _work(
             gaps=gaps,
             breaker=stash_breaker,
             completion=completion,
-            traffic=traffic,
+            traffic=base.traffic,
         )
     )
 
@@ -352,7 +354,7 @@ async def _work(
             plex=plex_probe,
             plex_breaker=plex_breaker,
             stash=stash_probe,
-            provider=traffic,
+            provider=base.traffic,
             outages=outages,
             reconciler=reconciler,
             runs=runs,
@@ -368,31 +370,36 @@ async def _work(
     )
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks.create_task(worker.run(), name="worker")
+        tasks.create_task(supervised("worker", worker.run, stopping), name="worker")
         stack.callback(worker.stop)
-        # What only reads is not waited for: a server may hang.
-        for running in (
-            outages.run(),
-            summary.run(),
-            measures.watch_loop(),
-            _copying(base.folder / DATABASE),
-            _purging(jobs, gaps, settings.queue.dead_retention_days),
-            _minding(database, base.folder, worker.wake),
-            catalog.run(),
-            completion.run() if completion else asyncio.sleep(0),
-            scans.run(),
-            plex_probe.run(),
-            stash_probe.run(),
-            listener.run() if settings.plex.notifications else asyncio.sleep(0),
-            changes.run() if settings.stash.poll_interval else asyncio.sleep(0),
-            reconciler.run(),
-            _at_start(reconciler, runs)
-            if settings.reconcile.on_start
-            else asyncio.sleep(0),
-            _on_closing(stash_breaker, wake_held),
-            _on_closing(plex_breaker, wake_held),
-        ):
-            stack.callback(tasks.create_task(running).cancel)
+        _start(
+            tasks,
+            stack,
+            stopping,
+            {
+                "outages": outages.run,
+                "summary": summary.run,
+                "measures": measures.watch_loop,
+                "copies": partial(_copying, base.folder / DATABASE),
+                "purge": partial(
+                    _purging, jobs, gaps, settings.queue.dead_retention_days
+                ),
+                "disk": partial(_minding, database, base.folder, worker.wake),
+                "catalog": catalog.run,
+                "completion": completion.run if completion else None,
+                "scans": scans.run,
+                "plex probe": plex_probe.run,
+                "stash probe": stash_probe.run,
+                "listener": listener.run if settings.plex.notifications else None,
+                "poll": changes.run if settings.stash.poll_interval else None,
+                "reconciler": reconciler.run,
+                "first comparison": partial(_at_start, reconciler, runs)
+                if settings.reconcile.on_start
+                else None,
+                "stash breaker": partial(_on_closing, stash_breaker, wake_held),
+                "plex breaker": partial(_on_closing, plex_breaker, wake_held),
+            },
+        )
         scope = settings.reconcile.scope
         await stack.enter_async_context(
             schedule.running(partial(reconciler.request, scope, reason="schedule"))
@@ -412,6 +419,22 @@ async def _work(
         if on_ready:
             on_ready()
         await stopping.wait()
+
+
+def _start(
+    tasks: asyncio.TaskGroup,
+    stack: AsyncExitStack,
+    stopping: asyncio.Event,
+    helpers: Mapping[str, Callable[[], Awaitable[None]] | None],
+) -> None:
+    """Start helpers, by name; at the end of *stack* they are cancelled.
+
+    What only reads is not waited for: a server may hang.
+    """
+    for name, run_helper in helpers.items():
+        if run_helper:
+            helper = supervised(name, run_helper, stopping)
+            stack.callback(tasks.create_task(helper, name=name).cancel)
 
 
 def _token(settings: ServerSettings) -> str:

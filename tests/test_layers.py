@@ -24,6 +24,7 @@ LAYERS = [
         "measures",
         "plugin",
         "schedule",
+        "supervision",
         "systemd",
         "translation",
     },

@@ -20,6 +20,7 @@ from stash2plex.config import PlexSettings
 from stash2plex.errors import ServiceUnavailable
 from stash2plex.link import no_redirects
 from stash2plex.net.failures import reason
+from stash2plex.scene import MOST_SQLITE_HOLDS
 
 log = structlog.get_logger()
 
@@ -128,7 +129,7 @@ def hints_in(frame: str) -> Iterator[Hint]:
     for entry in entries:
         try:
             hint = _activity(entry) if "Activity" in entry else _timeline(entry)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             continue
         if hint is not None:
             yield hint
@@ -143,6 +144,8 @@ def _timeline(entry: dict[str, Any]) -> Hint | None:
     if entry.get("identifier") != _LIBRARY:
         return None
     kind, state, key = int(entry["type"]), int(entry["state"]), int(entry["itemID"])
+    if not 0 <= key <= MOST_SQLITE_HOLDS:
+        return None
     # Newer servers tell no type of what is deleted, others its own and another state.
     if (kind, state) in {(_NO_TYPE, _PROCESSED), (_MOVIE, _DELETED)}:
         return ItemHint(key, is_gone=True)

@@ -120,9 +120,12 @@ class Reconciler:
 
     async def run(self) -> None:
         """Do what is asked for until cancelled, what was left undone first."""
+        self._ended = False
         try:
             with suppress(StoreUnavailable):
-                self._waiting[:0] = await self._runs.abandoned()
+                waiting = {run.id for run in self._waiting}
+                left = await self._runs.abandoned()
+                self._waiting[:0] = [run for run in left if run.id not in waiting]
             while True:
                 if not self._waiting:
                     self._any.clear()

@@ -255,6 +255,30 @@ async def test_hang_up_reads_the_configuration_again(config, stash, plex):
         assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
 
 
+async def test_counters_go_on_when_the_configuration_changes(config, stash, plex):
+    sample(stash, plex)
+    async with started(config) as daemon, aiohttp.ClientSession(headers=TOKEN) as web:
+        await daemon.ready()
+
+        async def matched() -> str:
+            async with web.get(f"{daemon.url}/metrics") as answer:
+                pattern = r'provider_matches_total\{outcome="unmatched"\} (\d+)'
+                return re.search(pattern, await answer.text())[1]
+
+        hints = {"type": 1, "filename": "/m/none.mp4", "title": "none"}
+        url = f"{daemon.url}/plex/library/metadata/matches"
+        async with asyncio.timeout(15):
+            while await matched() == "0":
+                async with web.post(url, json=hints) as answer:
+                    await answer.read()
+        counted = await matched()
+        new = config.read_text() + '[provider]\ncontent_rating = "R"\n'
+
+        await hung_up(config, daemon, new, '"daemon_started"')
+
+        assert await matched() == counted
+
+
 async def test_no_hook_is_refused_while_the_configuration_changes(config, stash, plex):
     for number in range(1, 301):
         sample(stash, plex, number)

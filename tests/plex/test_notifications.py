@@ -53,6 +53,22 @@ def test_entries_of_the_time_line(fields, wanted):
     assert list(hints_in(frame(entry(**fields)))) == wanted
 
 
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "1e30"])
+@pytest.mark.parametrize("name", ["updatedAt", "itemID", "state", "type", "queueSize"])
+async def test_absurd_numbers_end_nothing(daemon, stash, plex, log_lines, name, number):
+    sample(stash, plex)
+    await daemon.cataloged()
+    await daemon.until(lambda s: s["plex"]["listening"])
+    text = frame(entry(**{name: "@"})).replace('"@"', number)
+
+    plex.tell(text, text)
+    plex.add("/m/2.mp4")
+
+    await daemon.until(lambda s: s["catalog"]["items"] == 2)
+    assert (await daemon.status())["plex"]["listening"]
+    assert "helper_crashed" not in {one["event"] for one in log_lines}
+
+
 def test_the_end_of_a_scan():
     activity = {"event": "ended", "Activity": {"type": "library.update.section"}}
     container = {"ActivityNotification": [activity, {**activity, "event": "updated"}]}
