@@ -69,6 +69,10 @@ class AnswerTooLarge(ServerFault):
     """An answer is larger than we read; ask for less at once."""
 
 
+class UnsteadyListing(ServerFault):
+    """A listing repeats itself instead of going on; nothing can be said of its end."""
+
+
 class RequestRejected(Stash2PlexError):
     """Stash or Plex answered no; asking again will not help.
 
@@ -81,6 +85,18 @@ class RequestRejected(Stash2PlexError):
     def __init__(self, message: str, *, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class OddAnswer(RequestRejected):
+    """What a server says of this one thing makes no sense, however often it is asked.
+
+    *thing* is its number in Stash or its rating key.
+    """
+
+    def __init__(self, service: str, thing: int, reason: str) -> None:
+        kind = "item" if service == "Plex" else "scene"
+        super().__init__(f"{service}: {kind} {thing} makes no sense: {reason}")
+        self.thing = thing
 
 
 class EditRefused(Stash2PlexError):

@@ -29,12 +29,14 @@ from stash2plex.errors import (
     CatalogIncomplete,
     ItemNotFound,
     LibraryNotFound,
+    OddAnswer,
     StaleCatalog,
     Stash2PlexError,
+    UnsteadyListing,
 )
 from stash2plex.moments import iso
 from stash2plex.paths import Mapped, PathMap, file_name
-from stash2plex.plex.item import ItemEntry, Section
+from stash2plex.plex.item import Item, ItemEntry, Section
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
@@ -105,7 +107,7 @@ class Catalog:
         # Scenes whose files turned up in Plex, and nobody was told yet.
         self._untold: set[int] = set()
         self._movie_sections: set[int] = set()
-        # Libraries that did not stand still while they were listed last, by title.
+        # What did not stand still while it was listed last, as the brake names it.
         self.unsteady: list[str] = []
         self._asking = asyncio.Lock()
         self._listing = asyncio.Lock()
@@ -172,6 +174,7 @@ class Catalog:
     async def _refresh(self, *, force: bool, follow: bool) -> None:
         started = self._listed_at = time.monotonic()
         self._seen += 1
+        self.unsteady = []
         await self.ensure_machine()
         # All that is gone is forgotten in the end, or nothing is.
         forgets = await asyncio.gather(
@@ -370,21 +373,35 @@ class Catalog:
         if not (gone := sorted(known - listed)[:_MOST_DOUBTED]):
             return
         # Perhaps they are; perhaps this Plex does not honour the filter.
-        items = await self._plex.items(gone)
+        items, odd = await self._read_items(gone)
         there = [one for one in items.values() if not one.is_trashed]
         await self.store.put_items(there, self._seen)
-        await self._forget_items(set(gone) - {one.rating_key for one in there})
+        await self._forget_items(set(gone) - odd - {one.rating_key for one in there})
 
     async def refresh_items(self, rating_keys: Sequence[int]) -> None:
         """Read items anew, and look at the scenes whose files turned up with them."""
         if not self.plex_complete:
             return  # they are being listed anyway
-        found = await self._plex.items(rating_keys)
+        found, odd = await self._read_items(rating_keys)
         kept = {one.id for one in self.sections}
         entries = [one for one in found.values() if one.section_id in kept]
         await self._put_news(entries)
         known = await self.store.items_among(rating_keys)
-        await self._forget_items(known - found.keys())
+        await self._forget_items(known - found.keys() - odd)
+
+    async def _read_items(
+        self, rating_keys: Sequence[int]
+    ) -> tuple[dict[int, Item], set[int]]:
+        """Read items in one request; and which of them are there, but make no sense."""
+        odd: set[int] = set()
+        while wanted := [key for key in rating_keys if key not in odd]:
+            try:
+                return await self._plex.items(wanted), odd
+            except OddAnswer as error:
+                if error.thing not in wanted:
+                    raise
+                odd.add(error.thing)
+        return {}, odd
 
     async def known_items(self, rating_keys: Sequence[int]) -> list[int]:
         """Return those of *rating_keys* that the catalogue has, sorted."""
@@ -525,7 +542,7 @@ class Catalog:
         steady = [
             one for one in sections if await self._list_section(one, follow=follow)
         ]
-        self.unsteady = [one.title for one in sections if one not in steady]
+        self.unsteady += [self._named(one.id) for one in sections if one not in steady]
         if server_number != self._server_number:
             raise StaleCatalog("another Plex server took over while it was listed")
         kept = [one.id for one in sections]
@@ -538,7 +555,7 @@ class Catalog:
                 if gone:
                     log.info("items_gone", library=section.title, items=gone)
             await self.store.forget_other_sections(kept)
-            if now and follow and not self.unsteady:
+            if now and follow and len(steady) == len(sections):
                 await self._database.set_fact(_NEWS_READ, str(now))
             await self._set_plex_complete(complete=True)
 
@@ -569,18 +586,22 @@ class Catalog:
 
     async def _list_section(self, section: Section, *, follow: bool) -> bool:
         """List one library; whether it stood still, so that what is missing is gone."""
-        count = 0
+        shown: set[int] = set()
         for _ in range(_LISTINGS):
             totals: set[int] = set()
-            count = 0
-            async for page, total in self._plex.entries(section.id):
-                totals.add(total)
-                count += len(page)
-                await self._put_news(page, tell=follow, forget=False)
-            if totals <= {count}:
-                return True
+            odd: set[int] = set()
+            shown = set()
+            with suppress(UnsteadyListing):
+                async for page, total in self._plex.entries(section.id, odd=odd):
+                    totals.add(total)
+                    shown |= {one.rating_key for one in page}
+                    await self._put_news(page, tell=follow, forget=False)
+                # What makes no sense is there all the same.
+                await self.store.note_items_seen(odd, self._seen)
+                if totals <= {len(shown | odd)}:
+                    return True
         # What was not shown may be there all the same.
-        log.warning("listing_unsteady", library=section.title, items=count)
+        log.warning("listing_unsteady", library=section.title, items=len(shown))
         return False
 
     async def _list_stash(
@@ -588,11 +609,19 @@ class Catalog:
     ) -> Callable[[], Awaitable[None]]:
         """List all scenes; returns what forgets those that are gone."""
         seen = self._seen
-        async for page in self._stash.entries():
-            known = follow and self.stash_complete
-            # The next poll could not tell any more, and their times do not.
-            if (moved := await self.store.put_scenes(page, seen)) and known:
-                await self._on_moved(moved)
+        odd: set[int] = set()
+        try:
+            async for page in self._stash.entries(odd=odd):
+                known = follow and self.stash_complete
+                # The next poll could not tell any more, and their times do not.
+                if (moved := await self.store.put_scenes(page, seen)) and known:
+                    await self._on_moved(moved)
+        except UnsteadyListing as error:
+            log.warning("listing_unsteady", library=STASH, error=str(error))
+            self.unsteady.append(STASH)
+            return _nothing
+        # What makes no sense is there all the same.
+        await self.store.note_scenes_seen(odd, seen)
         if not force:
             before, gone = await self.store.unseen_scenes(seen)
             await self.brake.check(STASH, before, gone)
@@ -618,6 +647,10 @@ class Catalog:
                 await self._requested.wait()
         except TimeoutError:
             return
+
+
+async def _nothing() -> None:
+    """Forget nothing."""
 
 
 def _doubtful(answers: dict[int, Answer]) -> list[int]:

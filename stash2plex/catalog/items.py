@@ -70,6 +70,15 @@ class Items(Tables):
         )
         return len(rows)
 
+    async def note_items_seen(self, rating_keys: Iterable[int], seen: int) -> None:
+        """Keep the rows of items that a listing showed, but that could not be read."""
+        await self._database.write(
+            "UPDATE plex_item SET seen = ?"
+            " WHERE rating_key IN (SELECT value FROM json_each(?))",
+            seen,
+            listed(rating_keys),
+        )
+
     async def item_sections(self) -> set[int]:
         """Return the libraries that items are known of."""
         rows = await self._database.fetch("SELECT DISTINCT section_id FROM plex_item")

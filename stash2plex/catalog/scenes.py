@@ -103,6 +103,15 @@ class Scenes(Tables):
                 await doubt_scenes(transaction, moved)
         return moved
 
+    async def note_scenes_seen(self, scene_ids: Iterable[int], seen: int) -> None:
+        """Keep the rows of scenes that a listing showed, but that could not be read."""
+        await self._database.write(
+            "UPDATE stash_scene SET seen = ?"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            seen,
+            listed(scene_ids),
+        )
+
     async def forget_scenes(self, scene_ids: Iterable[int]) -> None:
         """Forget scenes that Stash no longer has."""
         async with self._database.transaction(durable=False) as transaction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from stash2plex.scene import MOST_SQLITE_HOLDS
@@ -28,6 +29,8 @@ TAG_ELEMENTS = {
     "director": "Director",
     "collection": "Collection",
 }
+# So much of a value that makes no sense is quoted.
+_QUOTED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +121,19 @@ class Picture:
 
 
 def entry_from(video: Element, section_id: int) -> ItemEntry:
-    """Read what a listing tells of one item."""
+    """Read what a listing tells of one item; raises ValueError for what makes no sense.
+
+    The message names the attribute.
+    """
     return ItemEntry(
-        rating_key=_number(video.attrib["ratingKey"]),
-        section_id=_number(video.get("librarySectionID") or section_id),
-        updated_at=_number(video.get("updatedAt") or video.get("addedAt") or 0),
-        guid=video.get("guid", ""),
-        files=_files(video),
-        is_bare=_is_bare(video),
-        is_trashed=bool(video.get("deletedAt")),
-        listed=tuple(video.get(name, "") for name in LISTED_FIELDS),
+        **_common(video, section_id, number_in(video, "updatedAt", "addedAt"))
     )
 
 
 def item_from(video: Element, section_id: int) -> Item:
-    """Read one item from its full element."""
+    """Read one item from its full element; raises ValueError as `entry_from` does."""
     return Item(
-        rating_key=_number(video.attrib["ratingKey"]),
-        section_id=_number(video.get("librarySectionID") or section_id),
-        updated_at=_number(video.get("updatedAt") or 0),
-        guid=video.get("guid", ""),
-        files=_files(video),
-        is_bare=_is_bare(video),
-        is_trashed=bool(video.get("deletedAt")),
-        listed=tuple(video.get(name, "") for name in LISTED_FIELDS),
+        **_common(video, section_id, number_in(video, "updatedAt")),
         text={name: video.get(name, "") for name in TEXT_FIELDS},
         tags={
             name: tuple(tag.get("tag", "") for tag in video.findall(element))
@@ -157,10 +149,36 @@ def item_from(video: Element, section_id: int) -> Item:
     )
 
 
+def rating_key_of(video: Element) -> int:
+    """Return which item an element is about; raises ValueError if that is not told."""
+    if not (key := number_in(video, "ratingKey")):
+        raise ValueError("it has no ratingKey")
+    return key
+
+
+def number_in(element: Element, *names: str) -> int:
+    """Return the first of the attributes that is there, 0 for none.
+
+    Raises ValueError for what SQLite could not hold.
+    """
+    for name in names:
+        if text := element.get(name):
+            try:
+                number = int(text)
+            except ValueError:
+                number = -1
+            if not 0 <= number <= MOST_SQLITE_HOLDS:
+                raise ValueError(f"{name} is {text[:_QUOTED]!r}")
+            return number
+    return 0
+
+
 def section_from(directory: Element) -> Section:
-    """Read one library."""
+    """Read one library; raises ValueError for what makes no sense."""
+    if not (key := number_in(directory, "key")):
+        raise ValueError("it has no key")
     return Section(
-        id=_number(directory.attrib["key"]),
+        id=key,
         title=directory.get("title", ""),
         kind=directory.get("type", ""),
         agent=directory.get("agent", ""),
@@ -170,9 +188,22 @@ def section_from(directory: Element) -> Section:
     )
 
 
+def _common(video: Element, section_id: int, updated_at: int) -> dict[str, Any]:
+    return {
+        "rating_key": rating_key_of(video),
+        "section_id": number_in(video, "librarySectionID") or section_id,
+        "updated_at": updated_at,
+        "guid": video.get("guid", ""),
+        "files": _files(video),
+        "is_bare": _is_bare(video),
+        "is_trashed": bool(video.get("deletedAt")),
+        "listed": tuple(video.get(name, "") for name in LISTED_FIELDS),
+    }
+
+
 def _files(video: Element) -> tuple[ItemFile, ...]:
     return tuple(
-        ItemFile(part.attrib["file"], _number(part.get("size") or 0) or None)
+        ItemFile(part.attrib["file"], number_in(part, "size") or None)
         for part in video.iter("Part")
         if part.get("file")
     )
@@ -182,11 +213,3 @@ def _is_bare(video: Element) -> bool:
     return not any(video.get(name) for name in _TELLING) and all(
         video.find(name) is None for name in _TELLING_TAGS
     )
-
-
-def _number(text: str | int) -> int:
-    """Return a number that SQLite can hold; raises ValueError for any other."""
-    number = int(text)
-    if not 0 <= number <= MOST_SQLITE_HOLDS:
-        raise ValueError("a number out of range")
-    return number

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element
 
@@ -13,9 +13,11 @@ from stash2plex.errors import (
     AccessDenied,
     AnswerTooLarge,
     LibraryNotFound,
+    OddAnswer,
     RequestRejected,
     ServerFault,
     ServiceUnavailable,
+    UnsteadyListing,
 )
 from stash2plex.plex.connection import NotFoundInPlex, PlexConnection
 from stash2plex.plex.item import (
@@ -26,12 +28,17 @@ from stash2plex.plex.item import (
     Section,
     entry_from,
     item_from,
+    number_in,
+    rating_key_of,
     section_from,
 )
 
 log = structlog.get_logger()
 
 PAGE_SIZE = 1000
+# So many rows that make no sense are named.
+_MOST_IGNORED = 1000
+_NO_SENSE = "its answer makes no sense; is plex.url right?"
 # What the catalogue has no use for in a listing.
 _TRIM = {
     "excludeElements": "Country,Director,Writer,Collection,Image",
@@ -56,6 +63,7 @@ class PlexLibrary:
         self._connection = connection
         # Items in a page: halved when one is larger than we read.
         self._page_size = PAGE_SIZE
+        self._ignored: set[tuple[int | None, str]] = set()
         self.titles = tuple(titles)
         self.version = ""  # of the server, as of its last answer to `server`
 
@@ -76,8 +84,16 @@ class PlexLibrary:
     async def every_section(self) -> list[Section]:
         """Return all libraries, of whatever kind."""
         root = await self._connection.get("/library/sections")
-        with _making_sense():
-            return [section_from(directory) for directory in root.iter("Directory")]
+        rows = list(root.iter("Directory"))
+        found: list[Section] = []
+        for directory in rows:
+            try:
+                found.append(section_from(directory))
+            except ValueError as error:
+                self._ignore(None, f"library {directory.get('title', '')!r}: {error}")
+        if rows and not found:
+            raise ServiceUnavailable("Plex", _NO_SENSE)
+        return found
 
     async def sections(self) -> list[Section]:
         """Return the movie libraries we are to keep, in Plex's order.
@@ -145,12 +161,14 @@ class PlexLibrary:
         return sorted(set(self.titles) - {one.title for one in sections})
 
     async def entries(
-        self, section_id: int, since: int | None = None
+        self, section_id: int, since: int | None = None, odd: set[int] | None = None
     ) -> AsyncIterator[tuple[list[ItemEntry], int]]:
         """Walk a library page by page; yields items and the total Plex reports.
 
         With *since* (unix seconds, Plex's clock) only items added or changed from
-        then on, if Plex honours that; more are harmless.
+        then on, if Plex honours that; more are harmless. Items whose rows make no
+        sense are left out; their rating keys are added to *odd*. Raises
+        `UnsteadyListing` when pages come again before the end.
         """
         filters = (
             [{}] if since is None else [{"updatedAt>>": since}, {"addedAt>>": since}]
@@ -159,16 +177,46 @@ class PlexLibrary:
             query = urlencode({"type": 1, "sort": "addedAt:asc", **_TRIM, **chosen})
             target = f"/library/sections/{section_id}/all?{query}"
             start = 0
+            seen: set[str] = set()
             while True:
                 root, size = await self._page(target, start)
-                with _making_sense():
-                    page = [entry_from(one, section_id) for one in root.iter("Video")]
-                    total = int(root.get("totalSize") or root.get("size") or len(page))
+                keys = [one.get("ratingKey", "") for one in root.iter("Video")]
+                page = self._entries_in(root, section_id, odd)
+                total = _total(root, len(keys))
+                if keys and seen.issuperset(keys):
+                    if len(seen) < total:
+                        raise UnsteadyListing("Plex", "a listing repeats its pages")
+                    break  # it pays no heed to where a page is to start
+                seen.update(keys)
                 yield page, total
-                start += len(page)
+                start += len(keys)
                 # A total that is too low ends nothing as long as pages are full.
-                if not page or (start >= total and len(page) < size):
+                if not keys or (start >= total and len(keys) < size):
                     break
+
+    def _entries_in(
+        self, root: Element, section_id: int, odd: set[int] | None = None
+    ) -> list[ItemEntry]:
+        """Read the rows of a listing; what makes no sense is left out and named."""
+        found: list[ItemEntry] = []
+        for video in root.iter("Video"):
+            try:
+                found.append(entry_from(video, section_id))
+            except ValueError as error:
+                key = _key_of(video)
+                self._ignore(key, str(error))
+                if key is not None and odd is not None:
+                    odd.add(key)
+        rows = list(root.iter("Video"))
+        if rows and all(_key_of(one) is None for one in rows):
+            raise ServiceUnavailable("Plex", _NO_SENSE)
+        return found
+
+    def _ignore(self, key: int | None, reason: str) -> None:
+        """Name a row that makes no sense, once: it comes with every listing."""
+        if (key, reason) not in self._ignored and len(self._ignored) < _MOST_IGNORED:
+            self._ignored.add((key, reason))
+            log.warning("row_ignored", service="Plex", item=key, reason=reason)
 
     async def _page(self, target: str, start: int) -> tuple[Element, int]:
         """Return a page that is not too large, and how many items it may hold."""
@@ -197,8 +245,7 @@ class PlexLibrary:
             return []
         query = urlencode({"type": 1, "file": piece}, quote_via=quote)
         root, _ = await self._page(f"/library/sections/{section_id}/all?{query}", 0)
-        with _making_sense():
-            return [entry_from(video, section_id) for video in root.iter("Video")]
+        return self._entries_in(root, section_id)
 
     async def readable_items(self, rating_keys: Sequence[int]) -> dict[int, Item]:
         """Read items whole; those that are gone, or that Plex stumbles over, are not.
@@ -215,7 +262,10 @@ class PlexLibrary:
             return found
 
     async def items(self, rating_keys: Iterable[int]) -> dict[int, Item]:
-        """Read items whole, in one request; those that are gone are left out."""
+        """Read items whole, in one request; those that are gone are left out.
+
+        Raises `OddAnswer` if one of them makes no sense.
+        """
         keys = ",".join(map(str, rating_keys))
         if not keys:
             return {}
@@ -227,10 +277,17 @@ class PlexLibrary:
             # A proxy answers 404 too when the server behind it is away.
             await self.server()
             return {}
-        with _making_sense():
-            section_id = int(root.get("librarySectionID") or 0)
-            found = [item_from(video, section_id) for video in root.iter("Video")]
-        return {item.rating_key: item for item in found}
+        found: dict[int, Item] = {}
+        for video in root.iter("Video"):
+            try:
+                item = item_from(video, number_in(root, "librarySectionID"))
+            except ValueError as error:
+                key = _key_of(video)
+                if key is None:
+                    raise ServiceUnavailable("Plex", _NO_SENSE) from None
+                raise OddAnswer("Plex", key, str(error)) from None
+            found[item.rating_key] = item
+        return found
 
     async def put(self, target: str) -> None:
         """Carry out a piece of an edit; see `stash2plex.plex.edits`."""
@@ -279,11 +336,15 @@ class PlexLibrary:
         await self._connection.delete(f"/library/metadata/{rating_key}/{field}")
 
 
-@contextmanager
-def _making_sense() -> Iterator[None]:
-    """Call an answer that is XML but not Plex's what it is."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, OverflowError):
-        msg = "its answer makes no sense; is plex.url right?"
-        raise ServiceUnavailable("Plex", msg) from None
+def _key_of(video: Element) -> int | None:
+    """Return which item a row is about, None if it does not say."""
+    with suppress(ValueError):
+        return rating_key_of(video)
+    return None
+
+
+def _total(root: Element, rows: int) -> int:
+    """Return how many rows a listing says to have, *rows* if it makes no sense."""
+    with suppress(ValueError):
+        return number_in(root, "totalSize", "size") or rows
+    return rows

@@ -25,6 +25,7 @@ from stash2plex.errors import (
     Braked,
     CatalogIncomplete,
     ItemNotFound,
+    OddAnswer,
     PictureFailed,
     RequestRejected,
     ServerFault,
@@ -414,7 +415,7 @@ class Delivery:
         if failure:
             raise failure
 
-    async def _read_items(self, keys: set[int]) -> dict[int, Item | ServerFault]:
+    async def _read_items(self, keys: set[int]) -> dict[int, Item | Stash2PlexError]:
         """Read the items in one request, or one by one when one of them spoils it."""
         try:
             found = await self._plex.items(sorted(keys))
@@ -425,8 +426,8 @@ class Delivery:
             return await self._read_singly(keys)
         return dict(found)
 
-    async def _read_singly(self, keys: set[int]) -> dict[int, Item | ServerFault]:
-        items: dict[int, Item | ServerFault] = {}
+    async def _read_singly(self, keys: set[int]) -> dict[int, Item | Stash2PlexError]:
+        items: dict[int, Item | Stash2PlexError] = {}
         for key in sorted(keys):
             self._plex_breaker.refuse_while_open()
             try:
@@ -434,6 +435,8 @@ class Delivery:
             except ServiceUnavailable as error:
                 self._plex_breaker.fail(error)
                 raise
+            except OddAnswer as error:
+                items[key] = error
             except (ServerFault, RequestRejected) as error:
                 items[key] = ServerFault("Plex", f"item {key} cannot be read: {error}")
         return items
@@ -442,7 +445,7 @@ class Delivery:
         self,
         task: _Task,
         machine: str,
-        items: dict[int, Item | ServerFault],
+        items: dict[int, Item | Stash2PlexError],
         entries: dict[tuple[int, int], Entry],
         settle: Settle,
     ) -> bool:
@@ -474,12 +477,13 @@ class Delivery:
         return False
 
     async def _still_holding(
-        self, task: _Task, match: Match, items: dict[int, Item | ServerFault]
+        self, task: _Task, match: Match, items: dict[int, Item | Stash2PlexError]
     ) -> Item:
         """Return the item if it still holds the file that led to it."""
         item = items.get(match.rating_key)
-        if isinstance(item, ServerFault):
-            self._plex_breaker.stumble(match.rating_key)
+        if isinstance(item, Stash2PlexError):
+            if isinstance(item, ServerFault):
+                self._plex_breaker.stumble(match.rating_key)
             raise item
         if item is None or item.is_trashed:
             await self._catalog.forget_item(match.rating_key)

@@ -183,21 +183,22 @@ class Changes:
     ) -> AsyncIterator[tuple[list[SceneEntry], float]]:
         """Yield what may have changed since, and Stash's time when it was asked."""
         bound = _bound(cursor, zone, _DAYLIGHT)
-        page, count = await self._stash.changed_entries(bound)
+        page = await self._stash.changed_entries(bound)
         now, moment = self._server_now(), self._monotonic()
-        many = count > len(page)
+        many = page.count > page.rows
         if many and moment - self._asked_last_hours < _LAST_HOURS and zone is not None:
             # So many changed in the last hours that they are not all asked for again.
             bound = _bound(cursor, zone, _COMMIT)
-            page, count = await self._stash.changed_entries(bound)
+            page = await self._stash.changed_entries(bound)
         else:
             self._asked_last_hours = moment
-        while page:
-            yield page, now
-            if count <= len(page):
+        while page.rows:
+            if page.entries:
+                yield page.entries, now
+            if page.count <= page.rows:
                 return
             # Counted anew: people edit meanwhile, and their scenes have higher ids.
-            page, count = await self._stash.changed_entries(bound, after=page[-1].id)
+            page = await self._stash.changed_entries(bound, after=page.last)
 
     async def _learn_offset(self, west: int, known: int | None) -> None:
         """Remember the westernmost zone: a text in it is before those of the others.

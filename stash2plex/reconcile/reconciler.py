@@ -242,10 +242,10 @@ class Reconciler:
                 force=run.force and not run.dry_run, follow=not run.dry_run
             )
             if catalog.unsteady:
-                titles = ", ".join(map(repr, catalog.unsteady))
                 run.error = (
-                    f"Plex's library {titles} changed while it was listed, or"
-                    " miscounts: what is gone from it was not forgotten"
+                    f"{', '.join(catalog.unsteady)} changed while it was listed,"
+                    " miscounts or repeats itself: what is gone from it was not"
+                    " forgotten"
                 )
         if hours is None:
             await self._look_for_lost_parts(run)

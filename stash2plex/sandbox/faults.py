@@ -20,6 +20,9 @@ class PlexFaults:
         # The same of uploads; and so many lists of candidates lack what was uploaded.
         self.loses_uploads = self.lists_lag = 0
         self.unreadable: set[int] = set()  # rating keys that spoil every read
+        # Attributes that make no sense, by rating key; listings that never go on.
+        self.odd: dict[int, dict[str, str]] = {}
+        self.repeats_pages = False
         self.picture_status: int | None = None
         self.shared_token = False  # reads but may not write
         self.hangs = False

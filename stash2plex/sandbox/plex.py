@@ -365,11 +365,11 @@ class PretendPlex(PlexFaults):
         headers = request.headers
         if (_PAGE_START in headers) != (_PAGE_SIZE in headers):
             raise web.HTTPBadRequest(text=f"{_PAGE_START} and {_PAGE_SIZE} are a pair")
-        start = int(headers.get(_PAGE_START, 0))
+        start = 0 if self.repeats_pages else int(headers.get(_PAGE_START, 0))
         size = int(headers.get(_PAGE_SIZE, len(found)))
         page = found[start : start + size]
         return container(
-            *(video(one, whole=False) for one in page),
+            *(self._shown(one, whole=False) for one in page),
             totalSize=str(len(found) + self.total_offset),
             offset=str(start),
             librarySectionID=str(section),
@@ -384,7 +384,12 @@ class PretendPlex(PlexFaults):
             raise web.HTTPNotFound
         if request.query.get("skipRefresh") != "1":
             self.refreshed_on_read += len(found)
-        return container(*(video(one, whole=True) for one in found))
+        return container(*(self._shown(one, whole=True) for one in found))
+
+    def _shown(self, item: PretendItem, *, whole: bool) -> Xml.Element:
+        element = video(item, whole=whole)
+        element.attrib.update(self.odd.get(item.rating_key, {}))
+        return element
 
     # --- editing ---------------------------------------------------------------
 

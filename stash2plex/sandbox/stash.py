@@ -121,6 +121,9 @@ class PretendStash:
         self.hangs = False
         self.garbles: str | None = None
         self.failing: dict[int, str] = {}  # scene id -> message of a resolver error
+        # Fields that make no sense, by scene id; a listing that always starts anew.
+        self.odd: dict[int, dict[str, Any]] = {}
+        self.repeats_pages = False
         self.picture_status: int | None = None
         self.hanging_picture: int | None = None  # scene id
         self.picture_type: str | None = None
@@ -397,10 +400,24 @@ class PretendStash:
         )
         if not isinstance(result, ExecutionResult):  # of a mutation; no query waits
             result = await result
-        answer = web.json_response(result.formatted)
+        answer = web.json_response(self._with_odd(result.formatted))
         if self.date is not None:
             answer.headers["Date"] = self.date
         return answer
+
+    def _with_odd(self, answer: Any) -> Any:
+        """Put what makes no sense in the place of what a schema would allow."""
+        if not self.odd:
+            return answer
+        if isinstance(answer, list):
+            return [self._with_odd(one) for one in answer]
+        if not isinstance(answer, dict):
+            return answer
+        shown = {name: self._with_odd(value) for name, value in answer.items()}
+        if "files" in shown and str(shown.get("id", "")).isdecimal():
+            wrong = self.odd.get(int(shown["id"]), {})
+            shown |= {name: value for name, value in wrong.items() if name in shown}
+        return shown
 
     def _read_document(self, text: str) -> tuple[DocumentNode, list[GraphQLError]]:
         """Parse and validate a document, once; Stash keeps them too."""
@@ -452,7 +469,7 @@ class PretendStash:
     def find(self, wanted: Mapping[str, Any], limit: int) -> Iterable[PretendScene]:
         """Return scenes by id that pass a filter, at most *limit*."""
         after = 0
-        if criterion := wanted.get("id"):
+        if (criterion := wanted.get("id")) and not self.repeats_pages:
             after = criterion["value"]
         start = bisect_right(self._ids, after)
         found: list[PretendScene] = []
@@ -665,6 +682,7 @@ class _Root:
         ]
         chosen = given.get("filter") or {}
         size, page = chosen.get("per_page", 25), chosen.get("page", 1)
+        page = 1 if stash.repeats_pages else page
         shown = [
             {
                 "id": key,

@@ -22,6 +22,11 @@ from stash2plex.scene import (
 
 # No zone is further from UTC.
 _ZONES = timedelta(hours=26)
+_BEST_RATING = 100
+# No film lasts so many seconds.
+_LONGEST = 10.0**7
+# So much of a value that makes no sense is quoted.
+_QUOTED = 40
 
 
 def version_from(answer: dict[str, Any]) -> str:
@@ -30,12 +35,39 @@ def version_from(answer: dict[str, Any]) -> str:
     return str(found.get("version") or "") if isinstance(found, dict) else ""
 
 
+def id_of(found: Any) -> int | None:
+    """Return which scene, performer or so on a row is about, None if that is no id."""
+    try:
+        key = int(found["id"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return key if 0 < key <= MOST_SQLITE_HOLDS else None
+
+
+def _id(found: dict[str, Any]) -> int:
+    key = id_of(found)
+    if key is None:
+        raise ValueError(f"id is {_quoted(found['id'])}")
+    return key
+
+
+def _text(found: dict[str, Any], name: str) -> str:
+    value = found[name]
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is {_quoted(value)}")
+    return value or ""
+
+
+def _quoted(value: Any) -> str:
+    return repr(value)[:_QUOTED]
+
+
 def entry_from(found: dict[str, Any]) -> SceneEntry:
     return SceneEntry(
-        id=int(found["id"]),
-        updated_at=str(found["updated_at"] or ""),
-        title=found["title"] or "",
-        date=found["date"] or "",
+        id=_id(found),
+        updated_at=_text(found, "updated_at"),
+        title=_text(found, "title"),
+        date=_text(found, "date"),
         created_at=str(found.get("created_at") or ""),
         files=_files(found),
     )
@@ -46,7 +78,7 @@ def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
         SceneFile(
             path=_path(file["path"]),
             size=_size(file["size"]),
-            duration=float(file["duration"] or 0) or None,
+            duration=_duration(file["duration"]),
         )
         for file in found["files"]
     )
@@ -54,7 +86,7 @@ def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
 
 def _path(found: Any) -> str:
     if not isinstance(found, str):
-        raise TypeError("a path is text")
+        raise TypeError(f"a path is {_quoted(found)}")
     return found
 
 
@@ -63,24 +95,36 @@ def _size(found: Any) -> int | None:
     return size if 0 < size <= MOST_SQLITE_HOLDS else None
 
 
+def _duration(found: Any) -> float | None:
+    """Return seconds, None where Stash could not tell."""
+    seconds = float(found or 0)
+    return seconds if 0 < seconds < _LONGEST else None
+
+
+def _rating(found: Any) -> int | None:
+    if found is None or (type(found) is int and 0 <= found <= _BEST_RATING):
+        return found
+    raise ValueError(f"rating100 is {_quoted(found)}")
+
+
 def scene_from(found: dict[str, Any], base: str) -> Scene:
     studio = found["studio"] or {}
     return Scene(
-        id=int(found["id"]),
-        updated_at=str(found["updated_at"] or ""),
+        id=_id(found),
+        updated_at=_text(found, "updated_at"),
         files=_files(found),
-        title=found["title"] or "",
-        details=found["details"] or "",
-        date=found["date"] or "",
-        rating100=found["rating100"],
-        studio=studio.get("name") or "",
+        title=_text(found, "title"),
+        details=_text(found, "details"),
+        date=_text(found, "date"),
+        rating100=_rating(found["rating100"]),
+        studio=_text({"name": None, **studio}, "name"),
         studio_id=int(studio.get("id") or 0),
         studio_image=picture_of(studio, base),
         parent_studio=(studio.get("parent_studio") or {}).get("name") or "",
-        director=found["director"] or "",
-        code=found["code"] or "",
+        director=_text(found, "director"),
+        code=_text(found, "code"),
         performers=tuple(
-            Performer(name=one["name"], id=int(one["id"]), image=picture_of(one, base))
+            Performer(name=_text(one, "name"), id=_id(one), image=picture_of(one, base))
             for one in found["performers"]
             if one.get("name")
         ),
@@ -104,11 +148,11 @@ def picture_of(found: dict[str, Any], base: str) -> str:
 
 
 def _names(found: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(one["name"] for one in found if one and one.get("name"))
+    return tuple(_text(one, "name") for one in found if one and one.get("name"))
 
 
 def _ids(found: Iterable[dict[str, Any]]) -> tuple[int, ...]:
-    return tuple(int(one["id"]) for one in found if one)
+    return tuple(_id(one) for one in found if one)
 
 
 def rebased(url: str, base: str) -> str:

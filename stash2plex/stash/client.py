@@ -13,7 +13,7 @@ import time
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from stash2plex.config import StashSettings
 from stash2plex.errors import (
     AccessDenied,
     AnswerTooLarge,
+    OddAnswer,
     PictureFailed,
     PictureNotFound,
     PictureUnusable,
@@ -41,6 +42,7 @@ from stash2plex.errors import (
     ServerFault,
     ServiceUnavailable,
     Stash2PlexError,
+    UnsteadyListing,
 )
 from stash2plex.link import no_redirects
 from stash2plex.measures import Watch, nobody, timed
@@ -51,6 +53,7 @@ from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
 from stash2plex.stash.answers import (
     entry_from,
+    id_of,
     picture_of,
     scene_from,
     version_from,
@@ -84,8 +87,29 @@ _PARTING = 1.0
 _PARTINGS = 3
 # The spellings of one name that disks keep.
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+# What is raised over a row that makes no sense.
+_NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+# So many of them are named.
+_MOST_IGNORED = 1000
+_REPEATS = "a listing repeats its pages"
 # Scene filters that find what has a performer, studio, tag or group.
 _FILTERS = {"performer": "performers", "studio": "studios", "tag": "tags"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Page:
+    """A page of a listing of scenes: so many *rows*, the *last* id of them.
+
+    *odd* are the ids of rows that make no sense, and *count* how many scenes there are
+    in all where that was asked for.
+    """
+
+    rows: int
+    count: int
+    last: int
+    is_last: bool
+    entries: list[SceneEntry] = field(default_factory=list)
+    odd: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +167,7 @@ class StashClient:
         self._has_answered = False
         # Scenes in a page: halved when one is larger than we read.
         self._page_size = settings.page_size
+        self._ignored: set[tuple[int | None, str]] = set()
         self._picture_turns = asyncio.Semaphore(_PICTURES_AT_ONCE)
         self.version: str | None = None
 
@@ -228,14 +253,18 @@ class StashClient:
             return first | await self.scenes(scene_ids[half:], pictures=pictures)
 
     async def entries(
-        self, after: int = 0, *, updated_since: str | None = None
+        self, *, updated_since: str | None = None, odd: set[int] | None = None
     ) -> AsyncIterator[list[SceneEntry]]:
         """Walk all scenes by id, page by page; steady while people edit.
+
+        Those whose rows make no sense are left out; their ids are added to *odd*.
+        Raises `UnsteadyListing` when ids do not advance.
 
         Those that were changed or made after *updated_since*, which Stash compares as
         text, in whatever zone it writes; pass a bound early enough and compare parsed
         times yourself.
         """
+        after = 0
         while True:
             scenes: dict[str, Any] = {
                 "id": {"modifier": "GREATER_THAN", "value": after}
@@ -243,17 +272,17 @@ class StashClient:
             if updated_since:
                 later = {"modifier": "GREATER_THAN", "value": updated_since}
                 scenes["AND"] = {"updated_at": later, "OR": {"created_at": later}}
-            page, is_last = await self._find_page(scenes)
-            if page:
-                yield page
-                after = page[-1].id
-            if is_last:
+            page = await self._find_page(scenes, after)
+            if odd is not None:
+                odd |= page.odd
+            if page.entries:
+                yield page.entries
+            after = page.last
+            if page.is_last:
                 return
 
-    async def changed_entries(
-        self, since: str, after: int = 0
-    ) -> tuple[list[SceneEntry], int]:
-        """Return a page of the scenes that changed since, by id, and their number.
+    async def changed_entries(self, since: str, after: int = 0) -> Page:
+        """Return a page of the scenes that changed since, by id.
 
         A change of a file counts where Stash can tell (v0.30 on). *since* is compared
         by Stash as text, see `entries`.
@@ -266,12 +295,7 @@ class StashClient:
         if after:
             beyond = {"modifier": "GREATER_THAN", "value": after}
             scenes = {"id": beyond, "AND": scenes}
-        answer, _ = await self._ask_for_page(queries.counted_entries(), scenes)
-        try:
-            found = answer["findScenes"]
-            return [entry_from(one) for one in found["scenes"]], int(found["count"])
-        except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        return await self._find_page(scenes, after, queries.counted_entries())
 
     async def changed_parts(self, kind: str, since: str) -> dict[int, str]:
         """Return the performers, studios, tags or groups that changed since.
@@ -285,13 +309,14 @@ class StashClient:
         found: dict[int, str] = {}
         while True:
             answer = await self.ask(query, filter=chosen, parts=parts)
-            try:
-                parts_of_page = answer["found"]["parts"]
-                page = {int(p["id"]): str(p["updated_at"]) for p in parts_of_page}
-            except (KeyError, TypeError, ValueError):
-                raise ServiceUnavailable("Stash", WRONG_URL) from None
+            rows = _rows(answer, "found", "parts")
+            page = {key: str(p.get("updated_at")) for p in rows if (key := id_of(p))}
+            if rows and not page:
+                raise ServiceUnavailable("Stash", WRONG_URL)
+            if page and found.keys() >= page.keys():
+                raise UnsteadyListing("Stash", _REPEATS)
             found |= page
-            if len(page) < _PARTS:
+            if len(rows) < _PARTS:
                 return found
             chosen = chosen | {"page": chosen["page"] + 1}
 
@@ -389,21 +414,25 @@ class StashClient:
         while True:
             beyond = {"modifier": "GREATER_THAN", "value": after}
             wanted = {"id": beyond, "AND": _any_of(names)}
-            page, is_last = await self._find_page(wanted)
-            found = [*page, *found]
-            if is_last:
+            page = await self._find_page(wanted, after)
+            found = [*page.entries, *found]
+            if page.is_last:
                 return found
-            after = page[-1].id
+            after = page.last
 
     async def _find_whole(self, scenes: dict[str, Any]) -> list[Scene]:
         dialect = await self._known_dialect()
         chosen = self._first_page() | {"per_page": _NAMESAKES}
         query = queries.whole_scenes(dialect)
         answer = await self.ask(query, filter=chosen, scenes=scenes)
-        try:
-            return [self._understood(one) for one in answer["findScenes"]["scenes"]]
-        except (KeyError, TypeError):
-            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        found = []
+        for row in _rows(answer, "findScenes", "scenes"):
+            scene = self._understood(row)
+            if isinstance(scene, Scene):
+                found.append(scene)
+            else:
+                self._ignore(scene.thing, str(scene))
+        return found
 
     async def image_url(self, kind: str, entity_id: int) -> str:
         """Return where the picture of a performer or studio is, "" without one.
@@ -429,16 +458,17 @@ class StashClient:
         name = _FILTERS.get(kind, dialect.group_filter)
         after = 0
         while True:
-            page, is_last = await self._find_page(
+            page = await self._find_page(
                 {
                     "id": {"modifier": "GREATER_THAN", "value": after},
                     name: {"modifier": "INCLUDES", "value": [str(entity_id)]},
-                }
+                },
+                after,
             )
-            if page:
-                yield [one.id for one in page]
-                after = page[-1].id
-            if is_last:
+            if page.rows:
+                yield sorted({*(one.id for one in page.entries), *page.odd})
+            after = page.last
+            if page.is_last:
                 return
 
     async def entries_present(self, scene_ids: Sequence[int]) -> set[int]:
@@ -512,11 +542,13 @@ class StashClient:
                 answers[scene_id] = self._understood(data[alias])
         return answers
 
-    def _understood(self, found: Any) -> Scene:
+    def _understood(self, found: Any) -> Scene | OddAnswer:
         try:
             return scene_from(found, self._settings.url)
-        except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        except _NO_SENSE as error:
+            if (key := id_of(found)) is None:
+                raise ServiceUnavailable("Stash", WRONG_URL) from None
+            return OddAnswer("Stash", key, _told(error))
 
     def _first_page(self) -> dict[str, Any]:
         return {
@@ -527,17 +559,46 @@ class StashClient:
         }
 
     async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
-        page, _ = await self._find_page(scenes)
+        return (await self._find_page(scenes)).entries
+
+    async def _find_page(
+        self,
+        scenes: dict[str, Any],
+        after: int = 0,
+        query: GraphQLRequest | None = None,
+    ) -> Page:
+        """Return the first page of what is found beyond the id *after*.
+
+        Raises `UnsteadyListing` when it is not beyond.
+        """
+        answer, size = await self._ask_for_page(query or queries.entries(), scenes)
+        rows = _rows(answer, "findScenes", "scenes")
+        ids = [key for row in rows if (key := id_of(row))]
+        if rows and not ids:
+            raise ServiceUnavailable("Stash", WRONG_URL)
+        if ids and min(ids) <= after:
+            raise UnsteadyListing("Stash", _REPEATS)
+        count = answer["findScenes"].get("count")
+        page = Page(
+            rows=len(rows),
+            count=count if isinstance(count, int) else 0,
+            last=max(ids, default=after),
+            is_last=len(rows) < size,
+        )
+        for row in rows:
+            try:
+                page.entries.append(entry_from(row))
+            except _NO_SENSE as error:
+                key = id_of(row)
+                self._ignore(key, _told(error))
+                page.odd |= {key} if key else set()
         return page
 
-    async def _find_page(self, scenes: dict[str, Any]) -> tuple[list[SceneEntry], bool]:
-        """Return the first page of what is found, and whether it is the only one."""
-        answer, size = await self._ask_for_page(queries.entries(), scenes)
-        try:
-            page = [entry_from(found) for found in answer["findScenes"]["scenes"]]
-        except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("Stash", WRONG_URL) from None
-        return page, len(page) < size
+    def _ignore(self, key: int | None, reason: str) -> None:
+        """Name a row that makes no sense, once: it comes with every listing."""
+        if (key, reason) not in self._ignored and len(self._ignored) < _MOST_IGNORED:
+            self._ignored.add((key, reason))
+            log.warning("row_ignored", service="Stash", scene=key, reason=reason)
 
     async def _ask_for_page(
         self, query: GraphQLRequest, scenes: dict[str, Any]
@@ -605,6 +666,21 @@ class StashClient:
         if self._has_answered:
             return reason(cause, self._settings.url, "stash")
         return await first_reason(cause, self._settings.url, "stash")
+
+
+def _rows(answer: dict[str, Any], *names: str) -> list[Any]:
+    """Return the rows of a listing; what an answer has under *names*."""
+    found: Any = answer
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, list):
+        raise ServiceUnavailable("Stash", WRONG_URL)
+    return found
+
+
+def _told(error: Exception) -> str:
+    """Say what makes no sense about a row."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _sorted_out(

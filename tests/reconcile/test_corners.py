@@ -462,7 +462,6 @@ GARBAGE = [
     '<Directory type="movie" key="a"/>',
     '<Directory type="movie"/>',
     '<Directory type="movie" key="1"/><Video/>',
-    '<Directory type="movie" key="1"/><Video ratingKey="1" updatedAt="never"/>',
     f'<Directory type="movie" key="1"/><Video ratingKey="{2**70}"/>',
 ]
 

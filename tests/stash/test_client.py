@@ -98,7 +98,6 @@ async def test_the_walk_goes_by_id_with_holes(stash, stash_client):
 
     assert [one.id for one in found] == list(range(1, 60, 2))
     assert found[0].files[0].path == "/1.mp4"
-    assert [one.id for one in await pages(stash_client, after=55)] == [57, 59]
 
 
 async def test_an_exact_path_in_spite_of_like(stash, stash_client):
