@@ -60,8 +60,18 @@ def is_cut_of(text: str, whole: str) -> bool:
 
 
 def name_key(name: str) -> str:
-    """Return what two spellings of one name have in common."""
-    return unicodedata.normalize("NFC", name).casefold()
+    """Return what two spellings of one name have in common: all but the case.
+
+    Letter by letter, so that Weiss and Weiß are two people.
+    """
+    if name.isascii():
+        return name.lower()
+    return "".join(map(_letter_key, unicodedata.normalize("NFC", name)))
+
+
+def _letter_key(letter: str) -> str:
+    folded = letter.casefold()
+    return folded if len(folded) == 1 else letter.lower()
 
 
 def search_key(text: str) -> str:

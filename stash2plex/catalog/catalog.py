@@ -69,6 +69,8 @@ _MOST_RIVALS = 50
 # Items asked for in one request because Plex does not list their file any more.
 _MOST_DOUBTED = 50
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
+# Another one has all keys and names of files worked out anew.
+_KEY_FORM = 2
 
 
 class Catalog:
@@ -672,5 +674,6 @@ def _is_missing(answer: Answer) -> bool:
 
 
 def _digest(rules: Sequence[PathRule]) -> str:
-    canonical = json.dumps([rule.model_dump() for rule in rules], sort_keys=True)
+    rows = [_KEY_FORM, *(rule.model_dump() for rule in rules)]
+    canonical = json.dumps(rows, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

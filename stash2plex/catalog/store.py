@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from stash2plex.catalog.items import Items, PlexFile
 from stash2plex.catalog.scenes import Scenes
-from stash2plex.catalog.tables import CHUNK, listed
+from stash2plex.catalog.tables import CHUNK, listed, name_of
 from stash2plex.db.database import Transaction
 
 
@@ -100,7 +100,7 @@ class CatalogStore(Items, Scenes):
         return [PlexFile(*row) for row in orphans]
 
     async def rekey(self) -> None:
-        """Work out every key anew, after the path rules changed."""
+        """Work out every key and name anew, after what they are made by changed."""
         await self._rekey("stash_file", "scene_id", self._paths.key_of_stash)
         await self._rekey("plex_file", "rating_key", self._paths.key_of_plex)
 
@@ -126,7 +126,7 @@ class CatalogStore(Items, Scenes):
         last: tuple[int, str] = (-1, "")
         while True:
             rows = await self._database.fetch(
-                f"SELECT {owner} AS owner, path, key FROM {table}"
+                f"SELECT {owner} AS owner, path, key, name FROM {table}"
                 f" WHERE ({owner}, path) > (?, ?) ORDER BY {owner}, path LIMIT ?",
                 *last,
                 CHUNK,
@@ -135,13 +135,15 @@ class CatalogStore(Items, Scenes):
                 return
             last = (rows[-1]["owner"], rows[-1]["path"])
             changed = [
-                (key, row["owner"], row["path"])
+                (key, name, row["owner"], row["path"])
                 for row in rows
-                if (key := key_of(row["path"])) != row["key"]
+                for key, name in [(key_of(row["path"]), name_of(row["path"]))]
+                if (key, name) != (row["key"], row["name"])
             ]
             if changed:
                 async with self._database.transaction(durable=False) as transaction:
                     await transaction.run_many(
-                        f"UPDATE {table} SET key = ? WHERE {owner} = ? AND path = ?",
+                        f"UPDATE {table} SET key = ?, name = ?"
+                        f" WHERE {owner} = ? AND path = ?",
                         changed,
                     )

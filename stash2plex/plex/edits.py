@@ -49,11 +49,14 @@ class TagEdit:
     """A list of tags: *names* is the complete list wanted, *removed* what must go.
 
     *added* are those of *names* that the item lacks; without any, no names are sent.
+    *respelled* are tags that the item has in another spelling than one of *added*: they
+    go first, since a server keeps the spelling of a tag that an item has.
     """
 
     names: tuple[str, ...]
     removed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    respelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +124,19 @@ _Part = tuple[str, Edit]
 def pieces(
     section_id: int, rating_key: int, edit: Edit, style: Style = Style()
 ) -> list[Piece]:
-    """Return the PUTs that carry out *edit*, usually one; additions come first."""
+    """Return the PUTs that carry out *edit*, usually one.
+
+    Additions come before removals, but after those of other spellings.
+    """
     start = f"/library/sections/{section_id}/all?type={_MOVIE}&id={rating_key}"
     room = style.packed - len(start)
-    packed = _packed(_additions(edit, style, room), room)
+    respelled = {
+        name: TagEdit((), one.respelled)
+        for name, one in edit.tags.items()
+        if one.respelled
+    }
+    packed = _packed(_removals(Edit(tags=respelled), style, room), room)
+    packed += _packed(_additions(edit, style, room), room)
     packed += _packed(_removals(edit, style, room), room)
     return [Piece(start + parameters, part) for parameters, part in packed]
 

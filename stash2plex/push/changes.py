@@ -116,19 +116,13 @@ def drifted(
     found = []
     for of, name in TEXT_NAMES.items():
         wrote = entry.text.get(name)
-        if of in managed and wrote is not None:
-            shown = item.text.get(name, "")
-            if not _same(of, wrote, shown):
-                found.append(name)
+        shown = item.text.get(name, "")
+        if of in managed and wrote is not None and not _same(of, wrote, shown):
+            found.append(name)
     for of, name in TAG_NAMES.items():
         if of in managed and (tags := entry.tags.get(name)) is not None:
-            shown_keys = _keys(item.tags.get(name, ()))
             shared = of is Field.COLLECTIONS or sync.mode == "merge"
-            if not (
-                _keys(tags.ours) <= shown_keys
-                if shared
-                else _keys(tags.left) == shown_keys
-            ):
+            if not _are_as_left(item.tags.get(name, ()), tags, shared=shared):
                 found.append(name)
     return [
         name
@@ -148,6 +142,15 @@ def locked_by_human(
     """
     ours = entry is not None and name in entry.locked and as_left
     return name in item.locked and not ours
+
+
+def respelled(
+    names: Iterable[str], shown: Iterable[str], kept: Iterable[str] = ()
+) -> list[str]:
+    """Return those of *names* that are *shown* in another spelling, but for *kept*."""
+    as_told = {*shown, *kept}
+    keys = _keys(shown)
+    return [tag for tag in names if tag not in as_told and name_key(tag) in keys]
 
 
 class _Planner:
@@ -226,7 +229,15 @@ class _Planner:
         shown = self._item.tags.get(name, ())
         before = self._entry.tags.get(name) if self._entry else None
         before = before or WrittenTags()
-        same = _keys(wanted) == _keys(shown)
+        keeps_others = of is Field.COLLECTIONS or self._sync.mode == "merge"
+        ours = _keys(before.ours)
+        # A spelling that Plex did not take when it was told is left as it is.
+        other = {
+            name_key(tag)
+            for tag in respelled(wanted, shown, before.kept or ())
+            if not keeps_others or name_key(tag) in ours
+        }
+        same = _keys(wanted) == _keys(shown) and not other
         as_left = _keys(shown) == _keys(before.left)
         if not same and self._respects(name, as_left=as_left):
             self.carry_tags(name)
@@ -234,26 +245,29 @@ class _Planner:
         if self._sync.mode == "fill" and (shown or not wanted):
             self.carry_tags(name)
             return
-        keeps_others = of is Field.COLLECTIONS or self._sync.mode == "merge"
-        ours = _keys(before.ours)
         removed = tuple(
             tag
             for tag in shown
             if name_key(tag) not in _keys(wanted)
             and (not keeps_others or name_key(tag) in ours)
         )
-        names = _complete(wanted, shown, removed)
+        names = _complete(wanted, shown, removed, other)
         if same and self._adopts(name):
             ours = _keys(wanted)
-        added = _keys(wanted) - _keys(shown)
+        added = (_keys(wanted) - _keys(shown)) | other
         if added or removed:
-            new = tuple(tag for tag in names if name_key(tag) in added)
-            self._tags[name] = TagEdit(names, removed, new)
+            self._tags[name] = TagEdit(
+                names,
+                removed,
+                tuple(tag for tag in names if name_key(tag) in added),
+                tuple(tag for tag in shown if name_key(tag) in other),
+            )
         if wanted or removed:
             self._lock(name)
         self._wrote_tags[name] = WrittenTags(
             ours=tuple(tag for tag in wanted if name_key(tag) in added | ours),
             left=names,
+            kept=tuple(tag for tag in wanted if tag in (before.kept or ())),
         )
 
     def carry_tags(self, name: str) -> None:
@@ -327,11 +341,26 @@ def _keys(names: Iterable[str]) -> set[str]:
     return {name_key(name) for name in names}
 
 
+def _are_as_left(shown: tuple[str, ...], tags: WrittenTags, *, shared: bool) -> bool:
+    """Whether a list shows what we left there; what is ours if it is *shared*."""
+    known = tags.ours if shared else tags.left
+    keys, there = _keys(known), _keys(shown)
+    if keys != there and not (shared and keys < there):
+        return False
+    return tags.kept is None or not respelled(known, shown, tags.kept)
+
+
 def _complete(
-    wanted: tuple[str, ...], shown: tuple[str, ...], removed: tuple[str, ...]
+    wanted: tuple[str, ...],
+    shown: tuple[str, ...],
+    removed: tuple[str, ...],
+    other: set[str],
 ) -> tuple[str, ...]:
-    """Return the whole list wanted: our order, Plex's spelling where it has one."""
-    spelled = {name_key(tag): tag for tag in shown}
+    """Return the whole list wanted: our order, Plex's spelling where it has one.
+
+    Unless it has another than it should: *other*, by key.
+    """
+    spelled = {key: tag for tag in shown if (key := name_key(tag)) not in other}
     names = [spelled.get(name_key(tag), tag) for tag in wanted]
     others = [
         tag

@@ -28,10 +28,15 @@ _CLOCKS = 5
 
 @dataclass(frozen=True, slots=True)
 class WrittenTags:
-    """A list of tags: *ours* we put there, *left* is all that was there then."""
+    """A list of tags: *ours* we put there, *left* is all that was there then.
+
+    *kept* are those of them that Plex shows in a spelling of its own; None if an
+    earlier release wrote them, which did not look.
+    """
 
     ours: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    kept: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +255,11 @@ class Ledger:
         for name, one in intended.items():
             pictures[name] = pictures.get(name, WrittenPicture(hash="")).intending(one)
         tags = {
-            name: WrittenTags(
+            name: replace(
+                known.get(name, WrittenTags()),
                 ours=tuple(
                     dict.fromkeys(known.get(name, WrittenTags()).ours + written.ours)
                 ),
-                left=known.get(name, WrittenTags()).left,
             )
             for name, written in entry.tags.items()
         }
@@ -299,7 +304,7 @@ class Ledger:
             "text": dict(entry.text),
             "meant_ratings": entry.meant_ratings,
             "tags": {
-                name: {"ours": tags.ours, "left": tags.left}
+                name: {"ours": tags.ours, "left": tags.left, "kept": tags.kept}
                 for name, tags in entry.tags.items()
             },
         }
@@ -352,7 +357,11 @@ def _entry(row: Row) -> Entry:
         text=wrote["text"],
         meant_ratings=tuple(wrote.get("meant_ratings", ())),
         tags={
-            name: WrittenTags(tuple(tags["ours"]), tuple(tags["left"]))
+            name: WrittenTags(
+                tuple(tags["ours"]),
+                tuple(tags["left"]),
+                None if tags.get("kept") is None else tuple(tags["kept"]),
+            )
             for name, tags in wrote["tags"].items()
         },
         locked=frozenset(json.loads(row["locked"])),

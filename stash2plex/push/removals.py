@@ -37,10 +37,13 @@ class Removals:
         """Whether anything about *edit* has to be seen before it counts as done."""
         return bool(edited.chunked) or any(one.removed for one in edit.tags.values())
 
-    async def see(self, item: Item, edit: Edit, edited: Edited) -> int:
-        """Compare *item*, read after *edit*, with it; returns the requests it took.
+    async def see(
+        self, item: Item, edit: Edit, edited: Edited
+    ) -> tuple[int, Item | None]:
+        """Compare *item*, read after *edit*, with it.
 
-        Raises `RequestRejected` for what happens in neither way.
+        Returns how many requests that took, and the item as it is at last, None if it
+        is gone. Raises `RequestRejected` for what happens in neither way.
         """
         tags = {
             name: one for name, one in edit.tags.items() if name not in edited.rejected
@@ -52,15 +55,56 @@ class Removals:
             if self._lost(item, name, one, edited)
         }
         requests = 0
+        now: Item | None = item
         if any(left.values()):
-            requests += await self._remove_otherwise(item, left)
+            more, now = await self._remove_otherwise(item, left)
+            requests += more
         if lost:
-            requests += await self._add_whole(item, lost)
-        return requests
+            more, now = await self._add_whole(item, lost)
+            requests += more
+        if now and (old := self._not_respelled(now, tags)):
+            more, now = await self._respell_otherwise(now, old)
+            requests += more
+        return requests, now
+
+    def _not_respelled(
+        self, item: Item, tags: Mapping[str, TagEdit]
+    ) -> dict[str, TagEdit]:
+        """Return what has its old spelling, perhaps since its removal was misread."""
+        form = self._learned.style.removal
+        found = {}
+        for name, one in tags.items():
+            shown = item.tags.get(name, ())
+            old = tuple(
+                tag
+                for tag in one.respelled
+                if tag in shown and form.write(tag) != form.other.write(tag)
+            )
+            if old:
+                keys = {name_key(tag) for tag in old}
+                new = tuple(tag for tag in one.added if name_key(tag) in keys)
+                found[name] = TagEdit(one.names, (), new, old)
+        return found
+
+    async def _respell_otherwise(
+        self, item: Item, old: Mapping[str, TagEdit]
+    ) -> tuple[int, Item | None]:
+        style = self._learned.style
+        form = style.removal.other
+        edited = await self._editor.edit(
+            item, Edit(tags=old), replace(style, removal=form)
+        )
+        found = (await self._plex.items([item.rating_key])).get(item.rating_key)
+        if found and any(
+            set(one.respelled).isdisjoint(found.tags.get(name, ()))
+            for name, one in old.items()
+        ):
+            await self._learned.removes_by(form)
+        return edited.requests, found
 
     async def _remove_otherwise(
         self, item: Item, left: Mapping[str, tuple[str, ...]]
-    ) -> int:
+    ) -> tuple[int, Item | None]:
         style = self._learned.style
         form = style.removal.other
         again = {name: TagEdit((), names) for name, names in left.items() if names}
@@ -69,7 +113,7 @@ class Removals:
         )
         found = (await self._plex.items([item.rating_key])).get(item.rating_key)
         if found is None:
-            return edited.requests
+            return edited.requests, None
         kept = {name: _still(found, name, one.removed) for name, one in again.items()}
         if any(kept.values()):
             raise RequestRejected(f"Plex does not remove {_told(kept)}")
@@ -79,14 +123,16 @@ class Removals:
             for tag in one.removed
         ):  # else it went for another reason
             await self._learned.removes_by(form)
-        return edited.requests
+        return edited.requests, found
 
-    async def _add_whole(self, item: Item, lost: Mapping[str, TagEdit]) -> int:
+    async def _add_whole(
+        self, item: Item, lost: Mapping[str, TagEdit]
+    ) -> tuple[int, Item | None]:
         style: Style = replace(self._learned.style, replaces=True)
         edited = await self._editor.edit(item, Edit(tags=lost), style)
         found = (await self._plex.items([item.rating_key])).get(item.rating_key)
         if found is None:
-            return edited.requests
+            return edited.requests, None
         missing = {
             name: tuple(tag for tag in one.names if not _still(found, name, (tag,)))
             for name, one in lost.items()
@@ -94,7 +140,7 @@ class Removals:
         if any(missing.values()):
             raise RequestRejected(f"Plex does not keep {_told(missing)}")
         await self._learned.replaces()
-        return edited.requests
+        return edited.requests, found
 
     @staticmethod
     def _lost(item: Item, name: str, edit: TagEdit, edited: Edited) -> bool:

@@ -27,7 +27,14 @@ from stash2plex.errors import (
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.movie import Field
 from stash2plex.plex.edits import Edit, longest_text
-from stash2plex.push.changes import TAG_NAMES, TEXT_NAMES, Plan, people_call, plan
+from stash2plex.push.changes import (
+    TAG_NAMES,
+    TEXT_NAMES,
+    Plan,
+    people_call,
+    plan,
+    respelled,
+)
 from stash2plex.push.editor import Edited, Editor
 from stash2plex.push.ledger import UNSURE, Entry, WrittenTags
 from stash2plex.push.picture_writer import PictureWriter
@@ -112,6 +119,15 @@ class Written:
             checked=UNSURE,
             tags={**self.entry.tags, **tags},
         )
+
+    def note_spelling(self, item: Item) -> None:
+        """Note which tags Plex shows in a spelling of its own, whatever it is sent."""
+        tags = {}
+        for name, edit in self.plan.edit.tags.items():
+            if written := self.entry.tags.get(name):
+                kept = respelled(edit.names, item.tags.get(name, ()))
+                tags[name] = replace(written, kept=tuple(kept))
+        self.entry = replace(self.entry, tags={**self.entry.tags, **tags})
 
     @property
     def changed(self) -> list[str]:
@@ -258,7 +274,9 @@ class ItemWriter:
             entry = replace(entry, checked=item.updated_at)
         one.entry = entry
         try:
-            if again := await self._removals.see(item, one.plan.edit, one.edited):
+            again, now = await self._removals.see(item, one.plan.edit, one.edited)
+            one.note_spelling(now or item)
+            if again:
                 one.requests += again
                 one.entry = replace(
                     one.entry,

@@ -46,6 +46,12 @@ class Habits:
         Certainty.REPORTED,
         "A list of tags adds to the item's tags; else it replaces them.",
     )
+    keeps_first_spelling: bool = _switch(
+        False,
+        Certainty.ASSUMED,
+        "A tag has the spelling that the server saw first, whatever is sent; else only"
+        " as long as the item has it. Case makes no other tag in either case.",
+    )
     decodes_removed_twice: bool = _switch(
         True,
         Certainty.REPORTED,

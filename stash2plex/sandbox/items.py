@@ -97,9 +97,9 @@ class PretendItem:
 
 def merged(present: list[str], wanted: list[str]) -> list[str]:
     """Add tags; names that differ only in case are one tag, in the older spelling."""
-    found = {one.casefold(): one for one in present}
+    found = {one.lower(): one for one in present}
     for one in wanted:
-        found.setdefault(one.casefold(), one)
+        found.setdefault(one.lower(), one)
     return list(found.values())
 
 

@@ -75,6 +75,7 @@ class PretendPlex(PlexFaults):
         self.facts = Facts()
 
         self.habits = Habits()
+        self._spellings: dict[tuple[str, str], str] = {}  # as it saw tags first
 
         # What was asked of it.
         self.requests: list[tuple[str, str]] = []
@@ -436,16 +437,20 @@ class PretendPlex(PlexFaults):
             if name == "originallyAvailableAt" and value:
                 item.text["year"] = value[:4]
         for name, indexed in lists.items():
-            wanted = [value for _, value in sorted(indexed)]
+            wanted = [self._spelled(name, value) for _, value in sorted(indexed)]
             present = [] if self.habits.replaces_tags else item.tags.get(name, [])
             item.tags[name] = merged(present, wanted)
         for name, names in removed.items() if not self.keeps_tags else ():
-            gone = {one.casefold() for one in names}
+            gone = {one.lower() for one in names}
             item.tags[name] = [
-                one for one in item.tags.get(name, []) if one.casefold() not in gone
+                one for one in item.tags.get(name, []) if one.lower() not in gone
             ]
         _lock(item, parameters)
         self._written(item)
+
+    def _spelled(self, kind: str, tag: str) -> str:
+        first = self._spellings.setdefault((kind, tag.lower()), tag)
+        return first if self.habits.keeps_first_spelling else tag
 
     async def _refresh(self, request: web.Request) -> web.Response:
         """Let the agent overwrite what is not locked."""

@@ -112,18 +112,41 @@ def test_an_empty_field_clears_plex():
     }
 
 
-def test_removals_use_the_spelling_read_back_and_never_name_a_tag_twice():
+def test_another_spelling_is_a_change_and_no_tag_is_named_twice():
     shown = item(tags={"genre": ("Outdoor", "Old", "KEEP")})
 
-    done = plan(movie(genres=("keep", "new", "outdoor")), shown, None, MIRROR)
+    done = plan(movie(genres=("keep", "new", "Outdoor")), shown, None, MIRROR)
 
     assert done.edit.tags["genre"] == TagEdit(
-        ("KEEP", "new", "Outdoor"), ("Old",), ("new",)
+        ("keep", "new", "Outdoor"), ("Old",), ("keep", "new"), ("KEEP",)
     )
+    assert done.tags["genre"].left == ("keep", "new", "Outdoor")
 
 
-def test_tags_that_differ_only_in_case_or_order_are_no_change():
-    shown = item({"genre", "title"}, {"genre": ("B", "A")})
+def test_a_spelling_that_plex_keeps_is_left_alone():
+    shown = item({"genre", "title"}, {"genre": ("Outdoor", "KEEP")})
+    tags = WrittenTags(("keep",), ("keep", "Outdoor"), kept=("keep",))
+    before = entry(tags={"genre": tags})
+
+    done = plan(movie(genres=("keep", "Outdoor")), shown, before, MIRROR)
+    other = plan(movie(genres=("Keep", "Outdoor")), shown, before, MIRROR)
+
+    assert not done.edit.tags
+    assert done.tags["genre"].kept == ("keep",)
+    assert other.edit.tags["genre"].respelled == ("KEEP",)
+    assert other.tags["genre"].kept == ()
+
+
+def test_the_spelling_of_others_collections_and_in_merge_is_theirs():
+    shown = item(tags={"collection": ("studio a",), "genre": ("Human",)})
+
+    done = plan(movie(collections=("Studio A",), genres=("human",)), shown, None, MERGE)
+
+    assert not done.edit.tags
+
+
+def test_tags_that_differ_only_in_order_are_no_change():
+    shown = item({"genre", "title"}, {"genre": ("b", "a")})
 
     assert not plan(movie(genres=("a", "b")), shown, None, MIRROR).writes
 
@@ -188,7 +211,9 @@ def test_collections_lose_only_what_we_added():
     assert done.edit.tags["collection"] == TagEdit(
         ("Studio B", "Mine"), ("Studio A",), ("Studio B",)
     )
-    assert done.tags["collection"] == WrittenTags(("Studio B",), ("Studio B", "Mine"))
+    assert done.tags["collection"] == WrittenTags(
+        ("Studio B",), ("Studio B", "Mine"), kept=()
+    )
     assert stranger.edit.tags["collection"] == TagEdit(
         ("Studio B", "Mine", "Studio A"), (), ("Studio B",)
     )
