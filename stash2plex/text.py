@@ -1,8 +1,9 @@
 """Cleaning text for Plex: control characters, limits, Unicode, line breaks kept.
 
 PMS stores control characters it is given and later emits XML that no parser
-accepts, so they must never be sent. Zero-width joiners and variation selectors
-stay: without them emoji fall apart.
+accepts, so they must never be sent. Format characters, which nobody sees, make two
+names of one, so they go as well; but for joiners between what they shape: without
+them emoji and some scripts fall apart. What consists of nothing that can be seen is "".
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ _FORBIDDEN = re.compile(
     )
     + "]"
 )
+# Format characters (Cf): zero-width space, soft hyphen, marks of direction, byte order
+# and so on. Signs of some scripts are Cf too, and seen; they are not among these.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
+# Blanks that count as letters or signs.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# What a joiner stands between: letters without case, marks, emoji.
+_JOINED = frozenset({"Lo", "Lm", "Mn", "Mc", "Me", "So", "Sk"})
+_NON_JOINER = "\u200c"
+_VIRAMA = 9  # combining class of what ends a syllable, and may be joined to nothing
+_BLACK_FLAG, _TAG, _LAST_TAG = "\U0001f3f4", "\U000e0020", "\U000e007f"
+_LONGEST_FLAG = 8
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _NO_WORD = re.compile(r"[\W_]+")
 _SPACES = re.compile(r"\s+")
@@ -30,14 +45,43 @@ def clean_line(text: str, limit: int) -> str:
     """Return *text* on one line, at most *limit* characters, cut between words."""
     if text.isascii() and text.isprintable():  # as nearly all names are
         return _shorten(" ".join(text.split()), limit)
-    text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
-    return _shorten(_SPACES.sub(" ", text).strip(), limit)
+    return _shorten(_SPACES.sub(" ", _clean(text)).strip(), limit)
 
 
 def clean_text(text: str, limit: int) -> str:
     """Return *text* with its line breaks, at most *limit* characters."""
+    return _shorten(_clean(text).strip(), limit)
+
+
+def _clean(text: str) -> str:
+    """Return *text* without what must not be sent, "" if nothing of it is seen."""
     text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
-    return _shorten(text.strip(), limit)
+    if _INVISIBLE.search(text):
+        text = _INVISIBLE.sub(_kept_joiner, text)
+    if all(one.isspace() or one in _BLANK or _INVISIBLE.match(one) for one in text):
+        return ""
+    return text
+
+
+def _kept_joiner(found: re.Match[str]) -> str:
+    """Return a format character if it shapes what is around it, else ""."""
+    sign, text, start = found[0], found.string, found.start()
+    before, after = text[max(0, start - 1) : start], text[start + 1 : start + 2]
+    if sign in {_ZERO_WIDTH_JOINER, _NON_JOINER}:
+        if before and unicodedata.combining(before) == _VIRAMA:
+            return sign
+        return sign if _is_joined(before) and _is_joined(after) else ""
+    if not _TAG <= sign <= _LAST_TAG:
+        return ""
+    # The flags of England, Scotland and Wales.
+    flag = text.rfind(_BLACK_FLAG, max(0, start - _LONGEST_FLAG), start)
+    tags = text[flag + 1 : start]
+    is_of_flag = flag >= 0 and all(_TAG <= one <= _LAST_TAG for one in tags)
+    return sign if is_of_flag else ""
+
+
+def _is_joined(char: str) -> bool:
+    return bool(char) and unicodedata.category(char) in _JOINED
 
 
 def fitted(text: str, encoded_limit: int) -> str:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stash2plex.text import clean_line, clean_text, fitted, is_cut_of, name_key
 
+INVISIBLE = ["\u200b", "\ufeff", "\u00ad", "\u2060", "\u200e", "\u202e", "\u2069"]
+INVISIBLE += ["\u200d", "\u200c", "\U000e0067", "\u180e"]
+SHAPED = [
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
+    "\U0001f3f3\ufe0f\u200d\U0001f308",  # a rainbow flag
+    "\U0001f469\U0001f3fd\u200d\u2695\ufe0f",  # a physician
+    "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # Scotland
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian
+    "\u0915\u094d\u200d\u0937",  # Devanagari
+    "\u0d28\u0d4d\u200d",  # Malayalam, at the end of a word
+    "\u0601\u0661",  # an Arabic sign that is a format character, and seen
+]
 anything = st.text(st.characters(), max_size=300)
 
 
@@ -19,6 +32,25 @@ def test_line_breaks_and_emoji_stay():
     assert (
         clean_text(f"one\r\ntwo\u2028{family}\rend", 100) == f"one\ntwo\n{family}\nend"
     )
+
+
+@pytest.mark.parametrize("sign", INVISIBLE)
+def test_what_nobody_sees_makes_no_other_name(sign):
+    assert clean_line(f"Blonde{sign}", 100) == "Blonde"
+    assert clean_line(f"{sign}Blo{sign}nde", 100) == "Blonde"
+    assert clean_text(f"{sign}one{sign}\ntwo", 100) == "one\ntwo"
+
+
+@pytest.mark.parametrize("sign", [*INVISIBLE, "\u2800", "\u3164", "\u034f", " \u00a0"])
+def test_nothing_but_what_nobody_sees_is_nothing(sign):
+    assert clean_line(sign * 3, 100) == ""
+    assert clean_text(f"{sign}\n{sign}", 100) == ""
+
+
+@pytest.mark.parametrize("text", SHAPED)
+def test_what_shapes_emoji_and_scripts_stays(text):
+    assert clean_line(f"a {text} b", 100) == f"a {text} b"
+    assert clean_text(f"a\n{text}", 100) == f"a\n{text}"
 
 
 def test_control_characters_go():

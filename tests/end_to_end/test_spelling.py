@@ -128,3 +128,21 @@ async def test_weiss_is_not_weisz(daemon, stash, plex):
 
     assert item.tags["actor"] == ["Wei\u00df"]
     assert item.tags["collection"] == ["Wei\u00df"]
+
+
+async def test_names_that_nobody_sees_are_none(daemon, stash, plex):
+    _, item = sample(
+        stash,
+        plex,
+        title="\u200b\ufeff",
+        tags=["Blonde", "Blonde\u200b", "\ufeff", "\u3164"],
+        studio="\u200b",
+    )
+    await daemon.cataloged()
+
+    await daemon.deliver(1)
+
+    assert item.text["title"] == "1"  # the name of its file
+    assert item.tags["genre"] == ["Blonde"]
+    assert "collection" not in item.tags
+    assert "studio" not in item.text
