@@ -75,8 +75,8 @@ class Movie:
     content_rating: str = ""
     poster: str = ""
     background: str = ""
+    sort_title: str = ""  # goes with the title
     # What only a provider can say: Plex takes it in no edit.
-    sort_title: str = ""
     duration: int | None = None
     studios: tuple[str, ...] = ()
     guids: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class Movie:
             content_rating=clean_line(content_rating, LINE_LIMIT),
             poster=scene.screenshot,
             background=scene.screenshot,
-            sort_title=_ARTICLE.sub("", title) or title,
+            sort_title=sort_title_of(title),
             duration=round(seconds * 1000) if seconds else None,
             studios=_names([studio, scene.parent_studio]),
             guids=tuple(
@@ -160,6 +160,14 @@ def title_of(scene: SceneEntry) -> str:
         name = file_name(scene.files[0].path)
         title = clean_line(name.rpartition(".")[0] or name, LINE_LIMIT)
     return title or f"Scene {scene.id}"
+
+
+def sort_title_of(title: str) -> str:
+    """Return what Plex itself sorts *title* by: an article at its start does not count.
+
+    Plex does so for English articles at least; see its support article on sort titles.
+    """
+    return _ARTICLE.sub("", title) or title
 
 
 def _rating(rating100: int | None) -> float | None:

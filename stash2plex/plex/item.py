@@ -12,6 +12,7 @@ from stash2plex.scene import MOST_SQLITE_HOLDS
 # Plex's names: attributes of a Video element, and its child elements by edit name.
 TEXT_FIELDS = (
     "title",
+    "titleSort",
     "summary",
     "studio",
     "originallyAvailableAt",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stash2plex.movie import Field, Movie
+from stash2plex.movie import Field, Movie, sort_title_of
 from stash2plex.plex.edits import Edit, TagEdit, longest_text
 from stash2plex.push.ledger import Entry, WrittenTags
 from stash2plex.text import fitted, is_cut_of, name_key
@@ -34,12 +34,13 @@ TAG_NAMES = {
     Field.DIRECTOR: "director",
     Field.COLLECTIONS: "collection",
 }
+SORT_TITLE = "titleSort"
 PICTURE_NAMES = {Field.POSTER: "thumb", Field.BACKGROUND: "art"}
 
 _PEOPLE_CALL = {
     name: of.value.replace("_", " ")
     for of, name in (TEXT_NAMES | TAG_NAMES | PICTURE_NAMES).items()
-}
+} | {SORT_TITLE: "sort title"}
 # Plex keeps ratings as binary fractions.
 _SAME_RATING = 0.05
 
@@ -96,6 +97,7 @@ def plan(
             planner.text(of, name, _wanted_text(movie, of))
         else:
             planner.carry_text(name)
+    planner.sort_title(movie.sort_title)
     for of, name in TAG_NAMES.items():
         if of in movie.managed:
             planner.tags(of, name, _wanted_tags(movie, of))
@@ -207,6 +209,28 @@ class _Planner:
                 # A rating that was there before us stays a human's.
                 self._wrote_text[name] = wanted
             self._lock(name)
+
+    def sort_title(self, wanted: str) -> None:
+        """Have the sort title follow a title that is written, unless it is a person's.
+
+        Plex shows none where it is the title, and keeps that when the title changes.
+        """
+        title = TEXT_NAMES[Field.TITLE]
+        shown = self._item.text.get(SORT_TITLE, "")
+        ours = self._entry.text.get(SORT_TITLE) if self._entry else None
+        former = self._item.text.get(title, "")
+        is_follower = shown in {"", ours, former, sort_title_of(former)}
+        if (
+            title not in self._text
+            or not is_follower
+            or self._respects(SORT_TITLE, as_left=shown == ours)
+        ):
+            self.carry_text(SORT_TITLE)
+            return
+        if shown != wanted:
+            self._text[SORT_TITLE] = wanted
+        self._wrote_text[SORT_TITLE] = wanted
+        self._lock(SORT_TITLE)
 
     def _fitting(self, name: str, wanted: str, shown: str) -> str:
         """Return as much of a text as one request can carry.

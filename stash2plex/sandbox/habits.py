@@ -167,6 +167,11 @@ _FIXED = (
     Habit(
         "An edit without `id` changes every item of the library.", Certainty.REPORTED
     ),
+    Habit(
+        "`titleSort` can be edited; it stays when the title changes, and is shown where"
+        " it is not the title.",
+        Certainty.REPORTED,
+    ),
     Habit("In the `file` filter a comma means “or”.", Certainty.MEASURED),
 )
 

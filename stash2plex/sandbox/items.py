@@ -122,6 +122,12 @@ def take(item: PretendItem, document: dict[str, Any]) -> None:
     }
 
 
+def sort_form(title: str) -> str:
+    """Return what Plex sorts a title by: without an article at its start."""
+    first, _, rest = title.partition(" ")
+    return rest if rest and first.lower() in {"the", "a", "an"} else title
+
+
 def join(items: Iterable[PretendItem]) -> list[PretendItem]:
     """Put items of an equal guid into the one of the lowest key; returns the others."""
     kept: dict[tuple[int, str], PretendItem] = {}
@@ -160,6 +166,8 @@ def video(item: PretendItem, *, whole: bool) -> Xml.Element:
     for name in TEXT:
         if value := item.text.get(name):  # empty attributes are left out
             found.set(name, value)
+    if item.text.get("titleSort") == item.text.get("title"):
+        found.attrib.pop("titleSort", None)
     for name in PICTURES:
         if item.shown(name):
             found.set(name, f"/library/metadata/{key}/{name}/{item.updated_at}")

@@ -37,6 +37,7 @@ from stash2plex.sandbox.items import (
     join,
     merged,
     photos,
+    sort_form,
     take,
     video,
 )
@@ -147,8 +148,8 @@ class PretendPlex(PlexFaults):
             section=section,
             guid=f"tv.plex.agents.none://{key}",
             files=[(one, size) for one in (path, *more)],
-            text={"title": stem, **text},
-            agent={"title": stem},
+            text={"title": stem, "titleSort": sort_form(stem), **text},
+            agent={"title": stem, "titleSort": sort_form(stem)},
             added_at=now,
             updated_at=now,
         )

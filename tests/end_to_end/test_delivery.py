@@ -22,6 +22,24 @@ def sample(stash, plex, number=1, **fields):
     )
 
 
+async def test_the_sort_title_follows_a_rename(daemon, stash, plex):
+    _, item = sample(stash, plex, title="The First")
+    await daemon.cataloged()
+    await daemon.deliver(1)
+    assert item.text["titleSort"] == "First"
+
+    stash.change(1, title="A Second")
+    await daemon.deliver(1)
+    assert item.text["titleSort"] == "Second"
+    assert "titleSort" in item.locked
+
+    item.text["titleSort"] = "0000 first of all"  # a person did so
+    stash.change(1, title="Third")
+    await daemon.deliver(1)
+    assert item.text["title"] == "Third"
+    assert item.text["titleSort"] == "0000 first of all"
+
+
 async def test_an_edited_scene_reaches_plex(daemon, stash, plex):
     scene, item = sample(
         stash,
@@ -43,6 +61,7 @@ async def test_an_edited_scene_reaches_plex(daemon, stash, plex):
     assert answer == {"outcome": "queued", "reason": None}
     assert {name: value for name, value in item.text.items() if name != "year"} == {
         "title": "One",
+        "titleSort": "One",
         "summary": "First line.\nSecond line.",
         "originallyAvailableAt": "2024-05-01",
         "userRating": "8.5",

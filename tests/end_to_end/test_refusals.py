@@ -82,7 +82,7 @@ async def test_what_is_refused_whole_is_tried_for_five_minutes(stash, plex, tmp_
     ]
     assert sum(seconds) >= 299  # whole seconds are shown
     assert dead["error"].startswith(
-        "content rating, tags, summary, title: Plex answered"
+        "content rating, tags, summary, title, sort title: Plex answered"
     )
     assert dead["error"].endswith("HTTP 400: Bad Request")
     assert dead["attempts"] == 3

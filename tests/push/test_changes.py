@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.config import SyncSettings
-from stash2plex.movie import Field, Movie
+from stash2plex.movie import Field, Movie, sort_title_of
 from stash2plex.plex.edits import TagEdit
 from stash2plex.plex.item import TAG_ELEMENTS, TEXT_FIELDS, Item, ItemFile
 from stash2plex.push.changes import Plan, plan
@@ -24,7 +24,8 @@ ALL = frozenset(Field)
 
 
 def movie(managed: frozenset[Field] = ALL, **fields: Any) -> Movie:
-    return Movie(**{"managed": managed, "title": "T"} | fields)
+    shown = {"managed": managed, "title": "T"} | fields
+    return Movie(**shown, sort_title=sort_title_of(shown["title"]))
 
 
 def item(locked: Any = (), tags: Any = None, **text: str) -> Item:
@@ -72,11 +73,45 @@ def test_what_differs_is_written_and_locked_in_one_edit():
         movie(title="New", summary="S", genres=("a", "b")), item(), None, MIRROR
     )
 
-    assert done.edit.text == {"title": "New", "summary": "S"}
+    assert done.edit.text == {"title": "New", "titleSort": "New", "summary": "S"}
     assert done.edit.tags == {"genre": TagEdit(("a", "b"), (), ("a", "b"))}
-    assert done.edit.locks == {"title", "summary", "genre"}
-    assert done.changed == ["genre", "summary", "title"]
-    assert done.locked == {"title", "summary", "genre"}
+    assert done.edit.locks == {"title", "titleSort", "summary", "genre"}
+    assert done.changed == ["genre", "summary", "title", "titleSort"]
+    assert done.locked == {"title", "titleSort", "summary", "genre"}
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "Former", "The Former", "What we wrote", "the former"]
+)
+def test_the_sort_title_follows_the_title(shown):
+    theirs = shown == "the former"
+    before = entry({"title": "The Former", "titleSort": "What we wrote"})
+
+    done = plan(
+        movie(title="A New One"),
+        item(title="The Former", titleSort=shown),
+        before,
+        MIRROR,
+    )
+
+    if theirs:
+        assert "titleSort" not in done.edit.text
+        assert "titleSort" not in done.edit.locks
+        assert done.text["titleSort"] == "What we wrote"
+    else:
+        assert done.edit.text["titleSort"] == "New One"
+        assert done.text["titleSort"] == "New One"
+
+
+def test_the_sort_title_is_left_alone_where_the_title_is():
+    shown = item(title="Same", titleSort="odd")
+    assert not plan(movie(title="Same"), shown, None, SyncSettings(lock=False)).writes
+    fill = plan(movie(title="New"), item(title="Old"), None, FILL)
+    assert not fill.edit.text
+    locked = item({"titleSort"}, title="Old", titleSort="Old")
+    done = plan(movie(title="New"), locked, None, RESPECT)
+    assert done.edit.text == {"title": "New"}
+    assert done.respected == ("titleSort",)
 
 
 def test_what_is_equal_but_unlocked_is_only_locked():

@@ -150,6 +150,7 @@ async def test_what_is_shown_is_what_is_written(stash, plex, tmp_path):
 
     changes = {one["field"]: (one["before"], one["after"]) for one in found["changes"]}
     assert changes.pop("title") == (before["title"], "New")
+    assert changes.pop("titleSort")[1] == "New"
     assert changes.pop("studio") == (before["studio"], "")
     assert changes.pop("genre") == (["a"], ["b"])
     assert changes.pop("collection") == (["North"], [])
