@@ -37,6 +37,7 @@ from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
+from stash2plex.health.proof import Proof
 from stash2plex.health.ramp import Ramp
 from stash2plex.measures import Measures
 from stash2plex.paths import PathMap
@@ -263,6 +264,7 @@ async def _work(
         delivery.deliver,
         RetryPolicy(settings.queue),
         (stash_breaker, plex_breaker),
+        proofs=(Proof(stash.prove, stash_breaker), Proof(plex.prove, plex_breaker)),
         ramp=ramp,
         summary=(summary := Summary()),
         results=base.results,
@@ -296,8 +298,9 @@ async def _work(
     notifications = Notifications(settings.plex, identifier)
     listener = Listener(notifications, catalog, own)
 
-    stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
-    ask_plex = partial(_ask_plex, plex, catalog)
+    ask_stash = partial(_ask_stash, stash, stash_breaker)
+    stash_probe = Probe(ask_stash, stash_breaker, settings.outage)
+    ask_plex = partial(_ask_plex, plex, catalog, plex_breaker)
     plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
     await catalog.load()
     completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
@@ -454,10 +457,25 @@ async def _client_identifier(database: Database) -> str:
     return known
 
 
-async def _ask_plex(plex: PlexLibrary, catalog: Catalog) -> str:
-    """Return Plex's version; another server than before makes the catalogue anew."""
+async def _ask_stash(stash: StashClient, breaker: CircuitBreaker) -> str:
+    """Return Stash's version; after an outage only if it can be read as well."""
+    version = await stash.ping()
+    if breaker.state is not State.CLOSED:
+        await stash.prove()
+    return version
+
+
+async def _ask_plex(
+    plex: PlexLibrary, catalog: Catalog, breaker: CircuitBreaker
+) -> str:
+    """Return Plex's version; after an outage only if it can be read as well.
+
+    Another server than before makes the catalogue anew.
+    """
     server = await plex.server()
     await catalog.note_machine(server.machine)
+    if breaker.state is not State.CLOSED:
+        await plex.prove()
     return server.version
 
 

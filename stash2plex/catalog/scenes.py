@@ -332,13 +332,40 @@ class Scenes(Tables):
         )
         return {row["id"]: row["updated_at"] for row in rows}
 
-    async def note_polled_parts(self, kind: str, changes: Mapping[int, str]) -> None:
-        """Remember the same of performers, studios, tags or groups."""
+    async def note_polled_parts(
+        self, kind: str, changes: Mapping[int, str], settled: Mapping[int, str]
+    ) -> None:
+        """Remember the same of performers, studios, tags or groups.
+
+        Times that are not *settled* may stand for a later change too.
+        """
         async with self._database.transaction() as transaction:
             await transaction.run_many(
-                "INSERT OR REPLACE INTO polled_part VALUES (?, ?, ?)",
-                [(kind, key, moment) for key, moment in changes.items()],
+                "INSERT OR REPLACE INTO polled_part (kind, id, updated_at, changed_at)"
+                " VALUES (?, ?, ?, ?)",
+                [
+                    (kind, key, settled.get(key, ""), moment)
+                    for key, moment in changes.items()
+                ],
             )
+
+    async def part_changed_at(self, kind: str, part_id: int) -> str:
+        """Return when a poll saw a part change last, as Stash writes it, or ""."""
+        rows = await self._database.fetch(
+            "SELECT changed_at FROM polled_part WHERE kind = ? AND id = ?",
+            kind,
+            part_id,
+        )
+        return str(rows[0]["changed_at"]) if rows else ""
+
+    async def forget_polled_parts(self, kind: str, there: Iterable[int]) -> None:
+        """Forget what a poll saw of parts that are not *there* any more."""
+        await self._database.write(
+            "DELETE FROM polled_part WHERE kind = ?"
+            " AND id NOT IN (SELECT value FROM json_each(?))",
+            kind,
+            listed(there),
+        )
 
 
 def files_of(entry: SceneEntry) -> set[tuple[str, int | None]]:

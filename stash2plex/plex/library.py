@@ -17,6 +17,7 @@ from stash2plex.errors import (
     RequestRejected,
     ServerFault,
     ServiceUnavailable,
+    StaleCatalog,
     UnsteadyListing,
 )
 from stash2plex.plex.connection import NotFoundInPlex, PlexConnection
@@ -80,6 +81,20 @@ class PlexLibrary:
             raise ServiceUnavailable("Plex", "the answer is not a Plex server's")
         self.version = root.get("version", "")
         return Server(machine, self.version)
+
+    async def prove(self) -> None:
+        """Read the libraries, and count the items of one.
+
+        Raises `ServiceUnavailable` if that fails, in whatever way: then no item can be
+        written either.
+        """
+        try:
+            for section in (await self.movie_sections())[:1]:
+                none = {"X-Plex-Container-Start": "0", "X-Plex-Container-Size": "0"}
+                target = f"/library/sections/{section.id}/all?type=1"
+                await self._connection.get(target, headers=none)
+        except (ServerFault, RequestRejected, StaleCatalog) as error:
+            raise ServiceUnavailable("Plex", f"reading failed: {error}") from None
 
     async def every_section(self) -> list[Section]:
         """Return all libraries, of whatever kind."""

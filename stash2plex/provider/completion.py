@@ -49,7 +49,10 @@ class Completion:
     async def _enqueue(self) -> None:
         scenes, self._scenes = self._scenes, {}
         try:
-            await self._jobs.enqueue_many(Kind.SCENE, scenes, Reason.EXPANDED)
+            # That Plex asks again is no reason to try again what came to nothing.
+            await self._jobs.enqueue_many(
+                Kind.SCENE, scenes, Reason.EXPANDED, spares_dead=True
+            )
             self._wake()
         except StoreUnavailable as error:
             # Nothing is lost that the next refresh or comparison would not bring.

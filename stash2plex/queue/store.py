@@ -12,7 +12,7 @@ from typing import TypedDict
 from stash2plex.db.database import Database, Transaction
 from stash2plex.db.doubt import doubt_job
 from stash2plex.db.grouping import GroupCommit
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import ServerFault, Stash2PlexError
 from stash2plex.queue.job import PRIORITY, Job, Kind, Reason
 from stash2plex.queue.retry import Fate, Verdict, code_of
 
@@ -21,7 +21,8 @@ from stash2plex.queue.retry import Fate, Verdict, code_of
 _ENQUEUE = """
     INSERT INTO job (kind, stash_id, reason, priority, due_at, created_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2, ?2
-    FROM json_each(?1) WHERE true
+    FROM json_each(?1) WHERE NOT (?3 AND EXISTS (SELECT 1 FROM job WHERE
+        state = 'dead' AND kind = value ->> 0 AND stash_id = value ->> 1))
     ON CONFLICT (kind, stash_id) WHERE state = 'queued' DO UPDATE SET
         reason   = iif(excluded.priority > priority, excluded.reason, reason),
         priority = max(priority, excluded.priority),
@@ -182,15 +183,22 @@ class JobStore:
         return await self._enqueuing.submit((kind, stash_id, reason))
 
     async def enqueue_many(
-        self, kind: Kind, stash_ids: Iterable[int], reason: Reason
+        self,
+        kind: Kind,
+        stash_ids: Iterable[int],
+        reason: Reason,
+        *,
+        spares_dead: bool = False,
     ) -> int:
         """Add or merge a job for each of *stash_ids*; returns how many they are.
 
-        A thousand in one transaction, so that hooks get their turn in between.
+        A job takes the place of a dead letter, unless that is told to be spared. A
+        thousand in one transaction, so that hooks get their turn in between.
         """
         requests = [(kind, stash_id, reason) for stash_id in dict.fromkeys(stash_ids)]
         for start in range(0, len(requests), _CHUNK):
-            await self._insert(requests[start : start + _CHUNK])
+            chunk = requests[start : start + _CHUNK]
+            await self._insert(chunk, spares_dead=spares_dead)
         return len(requests)
 
     async def claim(self, limit: int, longest_wait: float = _A_DAY) -> list[Job]:
@@ -335,15 +343,27 @@ class JobStore:
         )
         return [Entry(*row) for row in rows], total["count"]
 
-    async def dead_scenes(self, scene_ids: Iterable[int]) -> dict[int, float]:
-        """Return which scenes are dead letters, and since when, in unix seconds."""
+    async def dead_among(
+        self, kind: Kind, stash_ids: Iterable[int]
+    ) -> dict[int, float]:
+        """Return which of *stash_ids* are dead letters, and since when.
+
+        In unix seconds.
+        """
         rows = await self._database.fetch(
-            "SELECT stash_id, failed_at FROM job"
-            " WHERE state = 'dead' AND kind = 'scene'"
+            "SELECT stash_id, failed_at FROM job WHERE state = 'dead' AND kind = ?"
             " AND stash_id IN (SELECT value FROM json_each(?))",
-            json.dumps(list(scene_ids)),
+            kind,
+            json.dumps(list(stash_ids)),
         )
         return {row["stash_id"]: row["failed_at"] for row in rows}
+
+    async def died_of_faults(self) -> list[Entry]:
+        """Return the dead letters of outages, and of whatever a server stumbled over.
+
+        Not what a server refused: that comes to nothing again.
+        """
+        return await self.died_of_outages({ServerFault.code})
 
     async def of_scene(self, scene_id: int) -> list[Entry]:
         """Return the jobs of a scene in every state: one of each at most."""
@@ -437,14 +457,18 @@ class JobStore:
             oldest_seconds=age,
         )
 
-    async def _insert(self, requests: Sequence[Request]) -> list[Enqueued]:
+    async def _insert(
+        self, requests: Sequence[Request], *, spares_dead: bool = False
+    ) -> list[Enqueued]:
         rows = json.dumps(
             [
                 [kind, stash_id, reason, PRIORITY[reason]]
                 for kind, stash_id, reason in requests
             ]
         )
-        inserted = await self._database.write(_ENQUEUE, rows, self._now())
+        inserted = await self._database.write(
+            _ENQUEUE, rows, self._now(), int(spares_dead)
+        )
         # RETURNING promises no order.
         merged = {
             (row["kind"], row["stash_id"]) for row in inserted if row["requests"] > 1

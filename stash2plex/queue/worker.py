@@ -13,8 +13,16 @@ import structlog
 
 from stash2plex.db.database import Database
 from stash2plex.db.grouping import GroupCommit
-from stash2plex.errors import ServerFault, ServiceUnavailable, StoreUnavailable
+from stash2plex.errors import (
+    PictureFailed,
+    PictureNotFound,
+    PictureUnusable,
+    ServerFault,
+    ServiceUnavailable,
+    StoreUnavailable,
+)
 from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.proof import Proof
 from stash2plex.health.ramp import Ramp
 from stash2plex.queue.job import Job
 from stash2plex.queue.outcome import Deliver, Outcome, Result, nothing
@@ -65,6 +73,7 @@ class Worker:
         policy: RetryPolicy,
         breakers: Sequence[CircuitBreaker],
         *,
+        proofs: Sequence[Proof] = (),
         ramp: Ramp | None = None,
         summary: Summary | None = None,
         results: Counter[Result] | None = None,
@@ -77,6 +86,7 @@ class Worker:
         self._deliver = deliver
         self._policy = policy
         self._breakers = breakers
+        self._proofs = proofs
         self._ramp = ramp
         self._summary = summary or Summary()
         self._poll = poll
@@ -231,7 +241,7 @@ class Worker:
                 await self._store.complete(transaction, well)
 
     async def _settle(self, job: Job, outcome: Outcome) -> None:
-        error = self._in_context(outcome.error)
+        error = await self._in_context(outcome.error)
         if self._ramp:
             self._ramp.note(failed=isinstance(error, ServiceUnavailable | ServerFault))
         verdict = self._policy.judge(job, error) if error else None
@@ -266,8 +276,8 @@ class Worker:
             if attempts := breaker.take_counted():
                 await self._store.give_back_attempts(attempts)
 
-    def _in_context(self, error: Exception | None) -> Exception | None:
-        """Call a stumble what it is when its server stumbles over everything."""
+    async def _in_context(self, error: Exception | None) -> Exception | None:
+        """Call a failure what it is when its server fails at everything."""
         for breaker in self._breakers:
             if (
                 isinstance(error, ServerFault)
@@ -275,6 +285,9 @@ class Worker:
                 and breaker.state is State.OPEN
             ):
                 return ServiceUnavailable(error.service, str(error))
+        for proof in self._proofs:
+            if _may_be_of(error, proof.service) and (down := await proof.disproof()):
+                return down
         return error
 
     async def _fail_later(self, jobs: Sequence[Job], error: Exception) -> None:
@@ -344,6 +357,16 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
                 return
+
+
+def _may_be_of(error: Exception | None, service: str) -> bool:
+    """Whether *error* may be over because its server fails at everything."""
+    if isinstance(error, ServerFault):
+        return error.service == service
+    # It may be either server's.
+    return isinstance(error, PictureFailed) and not isinstance(
+        error, PictureUnusable | PictureNotFound
+    )
 
 
 def _end_trials(trials: Sequence[CircuitBreaker]) -> None:

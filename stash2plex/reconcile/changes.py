@@ -18,6 +18,7 @@ import structlog
 
 from stash2plex.errors import Stash2PlexError
 from stash2plex.link import Link
+from stash2plex.queue.dead import unchanged_since
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.stash.answers import parsed_time, text_bound
 
@@ -234,8 +235,14 @@ class Changes:
         ]
         if not changed:
             return 0
+        # A hook told of the same edit, perhaps, and that came to nothing.
+        dead = await self._jobs.dead_among(Kind.SCENE, [one.id for one in changed])
+        told = {one.id: one.updated_at for one in changed if one.id not in moved}
+        spared = unchanged_since(dead, told, self._stash.ahead) & told.keys()
         count = await self._jobs.enqueue_many(
-            Kind.SCENE, [one.id for one in changed], Reason.EXPANDED
+            Kind.SCENE,
+            [one.id for one in changed if one.id not in spared],
+            Reason.EXPANDED,
         )
         await self._catalog.note_scenes(changed)
         times = {one.id: one.updated_at for one in changed}
@@ -256,8 +263,14 @@ class Changes:
         }
         if not changed:
             return 0
-        count = await self._jobs.enqueue_many(kind, changed, Reason.EXPANDED)
-        await store.note_polled_parts(kind, _settled(changed, now))
+        # When it changed has to be known where the job runs.
+        await store.note_polled_parts(kind, changed, {})
+        dead = await self._jobs.dead_among(kind, changed)
+        spared = unchanged_since(dead, changed, self._stash.ahead)
+        count = await self._jobs.enqueue_many(
+            kind, changed.keys() - spared, Reason.EXPANDED
+        )
+        await store.note_polled_parts(kind, changed, _settled(changed, now))
         return count
 
 

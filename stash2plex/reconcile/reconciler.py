@@ -18,10 +18,11 @@ import structlog
 from stash2plex.catalog.gaps import FoundGap, Gaps
 from stash2plex.errors import Braked, Restarting, Stash2PlexError, StoreUnavailable
 from stash2plex.gap_kinds import REPAIRABLE, GapKind
+from stash2plex.queue.dead import unchanged_since
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.reconcile.comparison import Comparison
 from stash2plex.reconcile.runs import KEPT, Run, Runs, RunState
-from stash2plex.stash.answers import is_since, parsed_time, text_bound
+from stash2plex.stash.answers import is_since, text_bound
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -249,6 +250,7 @@ class Reconciler:
                 )
         if hours is None:
             await self._look_for_lost_parts(run)
+            await self._revive_parts(run)
             return None, 0
         since = datetime.now(UTC) - timedelta(hours=hours)
         scene_ids: list[int] = []
@@ -268,6 +270,8 @@ class Reconciler:
         """
         for kind in PARTS:
             there = await self._stash.changed_parts(kind, "")
+            if not run.dry_run:
+                await self._catalog.store.forget_polled_parts(kind, there)
             known = await self._catalog.store.parts(kind)
             gone = sorted(known - there.keys())
             if gone and self._mends:
@@ -275,6 +279,17 @@ class Reconciler:
             if gone and self._mends and not run.dry_run:
                 await self._jobs.enqueue_many(kind, gone, Reason.RECONCILE)
                 log.info("parts_gone", kind=kind.value, count=len(gone))
+                self._wake()
+
+    async def _revive_parts(self, run: Run) -> None:
+        """Look again at performers, studios, tags and groups that a fault kept away."""
+        faults = await self._jobs.died_of_faults()
+        for kind in PARTS:
+            dead = [one.stash_id for one in faults if one.kind == kind]
+            if dead and self._mends:
+                run.enqueued += len(dead)
+            if dead and self._mends and not run.dry_run:
+                await self._jobs.enqueue_many(kind, dead, Reason.RECONCILE)
                 self._wake()
 
     async def _act_on(self, run: Run, found: Sequence[FoundGap]) -> None:
@@ -290,16 +305,16 @@ class Reconciler:
         await self._mend(run, found)
 
     async def _still_dead(self, scene_ids: Set[int]) -> set[int]:
-        """Return the dead letters among scenes that were not changed since."""
-        dead = await self._jobs.dead_scenes(scene_ids)
+        """Return the dead letters among scenes that were not changed since.
+
+        But those that a server's fault made: it was read to the end just now.
+        """
+        dead = await self._jobs.dead_among(Kind.SCENE, scene_ids)
         rows = await self._catalog.store.entries(ids=dead, limit=len(dead))
-        changed = {
-            scene.id
-            for scene, _ in rows
-            if (moment := parsed_time(scene.updated_at))
-            and moment.timestamp() > dead[scene.id]
-        }
-        return dead.keys() - changed
+        changed_at = {scene.id: scene.updated_at for scene, _ in rows}
+        faults = await self._jobs.died_of_faults()
+        faulty = {one.stash_id for one in faults if one.kind == Kind.SCENE}
+        return unchanged_since(dead, changed_at, self._stash.ahead) - faulty
 
     async def _mend(self, run: Run, found: Sequence[FoundGap]) -> None:
         """Enqueue what a push can mend, behind everything else.

@@ -115,6 +115,7 @@ class PretendStash:
         self.facts = Facts()
 
         # Faults.
+        self.fails_reading = ""  # the message of every question about scenes
         self.status: int | None = None
         self.retry_after = ""  # a header of such answers
         self.line = LineBreaker()
@@ -460,6 +461,11 @@ class PretendStash:
         kind = self.picture_type or "image/jpeg"
         return web.Response(body=data, content_type=kind, headers={"ETag": etag})
 
+    def may_read(self) -> None:
+        """Raise what goes wrong with its database, if anything does."""
+        if self.fails_reading:
+            raise GraphQLError(self.fails_reading)
+
     # --- looking up ------------------------------------------------------------
 
     def time_text(self, moment: datetime) -> str:
@@ -604,6 +610,7 @@ class _Root:
         ]
 
     def findScene(self, _info: Any, id: str | None = None, **_: Any) -> Any:
+        self._stash.may_read()
         scene = self._stash.scenes.get(int(id or 0))
         if scene is not None and scene.id in self._stash.failing:
             raise GraphQLError(self._stash.failing[scene.id])
@@ -640,6 +647,7 @@ class _Root:
         filter: dict[str, Any] | None = None,
         ids: list[str] | None = None,
     ) -> dict[str, Any]:
+        self._stash.may_read()
         if ids is not None:
             missing = [one for one in ids if int(one) not in self._stash.scenes]
             if missing:

@@ -165,6 +165,7 @@ class StashClient:
         self._pictures = pictures
         self._dialect: Dialect | None = None
         self._has_answered = False
+        self._ahead = 0.0
         # Scenes in a page: halved when one is larger than we read.
         self._page_size = settings.page_size
         self._ignored: set[tuple[int | None, str]] = set()
@@ -229,6 +230,13 @@ class StashClient:
         if version != self.version:
             return await self.probe()
         return version
+
+    async def prove(self) -> None:
+        """Count the scenes; raises `ServiceUnavailable` if not even that works."""
+        try:
+            await self.ask(queries.COUNT)
+        except ServerFault as error:
+            raise ServiceUnavailable("Stash", f"reading failed: {error}") from None
 
     async def scenes(
         self, scene_ids: Sequence[int], *, pictures: bool = False
@@ -328,6 +336,11 @@ class StashClient:
             return parsedate_to_datetime(headers.get("Date", "")).timestamp()
         except ValueError:
             return None
+
+    @property
+    def ahead(self) -> float:
+        """Return by how many seconds Stash's clock is ahead of ours; 0 if unknown."""
+        return self._ahead
 
     async def scans(self, on_listening: Callable[[], None]) -> AsyncIterator[None]:
         """Yield whenever a scan was completed, until the link breaks.
@@ -657,6 +670,8 @@ class StashClient:
             # JSON, but no answer of a GraphQL server; gql trusts what it gets.
             raise ServiceUnavailable("Stash", WRONG_URL) from None
         self._has_answered = True
+        clock = self.server_time
+        self._ahead = 0.0 if clock is None else clock - time.time()
         return _table(answer), {}
 
     async def _reason(self, error: BaseException) -> str:

@@ -21,6 +21,13 @@ PROBE = gql(
     }
     """
 )
+COUNT = gql(
+    """
+    query Stash2PlexCount {
+      findScenes(filter: { per_page: 0, sort: "id" }) { count }
+    }
+    """
+)
 VERSION = gql("query Stash2PlexVersion { version { version } }")
 
 _SCENE = """

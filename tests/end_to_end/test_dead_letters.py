@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -246,3 +247,66 @@ async def test_commands_without_a_daemon(tmp_path, capsys):
     for name in ("dead", "queue", "recover", "gaps", "outages"):
         assert await command("--config", file, name) == 1
         assert "no daemon answers" in capsys.readouterr().err
+
+
+async def test_a_poll_that_sees_the_same_edit_again_revives_nothing(
+    stash, plex, tmp_path
+):
+    """A hook told of it, and what it came to is known."""
+    settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 0.1})
+    for number in range(1, 6):
+        sample(stash, plex, number)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await polled(daemon, stash, 2)
+        plex.status_of = dict.fromkeys(range(1, 6), 409)
+        stash.clock = lambda: datetime.now(UTC) - timedelta(seconds=10)
+        for number in range(1, 6):
+            await stash.edit(number, title="Edited")
+            await daemon.hook(number)
+        await daemon.until(lambda s: s["queue"]["dead"] == 5)
+        # A look at that very moment may have asked for them before they were dead.
+        await polled(daemon, stash, 2)
+        await daemon.until(lambda s: s["queue"]["dead"] == 5)
+        failed = (await daemon.status())["deliveries"]["failed"]
+
+        await polled(daemon, stash, 6)
+
+        status = await daemon.status()
+        assert status["queue"]["dead"] == 5
+        assert status["deliveries"]["failed"] == failed
+        # A later edit that no hook told of is another matter.
+        stash.clock = lambda: datetime.now(UTC) + timedelta(seconds=10)
+        stash.change(1, title="Once more")
+        await daemon.until(lambda s: s["deliveries"]["failed"] > failed)
+
+
+async def polled(daemon, stash, times):
+    """Wait until Stash was asked for changes so many times more."""
+    asked = stash.operations["Stash2PlexChanges"]
+    await stash.facts.until(
+        lambda: stash.operations["Stash2PlexChanges"] >= asked + times
+    )
+
+
+async def test_a_plex_that_asks_again_revives_nothing(
+    stash, plex, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.provider.completion._SETTLING", 0.05)
+    settings = make_settings(stash, plex, tmp_path)
+    sample(stash, plex)
+    sample(stash, plex, 2)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        plex.status_of = {1: 409}
+        await daemon.deliver(1)
+        root = f"{daemon.url}/plex"
+        for number in (1, 2):
+            url = f"{root}/library/metadata/scene-{number}"
+            async with daemon.session.get(url) as answer:
+                assert answer.status == 200
+        await daemon.until(lambda s: s["deliveries"]["written"] == 1)  # of the other
+        await daemon.idle()
+
+        status = await daemon.status()
+        assert (status["queue"]["dead"], status["deliveries"]["failed"]) == (1, 1)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 
@@ -391,3 +392,81 @@ async def test_a_slow_item_does_not_hold_up_others(ready, stash, plex):
     await ready.idle()
 
     assert delivered(plex, *range(1, 11))
+
+
+async def test_a_plex_that_answers_its_root_alone_is_down(stash, plex, tmp_path):
+    """One edit is enough: it costs no attempt, and is an outage."""
+    sample(stash, plex)
+    sample(stash, plex, 2)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        plex.read_status_of["/library"] = 500
+        await daemon.hook(1)
+        status = await daemon.until(lambda s: s["plex"]["breaker"] == "open")
+        assert status["queue"]["dead"] == 0
+        (job,) = (await daemon.get("queue"))["jobs"]
+        assert job["attempts"] == 0
+        # The root's answer does not end it.
+        asked = len(plex.requests)
+        await plex.facts.until(lambda: len(plex.requests) > asked + 6)
+        assert (await daemon.status())["plex"]["breaker"] != "closed"
+
+        plex.read_status_of.clear()
+        status = await daemon.idle()
+
+        assert (status["queue"]["dead"], plex.items[1].text["title"]) == (0, "Title 1")
+        (outage,) = (await daemon.get("outages"))["outages"]
+        assert "reading failed: Plex: HTTP 500" in outage["cause"]
+        assert outage["ended_at"]
+
+
+async def test_a_stash_whose_database_is_locked_is_down(daemon, stash, plex):
+    sample(stash, plex)
+    await daemon.cataloged()
+    stash.fails_reading = "database is locked"
+    await daemon.hook(1)
+    status = await daemon.until(lambda s: s["stash"]["state"] == "down")
+    assert status["queue"]["dead"] == 0
+
+    stash.fails_reading = ""
+    status = await daemon.idle()
+
+    assert (status["queue"]["dead"], plex.items[1].text["title"]) == (0, "Title 1")
+    (outage,) = (await daemon.get("outages"))["outages"]
+    assert "database is locked" in outage["cause"]
+
+
+async def test_a_comparison_revives_what_a_server_stumbled_over(ready, plex):
+    plex.status_of = {1: 500, 2: 409}
+    await ready.deliver(1, 2, 3)
+    assert (await ready.status())["queue"]["dead"] == 2
+    plex.status_of = {}
+
+    await reconciled(ready)
+    await ready.idle()
+
+    # What was refused is still refused as far as anybody knows.
+    (dead,) = (await ready.get("dead"))["dead"]
+    assert dead["id"] == 2
+    assert delivered(plex, 1, 3)
+
+
+async def test_a_comparison_revives_a_performer_that_stash_stumbled_over(
+    daemon, stash, plex
+):
+    sample(stash, plex, performers=["Ann"])
+    await daemon.cataloged()
+    await daemon.deliver(1)
+    stash.rename("performer", 1, "Anna")
+    stash.repeats_pages = True
+    for number in range(2, 700):
+        stash.add(f"/media/{number}.mp4", performers=[1])
+    await daemon.hook(1, "Performer.Update.Post", ["name"])
+    await daemon.until(lambda s: s["queue"]["dead"] == 1)
+    await daemon.until(lambda s: s["queue"]["running"] == s["queue"]["queued"] == 0)
+    stash.repeats_pages = False
+
+    await reconciled(daemon)
+
+    await daemon.until(lambda s: s["queue"]["dead"] == 0)
