@@ -46,14 +46,15 @@ class ItemFile:
 class ItemEntry:
     """What a listing tells of an item, and all that the catalogue keeps.
 
-    *updated_at* is in unix seconds of Plex's clock, 0 when unknown; *guid* tells which
-    agent's what it is; *is_bare* says that it shows nothing but its file; *listed* has
+    *updated_at* and *added_at* are in unix seconds of Plex's clock, 0 when unknown;
+    *guid* tells which agent's what it is; *is_bare* says that it shows nothing but its file; *listed* has
     the text of `LISTED_FIELDS`. One that *is_trashed* has no file on the disk any more.
     """
 
     rating_key: int
     section_id: int
     updated_at: int = 0
+    added_at: int = 0
     guid: str = ""
     files: tuple[ItemFile, ...] = ()
     is_bare: bool = False
@@ -194,6 +195,7 @@ def _common(video: Element, section_id: int, updated_at: int) -> dict[str, Any]:
         "rating_key": rating_key_of(video),
         "section_id": number_in(video, "librarySectionID") or section_id,
         "updated_at": updated_at,
+        "added_at": number_in(video, "addedAt"),
         "guid": video.get("guid", ""),
         "files": _files(video),
         "is_bare": _is_bare(video),

@@ -86,12 +86,15 @@ def plan(
     entry: Entry | None,
     sync: SyncSettings,
     longest: int = longest_text(),
+    *,
+    named_by_us: Iterable[str] = (),
 ) -> Plan:
     """Work out how to make *item* show *movie*, given what we wrote before.
 
+    *named_by_us* are collections that can only be ours, see `lost_collections`.
     *longest* is the most bytes that a text may have once it is percent-encoded.
     """
-    planner = _Planner(item, entry, sync, longest)
+    planner = _Planner(item, entry, sync, longest, named_by_us=_keys(named_by_us))
     for of, name in TEXT_NAMES.items():
         if of in movie.managed:
             planner.text(of, name, _wanted_text(movie, of))
@@ -104,6 +107,22 @@ def plan(
         else:
             planner.carry_tags(name)
     return planner.plan()
+
+
+def lost_collections(
+    movie: Movie, item: Item, entry: Entry | None, sync: SyncSettings
+) -> list[str]:
+    """Return collections that may be ours though nothing says so, e.g. of old studios.
+
+    After the database was lost, our lock is all that is left of us; those that are
+    named as a studio or group of Stash are ours then.
+    """
+    name = TAG_NAMES[Field.COLLECTIONS]
+    is_lost = entry is None and name in item.locked and sync.mode != "fill"
+    if not is_lost or Field.COLLECTIONS not in movie.managed:
+        return []
+    wanted = _keys(movie.collections)
+    return [tag for tag in item.tags.get(name, ()) if name_key(tag) not in wanted]
 
 
 def drifted(
@@ -159,8 +178,15 @@ class _Planner:
     """Collects the plan field by field."""
 
     def __init__(
-        self, item: Item, entry: Entry | None, sync: SyncSettings, longest: int
+        self,
+        item: Item,
+        entry: Entry | None,
+        sync: SyncSettings,
+        longest: int,
+        *,
+        named_by_us: set[str],
     ) -> None:
+        self._named_by_us = named_by_us
         self._longest = longest
         self._cut: list[str] = []
         self._item = item
@@ -255,6 +281,8 @@ class _Planner:
         before = before or WrittenTags()
         keeps_others = of is Field.COLLECTIONS or self._sync.mode == "merge"
         ours = _keys(before.ours)
+        if of is Field.COLLECTIONS:
+            ours |= self._named_by_us
         # A spelling that Plex did not take when it was told is left as it is.
         other = {
             name_key(tag)
@@ -263,7 +291,10 @@ class _Planner:
         }
         same = _keys(wanted) == _keys(shown) and not other
         as_left = _keys(shown) == _keys(before.left)
-        if not same and self._respects(name, as_left=as_left):
+        # After the database was lost our lock stands where all is ours by name.
+        lost = of is Field.COLLECTIONS and self._named_by_us
+        is_ours = bool(lost) and _keys(shown) <= ours | _keys(wanted)
+        if not same and not is_ours and self._respects(name, as_left=as_left):
             self.carry_tags(name)
             return
         if self._sync.mode == "fill" and (shown or not wanted):

@@ -107,6 +107,7 @@ class Delivery:
         self._plex_breaker = plex_breaker
         self._writer = ItemWriter(
             digest=(digest := settings_digest(settings)),
+            stash=stash,
             plex=plex,
             artwork=Artwork(
                 stash, plex, settings.sync, settings.provider.poster, digest

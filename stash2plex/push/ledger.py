@@ -113,7 +113,8 @@ def entry_for(
     """Return what we wrote to an item by way of *file*.
 
     The same scene may lead to it by another file now: renamed, or another one first.
-    Or, given the *item*, another scene did by a file that it does not hold any more.
+    Or, given the *item*, another scene did by a file that it does not hold any more,
+    unless it was added since: Plex uses rating keys again.
     """
     known = list(entries)
     for entry in known:
@@ -122,7 +123,13 @@ def entry_for(
     for entry in known:
         if entry.scene_id == scene_id:
             return entry
-    left = [one for one in known if item and not item.holds(one.file)]
+    left = [
+        one
+        for one in known
+        if item
+        and not item.holds(one.file)
+        and item.added_at <= (one.written_until or one.delivered_at)
+    ]
     return max(left, key=lambda one: one.delivered_at, default=None)
 
 
@@ -161,24 +168,47 @@ class Ledger:
         """Return what we wrote to the items of scenes, by scene and rating key.
 
         *matches* are scene, rating key and file. A file can come back under another
-        rating key, without locks and edits; what we wrote to the item that is gone
-        tells which ratings and tags are ours.
+        rating key, or on another server that has a copy of the database: what we wrote
+        to it then tells which locks and tags are ours. Where it has another name too,
+        what we wrote for the scene tells which ratings and tags are.
         """
         wanted = list(matches)
         entries = await self.entries(machine, {key for _, key, _ in wanted})
         found: dict[tuple[int, int], Entry] = {}
-        unknown: dict[int, list[tuple[int, str]]] = {}
+        unknown: list[tuple[int, int, str]] = []
         for scene_id, key, file in wanted:
             item = items.get(key)
             if entry := entry_for(entries.get(key, ()), file, scene_id, item):
                 found[scene_id, key] = entry
             else:
-                unknown.setdefault(scene_id, []).append((key, file))
+                unknown.append((scene_id, key, file))
+        if not unknown:
+            return found
+        by_file = await self._by_file(machine, {file for _, _, file in unknown})
+        by_scene: dict[int, list[tuple[int, str]]] = {}
+        for scene_id, key, file in unknown:
+            if former := by_file.get(file):
+                found[scene_id, key] = _as_moved(former, machine, key)
+            else:
+                by_scene.setdefault(scene_id, []).append((key, file))
         keys = {key for _, key, _ in wanted}
-        for former in await self._former(machine, unknown, keys):
-            for key, file in unknown[former.scene_id]:
+        for former in await self._former(machine, by_scene, keys):
+            for key, file in by_scene[former.scene_id]:
                 found[former.scene_id, key] = _as_history(former, key, file)
         return found
+
+    async def _by_file(self, machine: str, files: Iterable[str]) -> dict[str, Entry]:
+        """Return what we wrote last to files, whatever their items were then.
+
+        On this server if we did, else on another.
+        """
+        rows = await self._database.fetch(
+            "SELECT * FROM ledger WHERE file IN (SELECT value FROM json_each(?))"
+            " AND delivered_at > 0 ORDER BY machine = ?, delivered_at",
+            json.dumps(list(files)),
+            machine,
+        )
+        return {row["file"]: _entry(row) for row in rows}
 
     async def _former(
         self, machine: str, scene_ids: Iterable[int], others: Iterable[int]
@@ -329,6 +359,26 @@ class Ledger:
             entry.settings,
             entry.checked,
         )
+
+
+def _as_moved(former: Entry, machine: str, rating_key: int) -> Entry:
+    """Return what the item inherits that has the file of *former* now.
+
+    Pictures do not move along. On another server who rates is another matter.
+    """
+    text = dict(former.text)
+    if former.machine != machine:
+        text.pop("userRating", None)
+    return replace(
+        former,
+        machine=machine,
+        rating_key=rating_key,
+        text=text,
+        meant_ratings=former.meant_ratings if former.machine == machine else (),
+        pictures={},
+        scene_updated_at="",
+        checked=UNSURE,
+    )
 
 
 def _as_history(former: Entry, rating_key: int, file: str) -> Entry:

@@ -14,7 +14,7 @@ from stash2plex.errors import Stash2PlexError
 from stash2plex.gates import refusal
 from stash2plex.plex.edits import longest_text
 from stash2plex.push.artwork import Artwork, PictureChange
-from stash2plex.push.changes import plan
+from stash2plex.push.changes import lost_collections, plan
 from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Ledger
 from stash2plex.translation import Translation, settings_digest
@@ -151,7 +151,10 @@ class Preview:
     ) -> Difference | None:
         movie = self._movie(scene)
         longest = longest_text(self._learned.line)
-        planned = plan(movie, item, entry, self._settings.sync, longest)
+        sync = self._settings.sync
+        lost = lost_collections(movie, item, entry, sync)
+        ours = await self._stash.studios_or_groups(lost) if lost else ()
+        planned = plan(movie, item, entry, sync, longest, named_by_us=ours)
         changes = [
             FieldChange(name, item.text.get(name, ""), value)
             for name, value in planned.edit.text.items()

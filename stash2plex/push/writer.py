@@ -31,6 +31,7 @@ from stash2plex.push.changes import (
     TAG_NAMES,
     TEXT_NAMES,
     Plan,
+    lost_collections,
     people_call,
     plan,
     respelled,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from stash2plex.push.learned import Learned
     from stash2plex.push.ledger import Ledger
     from stash2plex.scene import Scene
+    from stash2plex.stash.client import StashClient
 
 log = structlog.get_logger()
 
@@ -147,6 +149,7 @@ class ItemWriter:
     def __init__(
         self,
         *,
+        stash: StashClient,
         plex: PlexLibrary,
         artwork: Artwork,
         sync: SyncSettings,
@@ -160,6 +163,7 @@ class ItemWriter:
         """Write by *sync*; *digest* names all settings that decide what is written."""
         self._own = own
         self._digest = digest
+        self._stash = stash
         self._plex = plex
         self._ledger = ledger
         self._learned = learned
@@ -179,8 +183,14 @@ class ItemWriter:
         """
         item, entry = target.item, target.entry
         pictures = await self._artwork.plan(target.scene, target.movie, item, entry)
+        lost = lost_collections(target.movie, item, entry, self._sync)
         planned = plan(
-            target.movie, item, entry, self._sync, longest_text(self._learned.line)
+            target.movie,
+            item,
+            entry,
+            self._sync,
+            longest_text(self._learned.line),
+            named_by_us=await self._stash.studios_or_groups(lost) if lost else (),
         )
         shown = {name for name, one in pictures.changes.items() if one.shows_ours}
         locks = planned.edit.locks

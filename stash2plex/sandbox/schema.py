@@ -62,9 +62,9 @@ type FindStudiosResultType { count: Int!  studios: [Studio!]! }
 type FindTagsResultType { count: Int!  tags: [Tag!]! }
 type FindMoviesResultType { count: Int!  movies: [Movie!]! }
 input PerformerFilterType { updated_at: TimestampCriterionInput }
-input StudioFilterType { updated_at: TimestampCriterionInput }
+input StudioFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }
 input TagFilterType { updated_at: TimestampCriterionInput }
-input MovieFilterType { updated_at: TimestampCriterionInput }
+input MovieFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }
 
 type Version { version: String  hash: String!  build_time: String! }
 type Plugin { id: ID!  name: String!  version: String  enabled: Boolean! }
@@ -140,7 +140,7 @@ _WITH_GROUPS = {
     "files_filter": "files_filter: FileFilterType",
     "group_types": "type Group { id: ID!  name: String!  updated_at: Time! }\n"
     "type FindGroupsResultType { count: Int!  groups: [Group!]! }\n"
-    "input GroupFilterType { updated_at: TimestampCriterionInput }\n"
+    "input GroupFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }\n"
     "input FileFilterType { updated_at: TimestampCriterionInput }\n"
     "type SceneGroup { group: Group!  scene_index: Int }",
 }

@@ -687,6 +687,8 @@ class _Root:
             key
             for key in sorted(stash.names[kind])
             if stash.is_after(changed[kind, key], wanted.get("updated_at"))
+            if not (named := wanted.get("name"))
+            or _like(named["value"]).fullmatch(stash.names[kind][key])
         ]
         chosen = given.get("filter") or {}
         size, page = chosen.get("per_page", 25), chosen.get("page", 1)

@@ -59,6 +59,7 @@ from stash2plex.stash.answers import (
     version_from,
 )
 from stash2plex.stash.queries import Dialect
+from stash2plex.text import name_key
 
 log = structlog.get_logger()
 
@@ -77,6 +78,8 @@ WRONG_URL = (
 )
 # Whole scenes of one file name that are read at once.
 _NAMESAKES = 20
+# Names that are looked for in one request.
+_NAMES = 20
 # Performers, studios, tags or groups in one page.
 _PARTS = 1000
 # A subscription's link that does not answer is dead, seconds.
@@ -455,6 +458,26 @@ class StashClient:
         answer = await self.ask(queries.image_of(kind), id=str(entity_id))
         found = answer.get("found")
         return picture_of(found, self._settings.url) if found else ""
+
+    async def studios_or_groups(self, names: Iterable[str]) -> set[str]:
+        """Return which of *names* a studio or a group has, whatever their case."""
+        wanted = list(dict.fromkeys(names))
+        dialect = await self._known_dialect()
+        found: set[str] = set()
+        for start in range(0, len(wanted), _NAMES):
+            batch = wanted[start : start + _NAMES]
+            query = queries.studios_and_groups_named(dialect, len(batch))
+            variables = {f"n{n}": _spelled(name) for n, name in enumerate(batch)}
+            answer = await self.ask(query, **variables)
+            for number, name in enumerate(batch):
+                rows = [
+                    row
+                    for alias in (f"s{number}", f"g{number}")
+                    for row in _rows(answer, alias, "parts")
+                ]
+                keys = {name_key(str(row.get("name"))) for row in rows if row}
+                found |= {name} if name_key(name) in keys else set()
+        return found
 
     async def entries_hashed(self, oshash: str) -> list[SceneEntry]:
         """Return the scenes that have a file with this oshash (16 hex digits)."""

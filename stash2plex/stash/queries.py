@@ -183,4 +183,22 @@ def changed_parts(kind: str) -> GraphQLRequest:
     )
 
 
+@lru_cache(maxsize=64)
+def studios_and_groups_named(dialect: Dialect, count: int) -> GraphQLRequest:
+    """Read the studios and groups with *count* names, in variables ``n0``, ``n1``.
+
+    Answers are ``s0`` and ``g0``, and so on; the name is compared with LIKE.
+    """
+    group = dialect.kind("group")
+    variables = ", ".join(f"$n{number}: String!" for number in range(count))
+    fields = " ".join(
+        f"{alias}{number}: find{kind.capitalize()}s(filter: {{ per_page: 20 }},"
+        f" {kind}_filter: {{ name: {{ value: $n{number}, modifier: EQUALS }} }})"
+        f" {{ parts: {kind}s {{ name }} }}"
+        for number in range(count)
+        for alias, kind in (("s", "studio"), ("g", group))
+    )
+    return gql(f"query Stash2PlexNames({variables}) {{ {fields} }}")
+
+
 SCANS = gql("subscription Stash2PlexScans { scanCompleteSubscribe }")

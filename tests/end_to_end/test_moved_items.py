@@ -1,0 +1,173 @@
+"""Items that come back under another rating key, on another server, or unknown to us."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from stash2plex.sandbox.scenes import cover
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import PICTURES, sample
+from tests.reconcile.test_reconcile import gaps, reconciled
+from tests.running import running
+
+
+def mint_new_keys(plex, offset=1000):
+    """Give every item another rating key, as a rebuilt library does."""
+    for key in sorted(plex.items):
+        item = plex.items.pop(key)
+        item.rating_key = key + offset
+        item.updated_at += 1
+        plex.items[item.rating_key] = item
+    plex._next_key += offset
+    plex.facts.changed()
+
+
+def eight(stash, plex, **fields):
+    for number in range(1, 9):
+        sample(
+            stash,
+            plex,
+            number,
+            performers=["Ann"],
+            studio="North",
+            groups=["Series"],
+            rating100=80,
+            **fields,
+        )
+
+
+@pytest.mark.parametrize("respects", [False, True])
+@pytest.mark.parametrize("new_ids", [False, True])
+async def test_new_keys_do_not_leave_old_collections(
+    stash, plex, tmp_path, respects, new_ids
+):
+    eight(stash, plex)
+    settings = make_settings(stash, plex, tmp_path, sync={"respect_locks": respects})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 9))
+        plex.items[1].tags["collection"].append("Mine")
+        for studio in ("South", "East"):
+            mint_new_keys(plex)
+            await reconciled(daemon)
+            for number in range(1, 9):
+                stash.change(number, studio=studio, performers=["Bea"])
+            if new_ids and studio == "East":
+                _renumber(stash, 8)
+                await reconciled(daemon, force=True)
+            await daemon.deliver(*sorted(stash.scenes))
+
+        shown = [item.tags["collection"] for item in plex.items.values()]
+        actors = [item.tags["actor"] for item in plex.items.values()]
+        status = await daemon.status()
+    if respects:  # a person added to that list
+        assert "Mine" in shown[0]
+        shown, actors = shown[1:], actors[1:]
+    else:
+        assert sorted(shown.pop(0)) == ["East", "Mine", "Series"]
+    assert {tuple(sorted(one)) for one in shown} == {("East", "Series")}
+    assert {tuple(one) for one in actors} == {("Bea",)}
+    assert status["queue"]["dead"] == 0
+
+
+def _renumber(stash, offset):
+    """Make the scenes anew, as another database of Stash does."""
+    for key in sorted(stash.scenes):
+        scene = stash.remove(key)
+        scene.id = key + offset
+        stash.scenes[scene.id] = scene
+        stash._ids.append(scene.id)
+    stash._ids.sort()
+
+
+@pytest.mark.parametrize("respects", [False, True])
+async def test_after_a_lost_database_collections_of_studios_are_ours(
+    stash, plex, tmp_path, respects
+):
+    eight(stash, plex)
+    settings = make_settings(stash, plex, tmp_path, sync={"respect_locks": respects})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 9))
+    shutil.rmtree(tmp_path / "data")
+    plex.items[1].tags["collection"].append("Mine")
+    for number in range(1, 9):
+        stash.change(number, studio="South", groups=[], rating100=None)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 9))
+
+    shown = [item.tags["collection"] for item in plex.items.values()]
+    if respects:
+        assert "Mine" in shown.pop(0)
+    else:
+        assert sorted(shown.pop(0)) == ["Mine", "South"]
+    assert {tuple(one) for one in shown} == {("South",)}
+    # Nothing says whose the rating is.
+    assert plex.items[2].text["userRating"] == "8.0"
+
+
+async def test_an_unlocked_collection_is_a_persons(daemon, stash, plex):
+    _, item = sample(stash, plex, studio="South")
+    stash.entity("studio", "North")
+    item.tags["collection"] = ["North"]
+    await daemon.cataloged()
+
+    await daemon.deliver(1)
+
+    assert sorted(item.tags["collection"]) == ["North", "South"]
+
+
+async def test_a_restored_plex_is_told_nothing_that_it_knows(stash, plex, tmp_path):
+    """Other rating keys, another machine identifier; some values are from before."""
+    eight(stash, plex)
+    for number in range(1, 9):
+        stash.change(number, cover=cover(number))
+    settings = make_settings(stash, plex, tmp_path, sync=PICTURES)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 9))
+        mint_new_keys(plex)
+        plex.machine = "another-machine"
+        plex.items[1003].text["title"] = "as it was before"
+        plex.requests.clear()
+        await daemon.until(lambda s: s["plex"]["state"] == "up")
+
+        run = await reconciled(daemon)
+        await daemon.idle()
+        if not run["enqueued"]:  # the first told that it is another server
+            run = await reconciled(daemon)
+            await daemon.idle()
+
+        writes = [path for how, path in plex.requests if how in {"PUT", "POST"}]
+        assert len(writes) == 1
+        assert "id=1003" in writes[0]
+        assert plex.items[1003].text["title"] == "Title 3"
+        assert plex.redundant_edits == 0
+        assert await gaps(daemon) == []
+        # And it is all ours as before.
+        stash.change(5, studio="", cover=None)
+        await daemon.deliver(5)
+        assert plex.items[1005].tags["collection"] == ["Series"]
+
+
+async def test_a_rating_key_that_is_used_again_is_another_film(daemon, stash, plex):
+    _, item = sample(stash, plex, studio="North", rating100=80)
+    await daemon.cataloged()
+    await daemon.deliver(1)
+    stash.remove(1)
+    plex.remove(1)
+    plex.clock = lambda: item.updated_at + 1000
+    stash.add("/media/2.mp4", scene_id=2, title="Two", details="x")
+    other = plex.add("/media/2.mp4", rating_key=1)
+    other.text["userRating"] = "8.0"
+    other.tags["collection"] = ["North"]
+    await reconciled(daemon, force=True)
+
+    await daemon.deliver(2)
+
+    assert other.text["title"] == "Two"
+    assert other.text["userRating"] == "8.0"
+    assert other.tags["collection"] == ["North"]
