@@ -385,7 +385,12 @@ async def _work(
                 "measures": measures.watch_loop,
                 "copies": partial(_copying, base.folder / DATABASE),
                 "purge": partial(
-                    _purging, jobs, gaps, settings.queue.dead_retention_days
+                    _purging,
+                    jobs,
+                    gaps,
+                    ledger,
+                    catalog,
+                    settings.queue.dead_retention_days,
                 ),
                 "disk": partial(_minding, database, base.folder, worker.wake),
                 "catalog": catalog.run,
@@ -592,14 +597,22 @@ async def _minding(database: Database, folder: Path, wake: Callable[[], None]) -
                 wake()
 
 
-async def _purging(jobs: JobStore, gaps: Gaps, days: float) -> None:
-    """Forget old dead letters and gaps, now and every hour."""
+async def _purging(
+    jobs: JobStore,
+    gaps: Gaps,
+    ledger: Ledger,
+    catalog: Catalog,
+    days: float,
+) -> None:
+    """Forget what is old, now and every hour: dead letters, gaps, what we wrote."""
     while True:
         with suppress(StoreUnavailable):
             before = time.time() - days * 24 * 3600
             if count := await jobs.clear_dead(Choice(before=before)):
                 log.info("dead_letters_purged", count=count)
             await gaps.prune()
+            if catalog.plex_complete and catalog.machine:
+                await ledger.prune(catalog.machine)
         await asyncio.sleep(_PURGE_INTERVAL)
 
 

@@ -45,6 +45,13 @@ async def daemon(stash, plex, tmp_path):
         )
         await daemon.post("reconcile", {})
         await daemon.until(lambda status: status["gaps"]["missing_in_plex"] == 2)
+        # The comparison had the dead letter tried again, since Stash stumbled over it.
+        await daemon.until(lambda status: not status["reconcile"]["running"])
+        await daemon.until(
+            lambda status: (
+                (status["queue"]["waiting"], status["queue"]["dead"]) == (2, 1)
+            )
+        )
         yield daemon
 
 

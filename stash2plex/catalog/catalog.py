@@ -63,7 +63,7 @@ _OVERLAP = 300
 # A listing that changed while it was read is read again, this often at most.
 _LISTINGS = 3
 # At most so often is everything listed because an item was gone, seconds.
-_LISTING_INTERVAL = 600.0
+_LISTING_INTERVAL = 60.0
 # Scenes read again in one request because others claim their items.
 _MOST_RIVALS = 50
 # Items asked for in one request because Plex does not list their file any more.
@@ -106,6 +106,9 @@ class Catalog:
         self._asked_for_news = float("-inf")
         self._asked_for_folders = float("-inf")
         self._listed_at = float("-inf")
+        # Files of items that were gone since the last listing, by key.
+        self._lost: set[str] = set()
+        self._soon: asyncio.TimerHandle | None = None
         # Scenes whose files turned up in Plex, and nobody was told yet.
         self._untold: set[int] = set()
         self._movie_sections: set[int] = set()
@@ -141,6 +144,15 @@ class Catalog:
     def request(self) -> None:
         """Ask for both libraries to be listed anew."""
         self._requested.set()
+
+    def _request_soon(self) -> None:
+        """Ask for a listing, once for all who do so within a minute."""
+        wait = self._listed_at + _LISTING_INTERVAL - time.monotonic()
+        loop = asyncio.get_running_loop()
+        if wait <= 0:
+            self.request()
+        elif self._soon is None or self._soon.when() <= loop.time():
+            self._soon = loop.call_later(wait, self.request)
 
     async def run(self) -> None:
         """List both libraries whenever asked to, until cancelled."""
@@ -474,9 +486,10 @@ class Catalog:
 
         Raises `Braked` if so many others went as well that it is not believed.
         """
+        files = await self.store.files_of_item(rating_key)
+        self._lost |= {file.key for file in files}
         await self._forget_items({rating_key})
-        if time.monotonic() - self._listed_at > _LISTING_INTERVAL:
-            self.request()
+        self._request_soon()
         if await self.store.items_among([rating_key]):
             raise Braked(
                 f"item {rating_key} is gone from Plex, as too many others are; see"
@@ -552,10 +565,16 @@ class Catalog:
             await self._check_plex(steady, sections, known)
 
         async def forget_gone() -> None:
+            lost, self._lost = self._lost, set()
+            files = await self.store.files_by_key(lost)
+            moved = len({one.rating_key for one in files})
             for section in steady:
-                gone = await self.store.forget_unseen_items(section.id, seen)
-                if gone:
-                    log.info("items_gone", library=section.title, items=gone)
+                gone, more = await self.store.forget_unseen_items(section.id, seen)
+                moved += more
+                if gone > more:
+                    log.info("items_gone", library=section.title, items=gone - more)
+            if moved:
+                log.info("items_rekeyed", items=moved)
             await self.store.forget_other_sections(kept)
             if now and follow and len(steady) == len(sections):
                 await self._database.set_fact(_NEWS_READ, str(now))

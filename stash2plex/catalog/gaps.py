@@ -90,17 +90,19 @@ class Gaps:
         self, transaction: Transaction, rating_key: int, *, path: str, detail: str
     ) -> None:
         """Note that Plex has an item that no scene belongs to."""
+        now, subject = self._now(), f"item:{rating_key}"
         await transaction.run(
             _RECORD,
             GapKind.MISSING_IN_STASH,
-            f"item:{rating_key}",
+            subject,
             path,
             detail,
-            self._now(),
+            now,
             None,
             None,
             None,
         )
+        await _close_twins(transaction, [(subject, path)], now)
 
     async def record_file(
         self,
@@ -187,6 +189,8 @@ class Gaps:
                     for one in found
                 ],
             )
+            items = [(o.subject, o.path) for o in found if o.subject[:5] == "item:"]
+            await _close_twins(transaction, items, now)
 
     async def about(self, subjects: Iterable[str]) -> list[Gap]:
         """Return the open gaps of *subjects*."""
@@ -249,7 +253,7 @@ class Gaps:
         )
         # Anybody who asks the provider makes them, where it has no secret.
         await self._database.write(
-            "DELETE FROM gap WHERE rowid IN (SELECT rowid FROM gap"
+            "DELETE FROM gap WHERE (kind, subject) IN (SELECT kind, subject FROM gap"
             " WHERE subject LIKE 'file:%' ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
             _MOST_FILES,
         )
@@ -283,6 +287,42 @@ class Gaps:
         )
         found = {row["kind"]: row["count"] for row in rows}
         return {kind: found.get(kind, 0) for kind in GapKind}
+
+
+async def close_item_gaps(
+    transaction: Transaction, rating_keys: Iterable[int], now: float
+) -> None:
+    """Close the gaps of items that Plex does not have any more.
+
+    *now* is in unix seconds.
+    """
+    await transaction.run(
+        f"{_RESOLVE} subject IN (SELECT value FROM json_each(?2))",
+        now,
+        json.dumps([f"item:{key}" for key in rating_keys]),
+    )
+
+
+async def _close_twins(
+    transaction: Transaction, items: Sequence[tuple[str, str]], now: float
+) -> None:
+    """Close what else tells of the files of *items*, subjects and paths.
+
+    That is the gaps of files that Plex asked about before it listed them, and those of
+    items that had the files before.
+    """
+    if not items:
+        return
+    await transaction.run(
+        f"{_RESOLVE} subject LIKE 'item:%' AND EXISTS (SELECT 1 FROM json_each(?2)"
+        " WHERE value ->> 1 = gap.path AND value ->> 0 != gap.subject)",
+        now,
+        json.dumps(items),
+    )
+    paths: dict[str, list[str]] = {}
+    for _, path in items:
+        paths.setdefault(name_key(file_name(path)), []).append(normal(path))
+    await close_file_gaps(transaction, paths, now)
 
 
 async def close_file_gaps(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stash2plex.catalog.gaps import close_item_gaps
 from stash2plex.catalog.tables import CHUNK, Tables, listed, name_of
 from stash2plex.db.database import Transaction
 from stash2plex.plex.item import ItemEntry
@@ -47,28 +48,37 @@ class Items(Tables):
 
     async def forget_items(self, rating_keys: Iterable[int]) -> None:
         """Forget items that Plex no longer has, and close their gaps."""
-        keys = list(rating_keys)
-        async with self._database.transaction(durable=False) as transaction:
-            await transaction.run(
-                "DELETE FROM plex_item"
-                " WHERE rating_key IN (SELECT value FROM json_each(?))",
-                listed(keys),
-            )
-            await transaction.run(
-                "UPDATE gap SET resolved_at = ? WHERE resolved_at IS NULL"
-                " AND subject IN (SELECT value FROM json_each(?))",
-                time.time(),
-                json.dumps([f"item:{key}" for key in keys]),
-            )
+        await self._forget(
+            "rating_key IN (SELECT value FROM json_each(?))", listed(rating_keys)
+        )
 
-    async def forget_unseen_items(self, section_id: int, seen: int) -> int:
-        """Forget what a complete listing of one library did not show."""
-        rows = await self._database.write(
-            "DELETE FROM plex_item WHERE section_id = ? AND seen < ? RETURNING 1",
+    async def forget_unseen_items(self, section_id: int, seen: int) -> tuple[int, int]:
+        """Forget what a complete listing of one library did not show.
+
+        Returns how many items that are, and how many of them came back under another
+        rating key.
+        """
+        rows = await self._database.fetch(
+            "SELECT count(*) AS count FROM plex_item WHERE section_id = ?1"
+            " AND seen < ?2 AND EXISTS (SELECT 1 FROM plex_file AS had"
+            "  JOIN plex_file AS has USING (key)"
+            "  JOIN plex_item AS other ON other.rating_key = has.rating_key"
+            "  WHERE had.rating_key = plex_item.rating_key AND other.seen >= ?2)",
             section_id,
             seen,
         )
-        return len(rows)
+        gone = await self._forget("section_id = ? AND seen < ?", section_id, seen)
+        return gone, rows[0]["count"]
+
+    async def _forget(self, condition: str, *values: object) -> int:
+        async with self._database.transaction(durable=False) as transaction:
+            rows = await transaction.run(
+                f"DELETE FROM plex_item WHERE {condition} RETURNING rating_key", *values
+            )
+            gone = [row["rating_key"] for row in rows]
+            if gone:
+                await close_item_gaps(transaction, gone, time.time())
+        return len(gone)
 
     async def note_items_seen(self, rating_keys: Iterable[int], seen: int) -> None:
         """Keep the rows of items that a listing showed, but that could not be read."""
@@ -129,15 +139,13 @@ class Items(Tables):
 
     async def forget_other_sections(self, section_ids: Iterable[int]) -> None:
         """Forget the items of every library but these."""
-        await self._database.write(
-            "DELETE FROM plex_item"
-            " WHERE section_id NOT IN (SELECT value FROM json_each(?))",
-            json.dumps(list(section_ids)),
+        await self._forget(
+            "section_id NOT IN (SELECT value FROM json_each(?))", listed(section_ids)
         )
 
     async def forget_plex(self) -> None:
         """Forget everything of Plex: it is another server."""
-        await self._database.write("DELETE FROM plex_item")
+        await self._forget("true")
 
     async def newest_item_time(self) -> int:
         """Return the newest time that Plex reported, in its own clock."""

@@ -47,8 +47,9 @@ class ItemEntry:
     """What a listing tells of an item, and all that the catalogue keeps.
 
     *updated_at* and *added_at* are in unix seconds of Plex's clock, 0 when unknown;
-    *guid* tells which agent's what it is; *is_bare* says that it shows nothing but its file; *listed* has
-    the text of `LISTED_FIELDS`. One that *is_trashed* has no file on the disk any more.
+    *guid* tells which agent's what it is; *is_bare* says that it shows nothing but its
+    file; *listed* has the text of `LISTED_FIELDS`. One that *is_trashed* has no file on
+    the disk any more.
     """
 
     rating_key: int

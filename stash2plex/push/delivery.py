@@ -555,7 +555,9 @@ def _told(matches: Iterable[Match]) -> list[dict[str, object]]:
 
 
 def _log(task: _Task, written: Written) -> None:
-    log.info(
+    # Most are unchanged after a comparison, a refresh, or an edit of something else.
+    say = log.info if written.requests or written.errors else log.debug
+    say(
         "scene_delivered",
         scene=task.scene.id,
         item=written.item.rating_key,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 UNSURE = -1
 # Plex's clock against ours where it did not tell its own, seconds.
 _CLOCKS = 5
+# How long what we wrote to items that are gone is kept, seconds.
+_KEPT = 90 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,34 @@ class Ledger:
         What was remembered of the item under another file of the scene goes.
         """
         await self._put(transaction, replace(entry, delivered_at=self._now()))
+
+    async def prune(self, machine: str) -> None:
+        """Forget what we wrote to items that *machine*, the server at hand, lacks.
+
+        After a while, or once their file has a newer row. To be called when Plex was
+        listed to its end.
+        """
+        now = self._now()
+        here = (
+            "machine = ?1 AND EXISTS (SELECT 1 FROM plex_item"
+            " WHERE plex_item.rating_key = ledger.rating_key)"
+        )
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                f"UPDATE ledger SET gone_at = 0 WHERE gone_at != 0 AND {here}", machine
+            )
+            await transaction.run(
+                f"UPDATE ledger SET gone_at = ?2 WHERE gone_at = 0 AND NOT ({here})",
+                machine,
+                now,
+            )
+            await transaction.run(
+                "DELETE FROM ledger WHERE gone_at != 0 AND (gone_at < ? OR EXISTS"
+                " (SELECT 1 FROM ledger AS newer WHERE newer.file = ledger.file"
+                "  AND newer.gone_at = 0"
+                "  AND newer.delivered_at > ledger.delivered_at))",
+                now - _KEPT,
+            )
 
     async def _put(self, transaction: Transaction, entry: Entry) -> None:
         await transaction.run(

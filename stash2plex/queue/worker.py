@@ -19,6 +19,7 @@ from stash2plex.errors import (
     PictureUnusable,
     ServerFault,
     ServiceUnavailable,
+    StaleCatalog,
     StoreUnavailable,
 )
 from stash2plex.health.breaker import CircuitBreaker, State
@@ -254,6 +255,8 @@ class Worker:
         severity = "error" if verdict.fate is Fate.BURIED else "warning"
         if verdict.fate in {Fate.ASLEEP, Fate.ENDED}:
             severity = "info"
+        elif isinstance(error, StaleCatalog) and verdict.fate is Fate.RETRIED:
+            severity = "debug"  # the listing tells how many items have other keys
         getattr(log, severity)(
             f"job_{verdict.fate}",
             kind=job.kind,

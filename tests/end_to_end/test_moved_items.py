@@ -171,3 +171,78 @@ async def test_a_rating_key_that_is_used_again_is_another_film(daemon, stash, pl
     assert other.text["title"] == "Two"
     assert other.text["userRating"] == "8.0"
     assert other.tags["collection"] == ["North"]
+
+
+async def test_new_keys_are_found_soon_and_told_in_one_line(
+    stash, plex, tmp_path, log_lines, monkeypatch
+):
+    """Without notifications, and though nothing about the items looks new."""
+    monkeypatch.setattr("stash2plex.catalog.catalog._LISTING_INTERVAL", 1.0)
+    settings = make_settings(stash, plex, tmp_path)
+    for number in range(1, 41):
+        sample(stash, plex, number)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 41))
+        mint_new_keys(plex)
+        for item in plex.items.values():
+            item.updated_at = item.added_at = 1
+        log_lines.clear()
+        for number in range(1, 41):
+            stash.change(number, title=f"New {number}")
+            await daemon.hook(number)
+
+        await daemon.until(lambda s: s["deliveries"]["written"] == 80)
+        await daemon.idle()
+
+        assert all(one.text["title"].startswith("New") for one in plex.items.values())
+        warned = [o["event"] for o in log_lines if o["level"] in {"warning", "error"}]
+        assert warned == []
+        (line,) = [one for one in log_lines if one["event"] == "items_rekeyed"]
+        assert line["items"] == 40
+        assert "items_gone" not in {one["event"] for one in log_lines}
+
+
+async def test_gaps_of_items_that_are_gone_close_with_the_listing(
+    stash, plex, tmp_path, monkeypatch
+):
+    sample(stash, plex)
+    for number in (2, 3, 4):
+        plex.add(f"/media/{number}.mp4", rating_key=number)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.deliver(1)
+        await reconciled(daemon)
+        assert await gaps(daemon) == [("missing_in_stash", key) for key in (2, 3, 4)]
+        plex.remove(2)
+        for key in (1, 3):
+            item = plex.items.pop(key)
+            item.rating_key = key + 10
+            plex.items[key + 10] = item
+        monkeypatch.setattr("stash2plex.catalog.catalog._LISTING_INTERVAL", 0.0)
+
+        await daemon.deliver(1)  # whose item is not there: so all are listed
+        await daemon.until(lambda s: s["gaps"]["missing_in_stash"] == 1)
+
+        assert await gaps(daemon) == [("missing_in_stash", 4)]
+        await reconciled(daemon)
+        assert await gaps(daemon) == [("missing_in_stash", key) for key in (4, 13)]
+
+
+async def test_one_file_has_one_gap(daemon, stash, plex):
+    """Plex asked about a file before it listed it; then a comparison found it."""
+    plex.locations = {1: ["/media"]}
+    sample(stash, plex)
+    await reconciled(daemon)
+    await daemon.deliver(1)
+    hints = {"type": 1, "title": "9", "filename": "9.mp4"}
+    url = f"{daemon.url}/plex/library/metadata/matches"
+    async with daemon.session.post(url, json=hints) as answer:
+        assert answer.status == 200
+    found = (await daemon.get("gaps"))["gaps"]
+    assert (None, None) in [(one["scene"], one["item"]) for one in found]
+    plex.add("/media/9.mp4", rating_key=9)
+
+    await reconciled(daemon)
+
+    assert await gaps(daemon) == [("missing_in_stash", 9)]
