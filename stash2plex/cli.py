@@ -237,7 +237,9 @@ def _parser() -> argparse.ArgumentParser:
             "Say why a scene, an item or a path is, or is not, in step.",
         )
     )
-    explaining.add_argument("what", metavar="scene:ID | plex:RATINGKEY | PATH")
+    explaining.add_argument(
+        "what", nargs="+", metavar="scene:ID | plex:RATINGKEY | item:RATINGKEY | PATH"
+    )
 
     mapping = commands.add_parser(
         "paths", help="Try path rules, propose them, and see how far they reach."

@@ -6,6 +6,7 @@ that a delivery would carry out, the queue and the ledger. Nothing is changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 # An item that more scenes than this lay claim to is explained well enough by some.
 _MOST_SCENES = 5
+_NAMED = re.compile(
+    r"(?i:(?P<kind>scene|plex|item))(?:\s*:\s*(?P<which>[^/\\]*)|\s+(?P<number>\d+))"
+)
 
 
 class State(StrEnum):
@@ -171,13 +175,16 @@ class Explainer:
         self._paths = PathMap(settings.path_rules)
 
     async def explain(self, query: str) -> Explanation:
-        """Explain ``scene:7``, ``plex:42`` or a path; raises `InvalidRequest`."""
-        what, colon, which = query.partition(":")
+        """Explain ``scene:7``, ``plex:42`` or a path; raises `InvalidRequest`.
+
+        Also ``item:42``, and ``scene 7`` and ``item 42`` as lists and logs print them.
+        """
         if not query.strip():
             raise InvalidRequest("give scene:ID, plex:RATINGKEY or a path")
-        if colon and what in {"scene", "plex"}:
-            number = _number(query, which)
-            of = self._of_scene if what == "scene" else self._of_item
+        if named := _NAMED.fullmatch(query.strip()):
+            number = _number(query, named["number"] or named["which"])
+            is_scene = named["kind"].lower() == "scene"
+            of = self._of_scene if is_scene else self._of_item
             return await of(query, number)
         return await self._of_path(query)
 

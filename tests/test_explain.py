@@ -299,6 +299,18 @@ async def test_a_namesake_is_offered_for_an_orphan(stash, plex, tmp_path):
     assert "scene 1 could be meant" in found["verdict"]["message"]
 
 
+async def test_every_way_to_name_a_thing(stash, plex, tmp_path):
+    """As people type it, and as gaps, logs and dead letters print it."""
+    sample(stash, plex)
+    async with asking(stash, plex, tmp_path) as explain:
+        for q in ("plex:1", "item:1", "item 1", "Item: 1", " item 1 "):
+            assert (await explain(q))["kind"] == "item"
+        for q in ("scene:1", "scene 1", "Scene:1"):
+            assert (await explain(q))["kind"] == "scene"
+        for q in ("item 1.mp4", "item/1", "scene 1/2.mp4"):
+            assert (await explain(q))["kind"] == "path"
+
+
 @pytest.mark.parametrize(
     "q",
     ["", " ", "scene:", "scene:x", "scene:0", "plex:-1", "plex:²", f"scene:{2**64}"],

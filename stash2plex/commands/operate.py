@@ -140,7 +140,7 @@ def reconcile(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Say why a scene, an item or a path is, or is not, in step."""
-    route = f"/api/v1/explain?{urlencode({'q': options.what})}"
+    route = f"/api/v1/explain?{urlencode({'q': ' '.join(options.what)})}"
     show(settings_of(options), options, route, explain_lines)
     return WELL
 
