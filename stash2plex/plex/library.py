@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
+from typing import Literal
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element
 
@@ -45,6 +47,8 @@ _TRIM = {
     "excludeElements": "Country,Director,Writer,Collection,Image",
     "excludeFields": "summary,tagline",
 }
+# The spellings of one name that disks keep.
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # What a picture is called where it is uploaded and listed, by its field.
 _ELEMENTS = {"thumb": "poster", "art": "art"}
 
@@ -253,12 +257,14 @@ class PlexLibrary:
         """Return items that may hold a file of this *name*; compare it yourself.
 
         Uses the ``file`` filter, which is not in Plex's documentation. A comma means
-        "or" to it, so only the longest piece without one is asked for.
+        "or" to it, so only the longest piece without one is asked for, in both forms
+        of Unicode: Plex keeps what the disk said.
         """
         piece = max(name.split(","), key=len)
         if not piece.strip():
             return []
-        query = urlencode({"type": 1, "file": piece}, quote_via=quote)
+        forms = dict.fromkeys(unicodedata.normalize(form, piece) for form in _FORMS)
+        query = urlencode({"type": 1, "file": ",".join(forms)}, quote_via=quote)
         root, _ = await self._page(f"/library/sections/{section_id}/all?{query}", 0)
         return self._entries_in(root, section_id)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ class FolderScans:
         self._catalog = catalog
         self._paths = paths
         self._now = now
-        self._wanted: dict[tuple[int, str], None] = {}
+        # Folders as Plex spells them, by library and normal path.
+        self._wanted: dict[tuple[int, str], str] = {}
         self._scanned: dict[tuple[int, str], float] = {}
         self._any = asyncio.Event()
 
@@ -61,13 +63,16 @@ class FolderScans:
         mapped = self._paths.to_plex(path)
         if not isinstance(mapped, Mapped):
             return
+        ignores_case = self._paths.key_of_plex(mapped.path) != mapped.path
         folder = mapped.path.rpartition("/")[0]
-        section = _section_of(folder, self._catalog.sections)
-        if section is None:
+        found = _place_of(folder, self._catalog.sections, ignores_case=ignores_case)
+        if found is None:
             return
+        section, location, inside = found
         key = (section.id, folder)
         if self._now() - self._scanned.get(key, float("-inf")) >= _REST:
-            self._wanted[key] = None
+            raw = path.replace("\\", "/").split("/")[:-1]
+            self._wanted[key] = _spelled(location, inside, raw)
             self._any.set()
 
     async def run(self) -> None:
@@ -77,16 +82,16 @@ class FolderScans:
             await asyncio.sleep(_SETTLING)
             self._any.clear()
             wanted, self._wanted = self._wanted, {}
-            for section_id, folder in wanted:
-                await self._scan(section_id, folder)
+            for key, folder in wanted.items():
+                await self._scan(key, folder)
 
-    async def _scan(self, section_id: int, folder: str) -> None:
-        self._scanned[section_id, folder] = self._now()
+    async def _scan(self, key: tuple[int, str], folder: str) -> None:
+        self._scanned[key] = self._now()
         try:
-            await self._plex.scan_folder(section_id, folder)
+            await self._plex.scan_folder(key[0], folder)
         except ServiceUnavailable as error:
             # Nobody asks for the folder again as long as its scenes stay missing.
-            self._wanted[section_id, folder] = None
+            self._wanted[key] = folder
             loop = asyncio.get_running_loop()
             loop.call_later(_AGAIN, self._any.set)
             log.warning("folder_not_scanned", folder=folder, error=str(error))
@@ -96,10 +101,34 @@ class FolderScans:
             log.info("folder_scanned", folder=folder)
 
 
-def _section_of(folder: str, sections: list[Section]) -> Section | None:
-    """Return the library that *folder* lies within; None if it is all of one."""
+def _place_of(
+    folder: str, sections: list[Section], *, ignores_case: bool
+) -> tuple[Section, str, list[str]] | None:
+    """Return which library *folder* lies within, and where.
+
+    That is the library's own folder, as Plex spells it, and the parts of the path from
+    there. None if it is all of one.
+    """
+
+    def form(path: str) -> str:
+        return path.casefold() if ignores_case else path
+
     for section in sections:
         for location in section.locations:
-            if folder.startswith(f"{normal(location).rstrip('/')}/"):
-                return section
+            base = normal(location).rstrip("/")
+            if form(folder).startswith(f"{form(base)}/"):
+                return section, location, folder[len(base) + 1 :].split("/")
     return None
+
+
+def _spelled(location: str, inside: list[str], raw: list[str]) -> str:
+    """Return a folder inside of *location* as Plex itself spells it.
+
+    Its separators are those of *location*. What has the same names in Stash, in the
+    parts *raw*, has the same form of Unicode too: it is the same disk.
+    """
+    end = raw[-len(inside) :]
+    if [unicodedata.normalize("NFC", one) for one in end] == inside:
+        inside = end
+    separator = "\\" if "\\" in location and "/" not in location else "/"
+    return separator.join([location.rstrip("/\\"), *inside])

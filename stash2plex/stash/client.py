@@ -48,8 +48,9 @@ from stash2plex.link import no_redirects
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, LimitedResponse
 from stash2plex.net.failures import first_reason, reason
+from stash2plex.paths import normal
 from stash2plex.pause import pause_asked
-from stash2plex.scene import Scene, SceneEntry
+from stash2plex.scene import Scene, SceneEntry, SceneFile
 from stash2plex.stash import queries
 from stash2plex.stash.answers import (
     entry_from,
@@ -138,11 +139,11 @@ def _spelled(text: str) -> str:
 
 
 def _any_of(
-    paths: Iterable[str], others: dict[str, Any] | None = None
+    patterns: Iterable[str], others: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return a filter for one of *paths* in any Unicode form, or for *others*."""
+    """Return a filter for one of *patterns* in any Unicode form, or for *others*."""
     found = dict(others or {})
-    wanted = list(paths)
+    wanted = list(patterns)
     forms = (unicodedata.normalize(form, one) for one in wanted for form in _FORMS)
     for value in dict.fromkeys([*wanted, *forms]):
         found = _path_like(value) | ({"OR": found} if found else {})
@@ -168,6 +169,7 @@ class StashClient:
         self._pictures = pictures
         self._dialect: Dialect | None = None
         self._has_answered = False
+        self._separators: set[str] = set()
         self._ahead = 0.0
         # Scenes in a page: halved when one is larger than we read.
         self._page_size = settings.page_size
@@ -400,13 +402,29 @@ class StashClient:
         )
 
     async def entries_at(self, path: str) -> list[SceneEntry]:
-        """Return the scenes that have exactly this file.
+        """Return the scenes that have this file, in whatever form of Unicode.
 
         Stash compares with LIKE, so ``_`` and ``%`` of the path are wildcards there
         and case is ignored; the answer is compared again here.
         """
-        found = await self._find(_path_like(_spelled(path)))
-        return [one for one in found if any(f.path == path for f in one.files)]
+        found = await self._find(_any_of(self._native(_spelled(path))))
+        wanted = normal(path)
+        return [
+            one for one in found if any(normal(f.path) == wanted for f in one.files)
+        ]
+
+    def _native(self, pattern: str) -> list[str]:
+        """Return a pattern for a path with the separators that this server uses.
+
+        Both, as long as it showed no path.
+        """
+        return [pattern.replace("/", one) for one in sorted(self._separators or "/\\")]
+
+    def _learn_separator(self, files: Iterable[SceneFile]) -> None:
+        """Remember which separator Stash's disk has; Windows has the other one."""
+        if len(self._separators) < len("/\\"):
+            for file in files:
+                self._separators |= {"/" if "/" in file.path else "\\"}
 
     async def scenes_of_file(
         self, name: str, paths: Iterable[str] = ()
@@ -418,8 +436,8 @@ class StashClient:
         than was asked for: LIKE again. Names are asked for in both Unicode forms, since
         Stash keeps what the disk said.
         """
-        exact = _any_of(map(_spelled, paths))
-        names = [f"%/{_spelled(name)}"]
+        exact = _any_of(one for path in paths for one in self._native(_spelled(path)))
+        names = self._native(f"%/{_spelled(name)}")
         named = _any_of(names, exact)
         found: list[SceneEntry] = [*await self._find_whole(named)]
         if len(found) < _NAMESAKES:
@@ -580,11 +598,13 @@ class StashClient:
 
     def _understood(self, found: Any) -> Scene | OddAnswer:
         try:
-            return scene_from(found, self._settings.url)
+            scene = scene_from(found, self._settings.url)
         except _NO_SENSE as error:
             if (key := id_of(found)) is None:
                 raise ServiceUnavailable("Stash", WRONG_URL) from None
             return OddAnswer("Stash", key, _told(error))
+        self._learn_separator(scene.files)
+        return scene
 
     def _first_page(self) -> dict[str, Any]:
         return {
@@ -623,7 +643,8 @@ class StashClient:
         )
         for row in rows:
             try:
-                page.entries.append(entry_from(row))
+                page.entries.append(entry := entry_from(row))
+                self._learn_separator(entry.files)
             except _NO_SENSE as error:
                 key = id_of(row)
                 self._ignore(key, _told(error))

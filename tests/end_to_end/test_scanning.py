@@ -101,3 +101,60 @@ async def test_a_look_for_one_scene_finds_what_others_wait_for(
 
     assert item.text["title"] == "New 1"
     assert status["deliveries"]["written"] == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "folder", "stash_folder", "plex_folder", "asked"),
+    [
+        (r"D:\Media", "Clips", r"^/data/(?P<rest>.+)$", "D:/Media", r"D:\Media\Clips"),
+        (
+            r"\\nas\media",
+            "Clips",
+            r"^/data/(?P<rest>.+)$",
+            "//nas/media",
+            r"\\nas\media\Clips",
+        ),
+        ("D:\\", "Clips", r"^/data/(?P<rest>.+)$", "D:", r"D:\Clips"),
+        ("/media/", "Clips", r"^/data/(?P<rest>.+)$", "/media", "/media/Clips"),
+        # The disk keeps this form of Unicode.
+        (
+            "/media",
+            "Cafe\u0301",
+            r"^/data/(?P<rest>.+)$",
+            "/media",
+            "/media/Cafe\u0301",
+        ),
+    ],
+)
+async def test_plex_is_asked_in_its_own_spelling(
+    stash, plex, tmp_path, location, folder, stash_folder, plex_folder, asked
+):
+    plex.locations[1] = [location]
+    stash.add(f"/data/{folder}/1.mp4", title="New", tags=["t"])
+    rule = {"name": "v", "stash": stash_folder, "plex": f"^{plex_folder}/(?P<rest>.+)$"}
+    settings = make_settings(stash, plex, tmp_path, plex=SCANS, path_rules=[rule])
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.post("sync", {"scene_ids": [1]})
+        await plex.facts.until(lambda: plex.scans)
+
+    assert plex.scans == [asked]
+
+
+async def test_a_stash_on_windows_is_scanned_for_too(stash, plex, tmp_path):
+    """And the case of a library's folder does not matter where a rule says so."""
+    plex.locations[1] = [r"E:\VIDEO"]
+    stash.add(r"C:\data\Clips\1.mp4", title="New", tags=["t"])
+    rule = {
+        "name": "v",
+        "stash": "^C:/data/(?P<rest>.+)$",
+        "plex": "^e:/video/(?P<rest>.+)$",
+        "ignore_case": True,
+    }
+    settings = make_settings(stash, plex, tmp_path, plex=SCANS, path_rules=[rule])
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.post("sync", {"scene_ids": [1]})
+        await plex.facts.until(lambda: plex.scans)
+
+    assert plex.scans == [r"E:\VIDEO\Clips"]
