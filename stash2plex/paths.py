@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+_SLASHES = re.compile("//+")
 _SPECIAL = frozenset(".^$*+?{}[]|()")
 
 
@@ -58,8 +59,14 @@ class Unmapped:
 
 
 def normal(path: str) -> str:
-    """Return *path* with forward slashes, in NFC."""
-    return unicodedata.normalize("NFC", path).replace("\\", "/")
+    """Return *path* with forward slashes, one at a time, in NFC.
+
+    Two at its start are those of a share on Windows.
+    """
+    path = unicodedata.normalize("NFC", path).replace("\\", "/")
+    if "//" in path[1:]:
+        path = path[0] + _SLASHES.sub("/", path[1:])
+    return path
 
 
 def file_name(path: str) -> str:

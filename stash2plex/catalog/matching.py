@@ -14,6 +14,8 @@ from enum import StrEnum
 import structlog
 
 from stash2plex.catalog.items import PlexFile
+from stash2plex.catalog.scenes import StashFile
+from stash2plex.catalog.spelling import belongs
 from stash2plex.catalog.store import CatalogStore
 from stash2plex.config import MatchSettings
 from stash2plex.errors import (
@@ -81,6 +83,7 @@ class Matcher:
             found.setdefault(file.key, []).append(file)
         rating_keys = {file.rating_key for files in found.values() for file in files}
         claims = await self._store.claims(rating_keys)
+        others = await self._of_others(found, claims)
         bound = await self._store.files_bound_to(scene.id for scene in scenes)
         paths = [file.path for scene in scenes for file in scene.files]
         namesakes = await self._store.names_among(paths)
@@ -89,7 +92,8 @@ class Matcher:
             by_path: dict[int, PlexFile] = {}
             for key in sorted(key for key in keys[scene.id] if key is not None):
                 for file in found.get(key, []):
-                    by_path.setdefault(file.rating_key, file)
+                    if scene.id not in others.get(file, ()):
+                        by_path.setdefault(file.rating_key, file)
             if by_path:
                 answers[scene.id] = self._owned(scene.id, by_path, claims, contested)
             elif scene.id in bound and (
@@ -103,6 +107,49 @@ class Matcher:
             else:
                 answers[scene.id] = self._nothing(scene)
         return answers
+
+    async def _of_others(
+        self, found: dict[str, list[PlexFile]], claims: dict[int, list[int]]
+    ) -> dict[PlexFile, set[int]]:
+        """Return scenes that have another file than it seems, by the file of Plex.
+
+        The disk has both; their claims are taken back.
+        """
+        double = [
+            key for key, files in found.items() if len({f.path for f in files}) > 1
+        ]
+        others: dict[PlexFile, set[int]] = {}
+        if not double:
+            return others
+        in_stash: dict[str, list[StashFile]] = {}
+        for theirs in await self._store.scene_files_by_key(double):
+            in_stash.setdefault(theirs.key or "", []).append(theirs)
+        owners: dict[int, set[int]] = {}
+        for key in double:
+            stash_files = in_stash.get(key, [])
+            for file in found[key]:
+                of_file = {
+                    theirs.scene_id
+                    for theirs in stash_files
+                    if belongs(
+                        file.path,
+                        theirs.path,
+                        likes_of_one=[one.path for one in found[key]],
+                        likes_of_other=[one.path for one in stash_files],
+                    )
+                }
+                others[file] = {one.scene_id for one in stash_files} - of_file
+                of_item = owners.setdefault(file.rating_key, set())
+                of_item |= of_file | await self._claiming_otherwise(file)
+        for rating_key, of_item in owners.items():
+            claims[rating_key] = sorted(of_item & {*claims.get(rating_key, ())})
+        return others
+
+    async def _claiming_otherwise(self, file: PlexFile) -> set[int]:
+        """Return the scenes that claim an item by another file than this one."""
+        files = await self._store.files_of_item(file.rating_key)
+        keys = {one.key for one in files if one.key != file.key}
+        return {one.scene_id for one in await self._store.scene_files_by_key(keys)}
 
     async def rivals(self, scenes: Sequence[SceneEntry]) -> set[int]:
         """Return the other scenes that claim an item of one of *scenes* by path."""

@@ -29,7 +29,8 @@ class Hints:
     """One match request.
 
     *path* is what Plex calls ``filename``: with forward slashes, relative to a folder
-    of the library or absolute, "" without one. *size* is in bytes and *duration* in
+    of the library or absolute, "" without one; *spelling* is the same as Plex spells
+    it. *size* is in bytes and *duration* in
     seconds; no Plex is known to send either. *date* is ``YYYY-MM-DD`` when the title
     or the name has one.
     """
@@ -39,6 +40,7 @@ class Hints:
     year: int | None = None
     guid: str = ""
     path: str = ""
+    spelling: str = ""
     size: int | None = None
     duration: float | None = None
     manual: bool = False
@@ -65,6 +67,7 @@ def parse_hints(body: Any) -> Hints:
         year=_integer(body.get("year")),
         guid=_text(body.get("guid"))[:_LONGEST_TEXT],
         path=_path(_text(body.get("filename"))),
+        spelling=_text(body.get("filename"))[:_LONGEST_PATH],
         size=_integer(body.get("size")),
         duration=milliseconds / 1000 if milliseconds else None,
         manual=_integer(body.get("manual")) == 1,

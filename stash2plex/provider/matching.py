@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stash2plex.catalog.spelling import belongs
 from stash2plex.errors import CatalogIncomplete, Stash2PlexError
 from stash2plex.gates import excluded_by
 from stash2plex.health.breaker import CircuitBreaker
@@ -292,9 +293,34 @@ class ProviderMatcher:
     async def _at(self, hints: Hints, keys: list[str]) -> list[StashFile]:
         """Return Stash's files at *keys*, as far as Plex can mean them."""
         exact = await self._store.scene_files_by_key(keys)
+        if len({file.path for file in exact}) > 1:
+            exact = await self._spelled_alike(hints, keys, exact)
         if exact and len(keys) > 1:
             return await self._asked_about(hints, keys, exact)
         return exact
+
+    async def _spelled_alike(
+        self, hints: Hints, keys: list[str], exact: list[StashFile]
+    ) -> list[StashFile]:
+        """Return those of *exact* that are the file, if Plex has the others too."""
+        kept: list[StashFile] = []
+        end = hints.spelling.replace("\\", "/")
+        for key in keys:
+            theirs = [file for file in exact if file.key == key]
+            in_plex = {one.path for one in await self._store.files_by_key([key])}
+            listed = (p for p in in_plex if p.replace("\\", "/").endswith(end))
+            own = next(listed, end)
+            kept += [
+                file
+                for file in theirs
+                if belongs(
+                    own,
+                    file.path,
+                    likes_of_one=in_plex | {own},
+                    likes_of_other=[one.path for one in theirs],
+                )
+            ]
+        return kept
 
     def _settle_path(self, decision: Decision, exact: Sequence[StashFile]) -> None:
         ids = [file.scene_id for file in exact]
