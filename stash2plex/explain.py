@@ -19,7 +19,7 @@ from stash2plex.errors import (
     Stash2PlexError,
     UnmappedPath,
 )
-from stash2plex.gates import refusal
+from stash2plex.gates import NO_METADATA, refusal
 from stash2plex.moments import iso
 from stash2plex.paths import Mapped, PathMap, Unmapped, normal
 from stash2plex.scene import MOST_SQLITE_HOLDS, Scene, SceneEntry, SceneFile
@@ -296,6 +296,9 @@ class Explainer:
         gate = None
         if isinstance(scene, Scene):
             gate = refusal(scene, self._settings.sync)
+            reasons = {one.reason for one in differences or ()}
+            if gate == NO_METADATA and differences is not None and gate not in reasons:
+                gate = None  # it had some when it was delivered
         answer: Answer = ()
         found: list[Candidate] = []
         if scene is not None and scene.files:

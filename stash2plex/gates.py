@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from stash2plex.scene import Scene
 
 
+# Why a scene that says nothing is not delivered, unless it did so before.
+NO_METADATA = "no metadata yet"
+
+
 def excluded_by(scene: Scene, sync: SyncSettings) -> str | None:
     """Return which setting keeps *scene* out, or None."""
     if sync.require_organized and not scene.organized:
@@ -31,7 +35,7 @@ def refusal(scene: Scene, sync: SyncSettings) -> str | None:
         return "no files"
     excluded = excluded_by(scene, sync)
     if excluded is None and says_nothing(scene):
-        return "no metadata yet"
+        return NO_METADATA
     return excluded
 
 

@@ -73,7 +73,7 @@ class StashId:
 class SceneEntry:
     """What the catalogue keeps of a scene: no more than a listing tells.
 
-    Times are as Stash writes them; *created_at* is told by listings only.
+    Times are as Stash writes them.
     """
 
     id: int

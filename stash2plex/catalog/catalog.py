@@ -203,7 +203,7 @@ class Catalog:
             if not isinstance(one, BaseException):
                 await one()
         if force or not self.unsteady:  # else it was not asked about all
-            await self.brake.release()
+            await self.brake.release(agreed=force)
         self.error = None
         self.refreshed_at = iso(datetime.now(UTC))
         await self._database.set_fact(_REFRESHED_AT, self.refreshed_at)

@@ -7,7 +7,7 @@ fails about one scene never touches another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -36,14 +36,16 @@ from stash2plex.errors import (
     UnmappedPath,
 )
 from stash2plex.gap_kinds import GapKind
-from stash2plex.gates import gates_digest, refusal
+from stash2plex.gates import NO_METADATA, gates_digest, refusal, says_nothing
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.pace import Pace
 from stash2plex.movie import Movie
+from stash2plex.paths import PathMap
 from stash2plex.plex.item import Item
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.plex.notifications import OwnWrites
 from stash2plex.push.artwork import Artwork
+from stash2plex.push.emptied import may_clear, said_something
 from stash2plex.push.expand import Expander
 from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Entry, Ledger
@@ -120,6 +122,7 @@ class Delivery:
             own=own,
         )
         self._learned = learned
+        self._paths = PathMap(settings.path_rules)
         self._forgetting = asyncio.Lock()
         # Scenes whose pictures are in memory.
         self._at_hand = asyncio.Semaphore(settings.plex.concurrency * 2)
@@ -164,6 +167,7 @@ class Delivery:
         ends: list[Callable[[], Awaitable[None]]] = []
         kept_out: list[Scene] = []
         gone: list[Job] = []
+        emptied = await self._perhaps_emptied(scenes.values())
         for job in jobs:
             scene = scenes[job.stash_id]
             if isinstance(scene, Stash2PlexError):
@@ -182,7 +186,7 @@ class Delivery:
             )
             if scene is None:
                 gone.append(job)
-            elif reason := refusal(scene, self._settings.sync):
+            elif reason := self._refusal(scene, emptied):
                 kept_out.append(scene)
                 ends.append(partial(self._skip, job, settle, reason))
             else:
@@ -192,6 +196,21 @@ class Delivery:
         if gone:
             await self._forget(gone, settle)
         return taking_part
+
+    async def _perhaps_emptied(
+        self, scenes: Iterable[Scene | Stash2PlexError | None]
+    ) -> set[int]:
+        """Return which scenes say nothing, but were delivered before."""
+        silent = [
+            one.id for one in scenes if isinstance(one, Scene) and says_nothing(one)
+        ]
+        if not silent or self._catalog.machine is None:
+            return set()
+        return await self._ledger.delivered_among(self._catalog.machine, silent)
+
+    def _refusal(self, scene: Scene, emptied: Set[int]) -> str | None:
+        reason = refusal(scene, self._settings.sync)
+        return None if reason == NO_METADATA and scene.id in emptied else reason
 
     async def _note_gates(
         self, taking_part: Sequence[tuple[Job, Scene]], kept_out: Sequence[Scene]
@@ -375,6 +394,7 @@ class Delivery:
                 ],
                 {k: one for k, one in items.items() if isinstance(one, Item)},
             )
+            tasks = await self._hold_empty(tasks, machine, entries, settle)
         except Stash2PlexError as error:
             await _fail_all([task.job for task in tasks], error, settle)
             return
@@ -390,6 +410,48 @@ class Delivery:
             for one in writing:
                 one.cancel()
             await asyncio.gather(*writing, return_exceptions=True)
+
+    async def _hold_empty(
+        self,
+        tasks: Sequence[_Task],
+        machine: str,
+        entries: dict[tuple[int, int], Entry],
+        settle: Settle,
+    ) -> list[_Task]:
+        """Leave out scenes that lost all metadata, and must not clear Plex for it."""
+        kept: list[_Task] = []
+        lost: dict[int, _Task] = {}
+        for task in tasks:
+            if not says_nothing(task.scene):
+                kept.append(task)
+                continue
+            known = [entries.get((task.scene.id, m.rating_key)) for m in task.matches]
+            own = [
+                match
+                for match, entry in zip(task.matches, known, strict=True)
+                if may_clear(task.scene, entry, self._paths, self._stash.ahead)
+            ]
+            if not own:
+                await self._note_gates([], [task.scene])
+                await self._skip(task.job, settle, NO_METADATA)
+                continue
+            task.matches = tuple(own)
+            if said_something(entry for entry in known if entry):
+                lost[task.scene.id] = task
+            else:
+                kept.append(task)
+        if not lost:
+            return kept
+        brake = self._catalog.brake
+        held_before = brake.reason is not None
+        delivered = await self._ledger.delivered(machine)
+        if await brake.allows_clearing(lost.keys(), delivered):
+            return [*kept, *lost.values()]
+        error = Braked(brake.reason or "")
+        if not held_before:
+            log.error("brake_pulled", error=str(error))
+        await _fail_all([task.job for task in lost.values()], error, settle)
+        return kept
 
     async def _read_back(
         self, writing: dict[asyncio.Task[bool], _Task], settle: Settle

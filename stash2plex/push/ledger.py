@@ -77,6 +77,9 @@ class Entry:
     scene_id: int
     confidence: Confidence
     scene_updated_at: str = ""  # "" where that is in doubt
+    # Of the scene as it was delivered, whatever is in doubt; "" by an earlier release.
+    scene_created_at: str = ""
+    scene_changed_at: str = ""
     settings: str = ""  # a `settings_digest`, "" if unknown
     text: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, WrittenTags] = field(default_factory=dict)
@@ -229,6 +232,27 @@ class Ledger:
         )
         return [_entry(row) for row in rows]
 
+    async def delivered_among(self, machine: str, scene_ids: Iterable[int]) -> set[int]:
+        """Return which of *scene_ids* we wrote anything for."""
+        rows = await self._database.fetch(
+            "SELECT DISTINCT scene_id FROM ledger"
+            " WHERE machine = ? AND delivered_at > 0"
+            " AND scene_id IN (SELECT value FROM json_each(?))",
+            machine,
+            json.dumps(list(scene_ids)),
+        )
+        return {row["scene_id"] for row in rows}
+
+    async def delivered(self, machine: str) -> int:
+        """Count the scenes that are in Stash, and that we wrote anything for."""
+        (row,) = await self._database.fetch(
+            "SELECT count(DISTINCT scene_id) AS count FROM ledger"
+            " JOIN stash_scene ON stash_scene.id = scene_id"
+            " WHERE machine = ? AND delivered_at > 0",
+            machine,
+        )
+        return int(row["count"])
+
     async def of_scene(self, machine: str, scene_id: int) -> list[Entry]:
         """Return what we wrote for a scene, the newest first."""
         rows = await self._database.fetch(
@@ -372,8 +396,9 @@ class Ledger:
         await transaction.run(
             "INSERT OR REPLACE INTO ledger (machine, rating_key, file, scene_id, wrote,"
             " locked, pictures, scene_updated_at, confidence, delivered_at,"
-            " written_from, written_until, settings, checked)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " written_from, written_until, settings, checked, scene_created_at,"
+            " scene_changed_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.machine,
             entry.rating_key,
             entry.file,
@@ -388,6 +413,8 @@ class Ledger:
             entry.written_until,
             entry.settings,
             entry.checked,
+            entry.scene_created_at,
+            entry.scene_changed_at,
         )
 
 
@@ -460,4 +487,6 @@ def _entry(row: Row) -> Entry:
         written_until=row["written_until"],
         settings=row["settings"],
         checked=row["checked"],
+        scene_created_at=row["scene_created_at"],
+        scene_changed_at=row["scene_changed_at"],
     )

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import Stash2PlexError
-from stash2plex.gates import refusal
+from stash2plex.gates import NO_METADATA, refusal, says_nothing
+from stash2plex.paths import PathMap
 from stash2plex.plex.edits import longest_text
 from stash2plex.push.artwork import Artwork, PictureChange
 from stash2plex.push.changes import lost_collections, plan
+from stash2plex.push.emptied import may_clear
 from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Ledger
 from stash2plex.translation import Translation, settings_digest
@@ -82,6 +84,7 @@ class Preview:
             settings_digest(settings),
         )
         self._movie = Translation(settings)
+        self._paths = PathMap(settings.path_rules)
         # What is written to nobody yet is what people want to see first.
         self._gates = settings.sync.model_copy(update={"enabled": True})
 
@@ -102,12 +105,16 @@ class Preview:
         """Return the same of scenes that were just read, by id."""
         found: list[Difference] = []
         scenes: list[Scene] = []
+        machine = await self._catalog.ensure_machine()
+        delivered = await self._ledger.delivered_among(machine, readings)
         for scene_id, reading in readings.items():
             if isinstance(reading, Stash2PlexError):
                 found.append(Difference(scene_id=scene_id, reason=str(reading)))
             elif reading is None:
                 found.append(Difference(scene_id=scene_id, reason="gone from Stash"))
-            elif reason := refusal(reading, self._gates):
+            elif (reason := refusal(reading, self._gates)) and not (
+                reason == NO_METADATA and scene_id in delivered
+            ):
                 found.append(Difference(scene_id=scene_id, reason=reason))
             else:
                 scenes.append(reading)
@@ -142,6 +149,10 @@ class Preview:
             if item is None or item.is_trashed or not item.holds(match.file):
                 reason = f"item {match.rating_key} changed, or cannot be read"
                 found.append(Difference(scene_id=scene.id, reason=reason))
+            elif says_nothing(scene) and not may_clear(
+                scene, entry, self._paths, self._stash.ahead
+            ):
+                found.append(Difference(scene_id=scene.id, reason=NO_METADATA))
             elif difference := await self._of_item(scene, item, entry):
                 found.append(difference)
         return found

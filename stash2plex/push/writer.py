@@ -208,6 +208,8 @@ class ItemWriter:
                 scene_id=target.scene.id,
                 confidence=target.match.confidence,
                 scene_updated_at=target.scene.updated_at,
+                scene_created_at=target.scene.created_at,
+                scene_changed_at=target.scene.updated_at,
                 settings=self._digest,
                 text=planned.text,
                 tags=planned.tags,

@@ -14,6 +14,7 @@ import structlog
 from stash2plex.db.database import Database
 from stash2plex.db.grouping import GroupCommit
 from stash2plex.errors import (
+    Braked,
     PictureFailed,
     PictureNotFound,
     PictureUnusable,
@@ -257,6 +258,8 @@ class Worker:
             severity = "info"
         elif isinstance(error, StaleCatalog) and verdict.fate is Fate.RETRIED:
             severity = "debug"  # the listing tells how many items have other keys
+        elif isinstance(error, Braked):
+            severity = "debug"  # the brake was told of when it was pulled
         getattr(log, severity)(
             f"job_{verdict.fate}",
             kind=job.kind,

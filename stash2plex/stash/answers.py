@@ -112,6 +112,7 @@ def scene_from(found: dict[str, Any], base: str) -> Scene:
     return Scene(
         id=_id(found),
         updated_at=_text(found, "updated_at"),
+        created_at=str(found.get("created_at") or ""),
         files=_files(found),
         title=_text(found, "title"),
         details=_text(found, "details"),

@@ -32,7 +32,7 @@ VERSION = gql("query Stash2PlexVersion { version { version } }")
 
 _SCENE = """
     fragment SceneParts on Scene {
-      id title code details director date rating100 organized updated_at
+      id title code details director date rating100 organized updated_at created_at
       files { path size duration }
       paths { screenshot }
       studio { %s }
