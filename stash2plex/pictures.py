@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Literal
 
 from PIL import Image, ImageFilter, ImageOps
@@ -34,13 +36,15 @@ _QUALITY = 90
 _MAX_PIXELS = 40_000_000
 Image.MAX_IMAGE_PIXELS = None
 _BLUR_RADIUS = 24
-_PLAIN = ("RGB", "RGBA", "L")
 # What covers are. Pillow would hand PostScript to another program, and read the inside
 # of an icon before anybody could ask how large it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 
 
-# The largest cover takes 400 MB for a moment.
+# Pictures of more pixels are read one at a time.
+_LARGE = 12_000_000
+_LARGE_ONE = threading.Lock()
+# So that two covers of usual size are shaped at once.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="pictures")
 
 
@@ -90,8 +94,13 @@ def _shaped(data: bytes, shape: Shape) -> bytes:
         if shape == "original" or (shape == "wide" and _is_fit(opened, data)):
             opened.verify()
             return data
-        picture = _small(opened)
-    poster = _SHAPES[shape](picture)
+        is_large = opened.width * opened.height > _LARGE
+        with _LARGE_ONE if is_large else nullcontext():
+            return _reshaped(opened, shape)
+
+
+def _reshaped(opened: Image.Image, shape: Shape) -> bytes:
+    poster = _SHAPES[shape](_small(opened))
     if poster.height > _MAX_HEIGHT:
         poster.thumbnail((_MAX_SIDE, _MAX_HEIGHT))
     written = io.BytesIO()
@@ -100,10 +109,24 @@ def _shaped(data: bytes, shape: Shape) -> bytes:
 
 
 def _small(opened: Image.Image) -> Image.Image:
-    """Read a picture the right way up, in colours, and never whole if it is huge."""
-    opened.draft("RGB", (_MAX_SIDE, _MAX_SIDE))
-    # What has few colours, or odd ones, has none in between.
-    picture = opened if opened.mode in _PLAIN else opened.convert("RGB")
+    """Read a picture the right way up, in colours, and no larger than is of use.
+
+    Whole pictures are dropped as soon as there is something smaller: one of 40
+    megapixels takes 160 MB, and some decoders two copies beside it.
+    """
+    # What is left is still twice as large as the poster will be.
+    factor = max(1, min(opened.size) // _MAX_HEIGHT)
+    opened.draft("RGB", (opened.width // factor, opened.height // factor))
+    # What has few colours, or odd ones, has none in between; transparency goes anyway.
+    picture = opened if opened.mode in {"RGB", "L"} else opened.convert("RGB")
+    if picture is not opened:
+        opened.close()
+    factor = max(1, min(picture.size) // _MAX_HEIGHT)
+    if factor > 1:
+        whole, picture = picture, picture.reduce(factor)
+        whole.close()
+        largest = round(_MAX_HEIGHT * _WIDE)
+        picture.thumbnail((largest, largest))
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     ImageOps.exif_transpose(picture, in_place=True)
     return picture.convert("RGB")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -130,3 +132,51 @@ def test_only_what_covers_are_is_read(kind):
     for shape in ("crop", "original"):
         with pytest.raises(NotAPicture):
             shaped(file.getvalue(), shape)
+
+
+_TWO_AT_ONCE = """
+import resource, sys, threading
+from stash2plex.pictures import shaped
+data = open(sys.argv[1], "rb").read()
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+both = [threading.Thread(target=shaped, args=(data, sys.argv[2])) for _ in "12"]
+for one in both:
+    one.start()
+for one in both:
+    one.join()
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("shape", ["crop", "blur", "letterbox", "wide"])
+def test_two_covers_just_under_the_limit_take_little_memory(tmp_path, kind, shape):
+    """In megabytes: one whole picture of 40 megapixels takes 160."""
+    file = tmp_path / "cover"
+    mode = "RGBA" if kind == "PNG" else "RGB"
+    Image.new(mode, (7300, 5470), "red").save(file, kind)
+    words = [sys.executable, "-c", _TWO_AT_ONCE, str(file), shape]
+
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) < 450
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_huge_cover_keeps_its_colours_and_its_way_up(rotated):
+    cover = Image.new("RGB", (7300, 5470), "red")
+    cover.paste("blue", (0, 0, 7300, 2735))  # above
+    written = io.BytesIO()
+    exif = Image.Exif()
+    if rotated:
+        cover = cover.rotate(90, expand=True)
+        exif[0x0112] = 6
+    cover.save(written, "JPEG", exif=exif)
+
+    with Image.open(io.BytesIO(shaped(written.getvalue(), "crop"))) as poster:
+        assert poster.size == (1000, 1500)
+        top, bottom = poster.getpixel((500, 100)), poster.getpixel((500, 1400))
+    assert top[2] > 200 > 50 > top[0]
+    assert bottom[0] > 200 > 50 > bottom[2]
