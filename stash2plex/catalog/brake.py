@@ -27,7 +27,7 @@ _FEW = 10
 FACT = "brake"
 # What there was when a burst of deletions pulled it, by server or library.
 _BEFORE = "brake_before"
-_EMPTIED, _AGREED = "brake_emptied", "brake_agreed_until"
+EMPTIED, _AGREED = "brake_emptied", "brake_agreed_until"
 _REMEDY = "If this is right: stash2plex reconcile --force"
 
 
@@ -63,7 +63,7 @@ class Brake:
     async def load(self) -> None:
         """Go on where the last daemon ended."""
         self._vanished = await self._database.fact(FACT) or None
-        self._emptied = await self._database.fact(_EMPTIED) or None
+        self._emptied = await self._database.fact(EMPTIED) or None
         self._agreed_until = float(await self._database.fact(_AGREED) or 0)
         self._before = json.loads(await self._database.fact(_BEFORE) or "{}")
 
@@ -123,7 +123,7 @@ class Brake:
             f"{len(emptied)} of {delivered} scenes lost all metadata within an hour:"
             f" was Stash set up anew? Nothing more is cleared in Plex. {_REMEDY}"
         )
-        await self._database.set_fact(_EMPTIED, self._emptied)
+        await self._database.set_fact(EMPTIED, self._emptied)
         return False
 
     def _recently_deleted(self, what: str) -> deque[float]:
@@ -157,7 +157,7 @@ class Brake:
             self._agreed_until = self._clock() + _BURST
             await self._database.set_fact(_AGREED, str(self._agreed_until))
             self._emptied = None
-            await self._database.set_fact(_EMPTIED, "")
+            await self._database.set_fact(EMPTIED, "")
 
     async def _pull(self, reason: str) -> None:
         self._vanished = reason

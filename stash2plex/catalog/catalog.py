@@ -51,6 +51,7 @@ _RULES = "path_rules"
 _FOLDERS = "plex_folders"
 _REFRESHED_AT = "catalog_refreshed_at"
 _NEWS_READ = "plex_news_read"
+LIBRARIES = "plex_libraries"  # their numbers, by the title that is configured
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
@@ -133,6 +134,8 @@ class Catalog:
         self.refreshed_at = await self._database.fact(_REFRESHED_AT)
         self.plex_complete = bool(await self._database.fact(_PLEX_COMPLETE))
         self.stash_complete = bool(await self._database.fact(_STASH_COMPLETE))
+        if known := await self._database.fact(LIBRARIES):
+            self._plex.known |= json.loads(known)
         if folders := await self._database.fact(_FOLDERS):
             self.folders = tuple(json.loads(folders))
         self._seen = await self.store.last_seen()
@@ -239,6 +242,9 @@ class Catalog:
             await self.store.forget_plex()
             await self._set_plex_complete(complete=False)
             await self._database.set_fact(_MACHINE, machine)
+            if self.machine is not None:  # its numbers are not this server's
+                self._plex.known.clear()
+                await self._database.set_fact(LIBRARIES, "{}")
             self.machine = machine
             return True
 
@@ -543,7 +549,10 @@ class Catalog:
         if folders != self.folders:
             self.folders = folders
             await self._database.set_fact(_FOLDERS, json.dumps(folders))
+        before = dict(self._plex.known)
         self.sections = self._plex.chosen(movies)
+        if self._plex.known != before:
+            await self._database.set_fact(LIBRARIES, json.dumps(self._plex.known))
         return self.sections
 
     async def _list_plex(

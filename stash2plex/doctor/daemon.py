@@ -122,8 +122,12 @@ def _hindrance(host: str, port: int) -> tuple[str, str] | None:
 
 
 def _brake(settings: Settings) -> Finding | None:
-    """Say that a comparison was stopped, if one was."""
+    """Say that a comparison was stopped, or that scenes may not clear Plex, if so."""
     file = settings.server.data_dir / DATABASE
-    reason = read_fact(file, brake.FACT)
-    fix = "mount the share, then: stash2plex reconcile"
-    return Finding("brake", "fail", reason, fix) if reason else None
+    if reason := read_fact(file, brake.FACT):
+        fix = "mount the share, then: stash2plex reconcile"
+        return Finding("brake", "fail", reason, fix)
+    if reason := read_fact(file, brake.EMPTIED):
+        fix = "restore Stash from a copy; or agree: stash2plex reconcile --force"
+        return Finding("brake", "fail", reason, fix)
+    return None

@@ -42,7 +42,8 @@ async def _plex(
     settings: Settings, stash: StashClient, scenes: list[SceneEntry] | None
 ) -> AsyncIterator[Finding]:
     async with PlexConnection.open(settings.plex, _CLIENT) as connection:
-        library = PlexLibrary(connection, settings.plex.libraries)
+        known = await asyncio.to_thread(plex.known_libraries, settings)
+        library = PlexLibrary(connection, settings.plex.libraries, known)
         finding = await plex.reachable(library, settings)
         yield finding
         sections: list[Section] | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from stash2plex.catalog.catalog import LIBRARIES
 from stash2plex.config import Settings
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.doctor.finding import Finding
@@ -38,6 +41,12 @@ async def owner(plex: PlexLibrary) -> Finding:
     return Finding(code, "ok", "the token is the owner's")
 
 
+def known_libraries(settings: Settings) -> dict[str, int]:
+    """Return the numbers of the daemon's libraries, by configured title."""
+    known = read_fact(settings.server.data_dir / DATABASE, LIBRARIES)
+    return dict(json.loads(known)) if known else {}
+
+
 async def libraries(plex: PlexLibrary) -> tuple[Finding, list[Section]]:
     """Say which libraries are kept, and of which agent each is."""
     code = "plex_libraries"
@@ -59,6 +68,10 @@ async def libraries(plex: PlexLibrary) -> tuple[Finding, list[Section]]:
         fix = "add a library of the type Movies or Other Videos in Plex"
         return Finding(code, "fail", "Plex has no movie library", fix), []
     titles = ", ".join(f"{one.title!r} (agent {one.agent})" for one in sections)
+    if renamed := plex.renamed(every):
+        told = ", ".join(f"{old!r} is called {new!r}" for old, new in renamed.items())
+        message = f"library {told} by now; it is used nevertheless"
+        return Finding(code, "warn", message, "correct plex.libraries"), sections
     if missing := plex.missing(sections):
         message = f"no library {', '.join(map(repr, missing))}; using {titles}"
         return Finding(code, "warn", message, "correct plex.libraries"), sections

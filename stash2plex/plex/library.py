@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 from urllib.parse import quote, urlencode
@@ -64,8 +64,19 @@ class Server:
 class PlexLibrary:
     """The movie libraries of one Plex server."""
 
-    def __init__(self, connection: PlexConnection, titles: Sequence[str]) -> None:
+    def __init__(
+        self,
+        connection: PlexConnection,
+        titles: Sequence[str],
+        known: Mapping[str, int] | None = None,
+    ) -> None:
+        """Keep the libraries of these *titles*, or all without any.
+
+        Those that are *known* by number are found after they were renamed, too.
+        """
         self._connection = connection
+        self.known = dict(known or {})
+        self._renamed: dict[str, str] = {}
         # Items in a page: halved when one is larger than we read.
         self._page_size = PAGE_SIZE
         self._ignored: set[tuple[int | None, str]] = set()
@@ -130,7 +141,12 @@ class PlexLibrary:
         """Return those of *movies* that we are to keep; see `sections`."""
         if not self.titles:
             return movies
-        wanted = [one for one in movies if one.title in self.titles]
+        renamed = self.renamed(movies)
+        wanted = [
+            one
+            for one in movies
+            if one.title in self.titles or one.title in renamed.values()
+        ]
         missing = self.missing(wanted)
         if not wanted:
             have = ", ".join(repr(one.title) for one in movies) or "none"
@@ -140,7 +156,26 @@ class PlexLibrary:
             )
         if missing:
             log.warning("libraries_missing", titles=missing)
+        for former, title in renamed.items():
+            if self._renamed.get(former) != title:
+                log.warning("library_renamed", former=former, title=title)
+        self._renamed = renamed
+        ids = {one.title: one.id for one in wanted}
+        self.known |= {
+            title: ids[renamed.get(title, title)]
+            for title in self.titles
+            if renamed.get(title, title) in ids
+        }
         return wanted
+
+    def renamed(self, movies: Iterable[Section]) -> dict[str, str]:
+        """Return how libraries of ours are called now that have another title."""
+        titles = {one.id: one.title for one in movies}
+        return {
+            title: titles[self.known[title]]
+            for title in self.titles
+            if title not in titles.values() and self.known.get(title) in titles
+        }
 
     async def is_owner(self) -> bool:
         """Whether the token is that of the server's owner.
@@ -177,7 +212,9 @@ class PlexLibrary:
 
     def missing(self, sections: Iterable[Section]) -> list[str]:
         """Return the configured titles that are not among *sections*, sorted."""
-        return sorted(set(self.titles) - {one.title for one in sections})
+        found = list(sections)
+        titles = {one.title for one in found} | self.renamed(found).keys()
+        return sorted(set(self.titles) - titles)
 
     async def entries(
         self, section_id: int, since: int | None = None, odd: set[int] | None = None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from stash2plex.doctor import examine
 from stash2plex.sandbox.scenes import cover
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import PICTURES, sample
@@ -207,6 +208,9 @@ async def test_many_at_once_are_held_until_somebody_agrees(daemon, stash, plex):
     await reconciled(daemon)
     assert (await daemon.status())["catalog"]["brake"]
     assert sum(is_clear(item) for item in plex.items.values()) == cleared
+
+    findings = {one.code: one async for one in examine(daemon.settings)}
+    assert "lost all metadata" in findings["brake"].message
 
     await reconciled(daemon, force=True)
     status = await daemon.idle()

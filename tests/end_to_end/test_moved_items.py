@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from stash2plex.doctor import examine
 from stash2plex.sandbox.scenes import cover
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import PICTURES, sample
@@ -120,7 +121,9 @@ async def test_an_unlocked_collection_is_a_persons(daemon, stash, plex):
     assert sorted(item.tags["collection"]) == ["North", "South"]
 
 
-async def test_a_restored_plex_is_told_nothing_that_it_knows(stash, plex, tmp_path):
+async def test_a_restored_plex_is_told_nothing_that_it_knows(
+    stash, plex, tmp_path, log_lines
+):
     """Other rating keys, another machine identifier; some values are from before."""
     eight(stash, plex)
     for number in range(1, 9):
@@ -133,14 +136,12 @@ async def test_a_restored_plex_is_told_nothing_that_it_knows(stash, plex, tmp_pa
         plex.machine = "another-machine"
         plex.items[1003].text["title"] = "as it was before"
         plex.requests.clear()
+    async with running(settings, stash, plex) as daemon:
         await daemon.until(lambda s: s["plex"]["state"] == "up")
-
-        run = await reconciled(daemon)
+        await reconciled(daemon)
         await daemon.idle()
-        if not run["enqueued"]:  # the first told that it is another server
-            run = await reconciled(daemon)
-            await daemon.idle()
 
+        assert {line["event"] for line in log_lines} >= {"plex_replaced"}
         writes = [path for how, path in plex.requests if how in {"PUT", "POST"}]
         assert len(writes) == 1
         assert "id=1003" in writes[0]
@@ -246,3 +247,50 @@ async def test_one_file_has_one_gap(daemon, stash, plex):
     await reconciled(daemon)
 
     assert await gaps(daemon) == [("missing_in_stash", 9)]
+
+
+async def test_a_library_that_was_renamed_is_found_by_its_number(
+    stash, plex, tmp_path, log_lines
+):
+    plex.sections = {1: "Scenes", 2: "Others"}
+    sample(stash, plex)
+    plex.add("/media/else.mp4", section=2, rating_key=50)
+    settings = make_settings(stash, plex, tmp_path, plex={"libraries": ["Scenes"]})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1)
+        plex.sections = {1: "Clips", 2: "Others"}
+        stash.change(1, title="New")
+        run = await reconciled(daemon)
+        status = await daemon.deliver(1)
+        assert (run["state"], run["error"], run["items"]) == ("done", None, 1)
+        assert plex.items[1].text["title"] == "New"
+        assert status["plex"]["libraries"] == ["Clips"]
+    # Also after a restart, and by a check without a daemon.
+    (line,) = [one for one in log_lines if one["event"] == "library_renamed"]
+    assert (line["former"], line["title"]) == ("Scenes", "Clips")
+    findings = {one.code: one async for one in examine(settings)}
+    assert findings["plex_libraries"].level == "warn"
+    assert "'Scenes' is called 'Clips' by now" in findings["plex_libraries"].message
+    async with running(settings, stash, plex) as daemon:
+        stash.change(1, title="Newer")
+        await daemon.deliver(1)
+        assert plex.items[1].text["title"] == "Newer"
+        # The title is what was configured, where a library has it.
+        plex.sections = {1: "Clips", 2: "Scenes"}
+        run = await reconciled(daemon, force=True)
+        assert (await daemon.status())["plex"]["libraries"] == ["Scenes"]
+
+
+async def test_another_server_has_other_numbers(stash, plex, tmp_path):
+    sample(stash, plex)
+    settings = make_settings(stash, plex, tmp_path, plex={"libraries": ["Scenes"]})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+    plex.machine = "another-machine"
+    plex.sections = {1: "Holidays"}
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(lambda s: s["plex"]["state"] == "up")
+        run = await reconciled(daemon)
+        assert run["state"] == "failed"
+        assert "no movie library 'Scenes'; it has 'Holidays'" in run["error"]
