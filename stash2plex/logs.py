@@ -23,6 +23,10 @@ from stash2plex.words import Words
 
 MASK = "***"
 _IN_URL = re.compile(r"(?i)(x-plex-token|apikey|api_key|token)=[^&\s\"'<>]+")
+# In a URL that is a parameter of another, encoded once or more.
+_IN_INNER_URL = re.compile(
+    r"(?i)(x-plex-token|apikey|api_key|token)(%(?:25)*3d)[^&%\s\"'<>]+"
+)
 _IN_HEADER = re.compile(
     r"(?i)(x-plex-token|apikey|authorization)"
     r"(['\"]?\s*[:=]\s*['\"]?(?:bearer )?)[^\s,'\"}]+"
@@ -72,6 +76,7 @@ class Secrets:
         for value in self._values:
             text = text.replace(value, MASK)
         text = _IN_URL.sub(rf"\1={MASK}", text)
+        text = _IN_INNER_URL.sub(rf"\1\2{MASK}", text)
         return _IN_HEADER.sub(rf"\1\2{MASK}", text)
 
     def error(self, text: str) -> str:

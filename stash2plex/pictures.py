@@ -25,7 +25,8 @@ _WIDE = 16 / 9
 _SQUARE = 1.0
 # So much may a cover differ from 16:9 and still be a background as it is.
 _NEARLY = 0.05
-# Plex reads pictures of up to 100 MB, but every client has to load them too.
+# Plex says that it reads pictures of up to 100 MB; users report 10 MB, and every client
+# has to load them too.
 _MAX_BYTES = 10 * 1024 * 1024
 # Larger posters look the same in every client.
 _MAX_HEIGHT = 1500
@@ -75,7 +76,8 @@ async def shaped_aside(data: bytes, shape: Shape) -> bytes:
 def shaped(data: bytes, shape: Shape) -> bytes:
     """Return *data* in *shape*, as JPEG.
 
-    It is unchanged for ``original``, and for ``wide`` when it is that and not huge.
+    It is unchanged for ``original``, and for ``wide`` when it is that, if it is not
+    huge.
     Raises `NotAPicture`.
     """
     try:
@@ -91,7 +93,8 @@ def _shaped(data: bytes, shape: Shape) -> bytes:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         if opened.width * opened.height > _MAX_PIXELS:
             raise NotAPicture("the picture has more than 40 million pixels")
-        if shape == "original" or (shape == "wide" and _is_fit(opened, data)):
+        is_light = shape == "original" and len(data) <= _MAX_BYTES
+        if is_light or (shape == "wide" and _is_fit(opened, data)):
             opened.verify()
             return data
         is_large = opened.width * opened.height > _LARGE
@@ -196,7 +199,12 @@ def _around(width: int, height: int, ratio: float) -> tuple[int, int]:
     return round(height * ratio), height
 
 
+def _original(picture: Image.Image) -> Image.Image:
+    return picture
+
+
 _SHAPES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "original": _original,
     "crop": _crop,
     "blur": _blur,
     "letterbox": _letterbox,

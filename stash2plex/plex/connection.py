@@ -8,11 +8,13 @@ and nothing of a URL gets into an error.
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import mktime_tz, parsedate_tz
+from http import HTTPStatus
 from xml.etree.ElementTree import Element
 
 import aiohttp
@@ -171,7 +173,8 @@ class PlexConnection:
                     self._session.request(
                         method,
                         URL(f"{self._settings.url}{target}", encoded=True),
-                        data=body,
+                        # A stream is not written to the socket in one go.
+                        data=None if body is None else io.BytesIO(body),
                         headers=headers,
                         allow_redirects=False,
                     ) as answer,
@@ -236,6 +239,8 @@ def _translated(status: int, text: str, pause: float) -> Stash2PlexError:
     if outage := _outage(status, text):
         return ServiceUnavailable("Plex", outage, pause=pause)
     said = f"HTTP {status}: {text}" if text else f"HTTP {status}"
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        said += "; a proxy before Plex limits uploads (nginx: client_max_body_size)"
     if status >= _FAULT:
         return ServerFault("Plex", said)
     return RequestRejected(f"Plex answered {said}", status=status)

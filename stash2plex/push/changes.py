@@ -138,7 +138,8 @@ def drifted(
     for of, name in TEXT_NAMES.items():
         wrote = entry.text.get(name)
         shown = item.text.get(name, "")
-        if of in managed and wrote is not None and not _same(of, wrote, shown):
+        as_written = wrote is None or _same(of, wrote, shown)
+        if of in managed and not as_written and entry.shown.get(name) != shown:
             found.append(name)
     for of, name in TAG_NAMES.items():
         if of in managed and (tags := entry.tags.get(name)) is not None:
@@ -217,8 +218,10 @@ class _Planner:
         shown = self._item.text.get(name, "")
         wanted = self._fitting(name, wanted, shown)
         before = self._entry.text.get(name) if self._entry else None
-        same = _same(of, wanted, shown)
-        as_left = before is not None and _same(of, before, shown)
+        # Plex may have a form of its own for what it was told.
+        is_form = self._entry is not None and self._entry.shown.get(name) == shown
+        same = _same(of, wanted, shown) or (is_form and wanted == before)
+        as_left = before is not None and (is_form or _same(of, before, shown))
         if of is Field.RATING and self._entry and shown:
             meant = self._entry.meant_ratings
             as_left = as_left or any(_same(of, one, shown) for one in meant)

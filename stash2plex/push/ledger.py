@@ -82,6 +82,8 @@ class Entry:
     scene_changed_at: str = ""
     settings: str = ""  # a `settings_digest`, "" if unknown
     text: Mapping[str, str] = field(default_factory=dict)
+    # What Plex shows in the place of a text, right after we wrote that.
+    shown: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, WrittenTags] = field(default_factory=dict)
     # Ratings that we set out to write since, and may have.
     meant_ratings: tuple[str, ...] = ()
@@ -386,6 +388,7 @@ class Ledger:
         )
         wrote = {
             "text": dict(entry.text),
+            "shown": dict(entry.shown),
             "meant_ratings": entry.meant_ratings,
             "tags": {
                 name: {"ours": tags.ours, "left": tags.left, "kept": tags.kept}
@@ -462,6 +465,7 @@ def _entry(row: Row) -> Entry:
         confidence=Confidence(row["confidence"]),
         scene_updated_at=row["scene_updated_at"],
         text=wrote["text"],
+        shown=wrote.get("shown", {}),
         meant_ratings=tuple(wrote.get("meant_ratings", ())),
         tags={
             name: WrittenTags(

@@ -28,6 +28,7 @@ from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.movie import Field
 from stash2plex.plex.edits import Edit, longest_text
 from stash2plex.push.changes import (
+    SORT_TITLE,
     TAG_NAMES,
     TEXT_NAMES,
     Plan,
@@ -122,8 +123,18 @@ class Written:
             tags={**self.entry.tags, **tags},
         )
 
-    def note_spelling(self, item: Item) -> None:
-        """Note which tags Plex shows in a spelling of its own, whatever it is sent."""
+    def note_forms(self, item: Item) -> None:
+        """Note what Plex shows in a form of its own, whatever it is sent."""
+        if self.entry.written_from <= item.updated_at <= self.entry.written_until:
+            unlike = {_RATING, SORT_TITLE, *self.edited.rejected}
+            unlike |= self.edited.shortened.keys()
+            forms = {
+                name: form
+                for name, value in self.plan.edit.text.items()
+                if value and name not in unlike
+                if (form := item.text.get(name, "")) != value
+            }
+            self.entry = replace(self.entry, shown={**self.entry.shown, **forms})
         tags = {}
         for name, edit in self.plan.edit.tags.items():
             if written := self.entry.tags.get(name):
@@ -212,6 +223,7 @@ class ItemWriter:
                 scene_changed_at=target.scene.updated_at,
                 settings=self._digest,
                 text=planned.text,
+                shown=_kept_forms(planned, entry),
                 tags=planned.tags,
                 locked=frozenset(own),
                 pictures=pictures.kept | pictures.intended,
@@ -287,7 +299,7 @@ class ItemWriter:
         one.entry = entry
         try:
             again, now = await self._removals.see(item, one.plan.edit, one.edited)
-            one.note_spelling(now or item)
+            one.note_forms(now or item)
             if again:
                 one.requests += again
                 one.entry = replace(
@@ -386,6 +398,17 @@ class ItemWriter:
                 )
         # The bytes are not needed any more, and there may be many of them.
         written.pictures.changes.clear()
+
+
+def _kept_forms(planned: Plan, before: Entry | None) -> dict[str, str]:
+    """Return what Plex shows in a form of its own, of what is not written again."""
+    if before is None:
+        return {}
+    return {
+        name: form
+        for name, form in before.shown.items()
+        if name not in planned.edit.text and name in planned.text
+    }
 
 
 def _refusals(edited: Edited) -> Iterator[Stash2PlexError]:

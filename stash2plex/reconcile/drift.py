@@ -59,7 +59,8 @@ class Drift:
         """Look closer at an item, if what the listing showed of it gives reason to."""
         shown = dict(zip(LISTED_FIELDS, row.listed, strict=False))
         differs = any(
-            name in entry.text and entry.text[name] != shown.get(name, "")
+            name in entry.text
+            and shown.get(name, "") not in {entry.text[name], entry.shown.get(name)}
             for name in self._listed
         )
         if differs or not entry.is_ours(row.updated_at):

@@ -103,11 +103,23 @@ class Habits:
         "33 to 40 KB of request line fail; where between 10 and 33 KB the limit is,"
         " nobody measured.",
     )
+    shows_day_before: bool = _switch(
+        False,
+        Certainty.REPORTED,
+        "A date is shown as the day before the one it was given; reported of agents, in"
+        " summer time.",
+    )
     joins_equal_guids: bool = _switch(
         True,
         Certainty.REPORTED,
         "The next scan joins items of an equal guid into one with several media; the"
         " lower rating key stays.",
+    )
+    largest_upload: int | None = _switch(
+        None,
+        Certainty.REPORTED,
+        "Pictures over 10 MB are refused with HTTP 500; Plex's own documents say 100"
+        " MB.",
     )
     renamed_keeps_key: bool = _switch(
         False,

@@ -13,6 +13,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import date, timedelta
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
@@ -433,10 +434,7 @@ class PretendPlex(PlexFaults):
                 else:
                     lists.setdefault(tag[1], []).append((int(tag[2]), value))
         self._check_values(values)
-        for name, value in values.items():
-            item.text[name] = f"{float(value):.1f}" if name == "userRating" else value
-            if name == "originallyAvailableAt" and value:
-                item.text["year"] = value[:4]
+        self._set_text(item, values)
         for name, indexed in lists.items():
             wanted = [self._spelled(name, value) for _, value in sorted(indexed)]
             present = [] if self.habits.replaces_tags else item.tags.get(name, [])
@@ -448,6 +446,15 @@ class PretendPlex(PlexFaults):
             ]
         _lock(item, parameters)
         self._written(item)
+
+    def _set_text(self, item: PretendItem, values: dict[str, str]) -> None:
+        for name, value in values.items():
+            item.text[name] = f"{float(value):.1f}" if name == "userRating" else value
+            if name == "originallyAvailableAt" and value:
+                if self.habits.shows_day_before:
+                    day = date.fromisoformat(value) - timedelta(days=1)
+                    item.text[name] = day.isoformat()
+                item.text["year"] = value[:4]
 
     def _spelled(self, kind: str, tag: str) -> str:
         first = self._spellings.setdefault((kind, tag.lower()), tag)
@@ -652,7 +659,8 @@ class PretendPlex(PlexFaults):
             self.refused[self.picture_status] += 1
             return _refusal(self.picture_status)
         data = await request.read()
-        if not data.startswith(_PICTURES):
+        limit = self.habits.largest_upload
+        if not data.startswith(_PICTURES) or (limit and len(data) > limit):
             raise web.HTTPInternalServerError
         name = _KINDS[request.match_info["kind"]]
         key, fresh = item.upload(name, data)

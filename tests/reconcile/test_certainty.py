@@ -288,6 +288,10 @@ async def test_a_configured_library_that_was_renamed_is_not_wiped(
     async with between(stash, plex, tmp_path, **both) as daemon:
         plex.sections[2] = "B renamed"
         run = await reconciled(daemon)
+        # It is found by its number. One that is not there any more is another matter.
+        assert (run["state"], run["items"]) == ("done", 400)
+        plex.sections = {1: "A", 3: "B"}
+        run = await reconciled(daemon)
 
     assert run["state"] == "stopped"
 
