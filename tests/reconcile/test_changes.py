@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,6 +12,7 @@ import pytest
 
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.config import MatchSettings
+from stash2plex.db.database import DATABASE
 from stash2plex.errors import ServiceUnavailable
 from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.changes import Changes
@@ -18,6 +22,7 @@ from stash2plex.sandbox.stash import PretendStash
 from stash2plex.stash.client import StashClient
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 ZONES = [
@@ -399,3 +404,23 @@ async def test_without_subscriptions_it_polls(stash, plex, tmp_path):
         await stash.facts.until(lambda: stash.operations["Stash2PlexParts"] > 8)
         stash.change(1, title="Polled")
         await plex.facts.until(lambda: plex.items[1].text["title"] == "Polled")
+
+
+async def test_what_a_poll_saw_of_parts_that_are_gone_is_forgotten(
+    stash, plex, tmp_path
+):
+    def seen() -> set[int]:
+        with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as file:
+            rows = file.execute("SELECT id FROM polled_part WHERE kind = 'performer'")
+            return {key for (key,) in rows}
+
+    sample(stash, plex, 1, performers=["Ann", "Bea"])
+    settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 0.1})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        # Of each kind twice: the first look came to its end.
+        await stash.facts.until(lambda: stash.operations["Stash2PlexParts"] >= 8)
+        assert await asyncio.to_thread(seen) == {1, 2}
+        stash.remove_entity("performer", 1)
+        await reconciled(daemon)
+        assert await asyncio.to_thread(seen) == {2}
