@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from stash2plex.plex.library import PlexLibrary
 from stash2plex.supervision import LONGEST_WAIT, supervised
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.running import running
 
 
 class Crashing:
@@ -53,3 +57,23 @@ async def test_nothing_is_restarted_at_the_end():
     await asyncio.wait_for(supervised("x", helper.run, stopping), 5)
 
     assert helper.left == 1
+
+
+async def test_a_listing_that_crashed_is_made_again(
+    stash, plex, tmp_path, monkeypatch, log_lines
+):
+    real = PlexLibrary.movie_sections
+    crashes = iter([True])
+
+    async def crashing_once(self):
+        if next(crashes, False):
+            raise RuntimeError("a bug")
+        return await real(self)
+
+    monkeypatch.setattr(PlexLibrary, "movie_sections", crashing_once)
+    sample(stash, plex)
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        await daemon.cataloged()
+
+    (line,) = [one for one in log_lines if one["event"] == "helper_crashed"]
+    assert line["helper"] == "catalog"

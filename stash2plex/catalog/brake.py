@@ -27,6 +27,7 @@ _FEW = 10
 FACT = "brake"
 # What there was when a burst of deletions pulled it, by server or library.
 _BEFORE = "brake_before"
+_TURNED_EMPTY = "brake_turned_empty"  # unix seconds, by scene
 EMPTIED, _AGREED = "brake_emptied", "brake_agreed_until"
 _REMEDY = "If this is right: stash2plex reconcile --force"
 
@@ -65,6 +66,9 @@ class Brake:
         self._vanished = await self._database.fact(FACT) or None
         self._emptied = await self._database.fact(EMPTIED) or None
         self._agreed_until = float(await self._database.fact(_AGREED) or 0)
+        ago = json.loads(await self._database.fact(_TURNED_EMPTY) or "{}")
+        shift = self._now() - self._clock()
+        self._turned_empty = {int(key): at + shift for key, at in ago.items()}
         self._before = json.loads(await self._database.fact(_BEFORE) or "{}")
 
     async def check(self, what: str, before: int, gone: int) -> None:
@@ -115,6 +119,9 @@ class Brake:
             return True
         emptied = self._recently_emptied()
         emptied |= dict.fromkeys(scene_ids - emptied.keys(), self._now())
+        shift = self._clock() - self._now()
+        known = {key: at + shift for key, at in emptied.items()}
+        await self._database.set_fact(_TURNED_EMPTY, json.dumps(known))
         lost = len(emptied) + len(self._recently_deleted(STASH))
         too_many = lost > _NUMBER and lost > delivered * _SHARE
         if not too_many and (len(emptied) < delivered or delivered < _FEW):

@@ -176,6 +176,9 @@ class Catalog:
                 await self._sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
                 self._requested.set()
+            except Exception:
+                self._requested.set()  # who is started again goes on with it
+                raise
             else:
                 wait = _FIRST_WAIT
 

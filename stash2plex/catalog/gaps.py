@@ -314,8 +314,10 @@ async def _close_twins(
     if not items:
         return
     await transaction.run(
-        f"{_RESOLVE} subject LIKE 'item:%' AND EXISTS (SELECT 1 FROM json_each(?2)"
-        " WHERE value ->> 1 = gap.path AND value ->> 0 != gap.subject)",
+        f"{_RESOLVE} subject IN (SELECT twin.subject FROM json_each(?2) AS found"
+        " CROSS JOIN gap AS twin ON twin.path = found.value ->> 1"
+        " WHERE twin.resolved_at IS NULL AND twin.subject LIKE 'item:%'"
+        " AND twin.subject != found.value ->> 0)",
         now,
         json.dumps(items),
     )

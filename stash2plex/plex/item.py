@@ -196,7 +196,7 @@ def _common(video: Element, section_id: int, updated_at: int) -> dict[str, Any]:
         "rating_key": rating_key_of(video),
         "section_id": number_in(video, "librarySectionID") or section_id,
         "updated_at": updated_at,
-        "added_at": number_in(video, "addedAt"),
+        "added_at": _number_or_none(video, "addedAt") or 0,
         "guid": video.get("guid", ""),
         "files": _files(video),
         "is_bare": _is_bare(video),
@@ -207,10 +207,18 @@ def _common(video: Element, section_id: int, updated_at: int) -> dict[str, Any]:
 
 def _files(video: Element) -> tuple[ItemFile, ...]:
     return tuple(
-        ItemFile(part.attrib["file"], number_in(part, "size") or None)
+        ItemFile(part.attrib["file"], _number_or_none(part, "size") or None)
         for part in video.iter("Part")
         if part.get("file")
     )
+
+
+def _number_or_none(element: Element, name: str) -> int | None:
+    """Return a number that is of little matter, None if it makes no sense."""
+    try:
+        return number_in(element, name)
+    except ValueError:
+        return None
 
 
 def _is_bare(video: Element) -> bool:

@@ -98,18 +98,28 @@ class PlexLibrary:
         return Server(machine, self.version)
 
     async def prove(self) -> None:
-        """Read the libraries, and count the items of one.
+        """Read which libraries there are, and count the items of one of ours.
 
-        Raises `ServiceUnavailable` if that fails, in whatever way: then no item can be
-        written either.
+        Raises `ServiceUnavailable` if that fails for all of ours, in whatever way: then
+        no item can be written either.
         """
+        failure: Exception | None = None
         try:
-            for section in (await self.movie_sections())[:1]:
+            for section in await self.sections():
                 none = {"X-Plex-Container-Start": "0", "X-Plex-Container-Size": "0"}
                 target = f"/library/sections/{section.id}/all?type=1"
-                await self._connection.get(target, headers=none)
+                try:
+                    await self._connection.get(target, headers=none)
+                except (ServerFault, RequestRejected, StaleCatalog) as error:
+                    failure = error
+                else:
+                    return
+        except LibraryNotFound:
+            return
         except (ServerFault, RequestRejected, StaleCatalog) as error:
-            raise ServiceUnavailable("Plex", f"reading failed: {error}") from None
+            failure = error
+        if failure:
+            raise ServiceUnavailable("Plex", f"reading failed: {failure}") from None
 
     async def every_section(self) -> list[Section]:
         """Return all libraries, of whatever kind."""

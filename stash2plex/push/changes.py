@@ -293,7 +293,7 @@ class _Planner:
             if not keeps_others or name_key(tag) in ours
         }
         same = _keys(wanted) == _keys(shown) and not other
-        as_left = _keys(shown) == _keys(before.left)
+        as_left = _are_as_left(shown, before, shared=False)
         # After the database was lost our lock stands where all is ours by name.
         lost = of is Field.COLLECTIONS and self._named_by_us
         is_ours = bool(lost) and _keys(shown) <= ours | _keys(wanted)

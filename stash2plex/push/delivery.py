@@ -204,9 +204,7 @@ class Delivery:
         silent = [
             one.id for one in scenes if isinstance(one, Scene) and says_nothing(one)
         ]
-        if not silent or self._catalog.machine is None:
-            return set()
-        return await self._ledger.delivered_among(self._catalog.machine, silent)
+        return await self._ledger.delivered_among(silent) if silent else set()
 
     def _refusal(self, scene: Scene, emptied: Set[int]) -> str | None:
         reason = refusal(scene, self._settings.sync)
@@ -394,7 +392,7 @@ class Delivery:
                 ],
                 {k: one for k, one in items.items() if isinstance(one, Item)},
             )
-            tasks = await self._hold_empty(tasks, machine, entries, settle)
+            tasks = await self._hold_empty(tasks, entries, settle)
         except Stash2PlexError as error:
             await _fail_all([task.job for task in tasks], error, settle)
             return
@@ -414,7 +412,6 @@ class Delivery:
     async def _hold_empty(
         self,
         tasks: Sequence[_Task],
-        machine: str,
         entries: dict[tuple[int, int], Entry],
         settle: Settle,
     ) -> list[_Task]:
@@ -429,7 +426,7 @@ class Delivery:
             own = [
                 match
                 for match, entry in zip(task.matches, known, strict=True)
-                if may_clear(task.scene, entry, self._paths, self._stash.ahead)
+                if may_clear(task.scene, match, entry, self._paths, self._stash.ahead)
             ]
             if not own:
                 await self._note_gates([], [task.scene])
@@ -444,7 +441,7 @@ class Delivery:
             return kept
         brake = self._catalog.brake
         held_before = brake.reason is not None
-        delivered = await self._ledger.delivered(machine)
+        delivered = await self._ledger.delivered()
         if await brake.allows_clearing(lost.keys(), delivered):
             return [*kept, *lost.values()]
         error = Braked(brake.reason or "")

@@ -80,6 +80,8 @@ class Entry:
     # Of the scene as it was delivered, whatever is in doubt; "" by an earlier release.
     scene_created_at: str = ""
     scene_changed_at: str = ""
+    # The file that was written, where the entry is inherited by another; not kept.
+    former_file: str = ""
     settings: str = ""  # a `settings_digest`, "" if unknown
     text: Mapping[str, str] = field(default_factory=dict)
     # What Plex shows in the place of a text, right after we wrote that.
@@ -205,13 +207,16 @@ class Ledger:
         return found
 
     async def _by_file(self, machine: str, files: Iterable[str]) -> dict[str, Entry]:
-        """Return what we wrote last to files, whatever their items were then.
+        """Return what we wrote last to files whose items do not have them any more.
 
         On this server if we did, else on another.
         """
         rows = await self._database.fetch(
-            "SELECT * FROM ledger WHERE file IN (SELECT value FROM json_each(?))"
-            " AND delivered_at > 0 ORDER BY machine = ?, delivered_at",
+            "SELECT * FROM ledger WHERE file IN (SELECT value FROM json_each(?1))"
+            " AND delivered_at > 0 AND NOT (machine = ?2 AND EXISTS (SELECT 1"
+            "  FROM plex_file WHERE plex_file.rating_key = ledger.rating_key"
+            "  AND plex_file.path = ledger.file))"
+            " ORDER BY machine = ?2, delivered_at",
             json.dumps(list(files)),
             machine,
         )
@@ -234,24 +239,21 @@ class Ledger:
         )
         return [_entry(row) for row in rows]
 
-    async def delivered_among(self, machine: str, scene_ids: Iterable[int]) -> set[int]:
-        """Return which of *scene_ids* we wrote anything for."""
+    async def delivered_among(self, scene_ids: Iterable[int]) -> set[int]:
+        """Return which of *scene_ids* we wrote anything for, on whatever server."""
         rows = await self._database.fetch(
-            "SELECT DISTINCT scene_id FROM ledger"
-            " WHERE machine = ? AND delivered_at > 0"
+            "SELECT DISTINCT scene_id FROM ledger WHERE delivered_at > 0"
             " AND scene_id IN (SELECT value FROM json_each(?))",
-            machine,
             json.dumps(list(scene_ids)),
         )
         return {row["scene_id"] for row in rows}
 
-    async def delivered(self, machine: str) -> int:
+    async def delivered(self) -> int:
         """Count the scenes that are in Stash, and that we wrote anything for."""
         (row,) = await self._database.fetch(
             "SELECT count(DISTINCT scene_id) AS count FROM ledger"
             " JOIN stash_scene ON stash_scene.id = scene_id"
-            " WHERE machine = ? AND delivered_at > 0",
-            machine,
+            " WHERE delivered_at > 0"
         )
         return int(row["count"])
 
@@ -372,7 +374,7 @@ class Ledger:
             await transaction.run(
                 "DELETE FROM ledger WHERE gone_at != 0 AND (gone_at < ? OR EXISTS"
                 " (SELECT 1 FROM ledger AS newer WHERE newer.file = ledger.file"
-                "  AND newer.gone_at = 0"
+                "  AND newer.machine = ledger.machine AND newer.gone_at = 0"
                 "  AND newer.delivered_at > ledger.delivered_at))",
                 now - _KEPT,
             )
@@ -447,6 +449,7 @@ def _as_history(former: Entry, rating_key: int, file: str) -> Entry:
         former,
         rating_key=rating_key,
         file=file,
+        former_file=former.file,
         tags={name: WrittenTags(ours=tags.ours) for name, tags in former.tags.items()},
         pictures={},
         locked=frozenset(),

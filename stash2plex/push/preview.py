@@ -105,8 +105,7 @@ class Preview:
         """Return the same of scenes that were just read, by id."""
         found: list[Difference] = []
         scenes: list[Scene] = []
-        machine = await self._catalog.ensure_machine()
-        delivered = await self._ledger.delivered_among(machine, readings)
+        delivered = await self._ledger.delivered_among(readings)
         for scene_id, reading in readings.items():
             if isinstance(reading, Stash2PlexError):
                 found.append(Difference(scene_id=scene_id, reason=str(reading)))
@@ -150,7 +149,7 @@ class Preview:
                 reason = f"item {match.rating_key} changed, or cannot be read"
                 found.append(Difference(scene_id=scene.id, reason=reason))
             elif says_nothing(scene) and not may_clear(
-                scene, entry, self._paths, self._stash.ahead
+                scene, match, entry, self._paths, self._stash.ahead
             ):
                 found.append(Difference(scene_id=scene.id, reason=NO_METADATA))
             elif difference := await self._of_item(scene, item, entry):

@@ -132,14 +132,17 @@ class Written:
                 name: form
                 for name, value in self.plan.edit.text.items()
                 if value and name not in unlike
-                if (form := item.text.get(name, "")) != value
+                if (form := item.text.get(name, ""))
+                # What is as it was before was not taken, and is still to do.
+                and form not in {value, self.item.text.get(name, "")}
             }
             self.entry = replace(self.entry, shown={**self.entry.shown, **forms})
         tags = {}
         for name, edit in self.plan.edit.tags.items():
             if written := self.entry.tags.get(name):
-                kept = respelled(edit.names, item.tags.get(name, ()))
-                tags[name] = replace(written, kept=tuple(kept))
+                shown = item.tags.get(name, ())
+                kept = respelled((*edit.names, *(written.kept or ())), shown)
+                tags[name] = replace(written, kept=tuple(dict.fromkeys(kept)))
         self.entry = replace(self.entry, tags={**self.entry.tags, **tags})
 
     @property

@@ -257,3 +257,14 @@ async def test_a_stash_that_repeats_its_pages_forgets_nothing(
         stash.repeats_pages = False
         assert (await reconciled(daemon))["error"] is None
         assert (await daemon.status())["catalog"]["scenes"] == 24
+
+
+@pytest.mark.parametrize("value", ABSURD)
+async def test_what_is_of_little_matter_costs_no_row(daemon, stash, plex, value):
+    sample(stash, plex)
+    plex.odd[1] = {"addedAt": value}
+    await daemon.cataloged()
+
+    await daemon.deliver(1)
+
+    assert plex.items[1].text["title"] == "Title 1"

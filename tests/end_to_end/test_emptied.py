@@ -245,3 +245,87 @@ async def test_nine_of_nine_are_not(daemon, stash, plex):
     await daemon.deliver(*range(1, 10))
 
     assert all(is_clear(item) for item in plex.items.values())
+
+
+async def test_scenes_whose_tags_plex_had_already_count_too(daemon, stash, plex):
+    for number in range(1, 13):
+        _, item = sample(stash, plex, number, details="")
+        item.tags["genre"] = ["a", "b"]
+    await daemon.cataloged()
+    await daemon.deliver(*range(1, 13))
+    later(stash, seconds=2)
+    for number in range(1, 13):
+        stash.change(number, tags=[])
+
+    await daemon.post("sync", {"scene_ids": list(range(1, 13))})
+    await daemon.until(lambda s: s["catalog"]["brake"])
+    await daemon.until(lambda s: s["queue"]["waiting"] == 12)
+
+    assert all(item.tags["genre"] == ["a", "b"] for item in plex.items.values())
+
+
+async def test_the_file_of_another_item_is_not_cleared(daemon, stash, plex):
+    full(stash, plex, 3)
+    theirs = plex.add("/media/b.mp4", rating_key=50, size=50, summary="a person's")
+    await daemon.cataloged()
+    await daemon.deliver(1, 2, 3)
+    later(stash, seconds=2)
+    stash.change(1, **EMPTY)
+    stash.scenes[1].files = [("/media/b.mp4", 50)]
+
+    await daemon.deliver(1)
+
+    assert theirs.text["summary"] == "a person's"
+
+
+async def test_a_restart_does_not_begin_to_count_anew(stash, plex, tmp_path):
+    full(stash, plex, 12)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(*range(1, 13))
+        later(stash, seconds=2)
+        for number in range(1, 12):
+            stash.change(number, **EMPTY)
+        await daemon.deliver(*range(1, 12))
+    stash.change(12, **EMPTY)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.post("sync", {"scene_ids": [12]})
+        await daemon.until(lambda s: s["catalog"]["brake"])
+        await daemon.until(lambda s: s["queue"]["waiting"] == 1)
+
+    assert is_full(plex.items[12])
+
+
+async def test_an_emptied_scene_that_was_found_by_name(daemon, stash, plex):
+    for number in range(1, 4):
+        path = f"/data/{number}.mp4"
+        stash.add(path, size=number, title="T", details="Text", tags=["a"])
+        plex.add(f"/media/{number}.mp4", size=number)
+    await daemon.cataloged()
+    await daemon.deliver(1, 2, 3)
+    later(stash, seconds=2)
+    stash.change(1, title="New", **EMPTY)
+
+    await daemon.deliver(1)
+
+    assert plex.items[1].text["title"] == "New"
+    assert is_clear(plex.items[1])
+
+
+async def test_cleared_also_on_a_restored_plex(stash, plex, tmp_path):
+    full(stash, plex, 3)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1, 2, 3)
+    later(stash, seconds=2)
+    stash.change(1, **EMPTY)
+    plex.machine = "another-machine"
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(lambda s: s["plex"]["state"] == "up")
+        await reconciled(daemon)
+        await daemon.deliver(1, 2, 3)
+
+    assert not plex.items[1].text.get("summary")
+    assert is_full(plex.items[2])

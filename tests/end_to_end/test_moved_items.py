@@ -294,3 +294,44 @@ async def test_another_server_has_other_numbers(stash, plex, tmp_path):
         run = await reconciled(daemon)
         assert run["state"] == "failed"
         assert "no movie library 'Scenes'; it has 'Holidays'" in run["error"]
+
+
+@pytest.mark.parametrize("mode", ["mirror", "merge"])
+async def test_a_second_item_of_the_same_file_is_not_ours(stash, plex, tmp_path, mode):
+    plex.sections = {1: "Scenes", 2: "More"}
+    sample(stash, plex, 1, rating100=80)
+    settings = make_settings(stash, plex, tmp_path, sync={"mode": mode})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1)
+        other = plex.add("/media/1.mp4", size=1, section=2, userRating="8.0")
+        other.tags["genre"] = ["a"]
+        await reconciled(daemon)
+        await daemon.deliver(1)
+        stash.change(1, rating100=None, tags=["b"])
+        await daemon.deliver(1)
+
+    assert other.text.get("userRating") == "8.0"
+    assert ("a" in other.tags["genre"]) == (mode == "merge")
+
+
+async def test_another_server_for_a_day_costs_no_rows(stash, plex, tmp_path):
+    sample(stash, plex, 1, rating100=80)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1)
+    first, plex.machine = plex.machine, "another-machine"
+    for _ in range(2):  # rows are pruned at a start
+        async with running(settings, stash, plex) as daemon:
+            await daemon.until(lambda s: s["plex"]["state"] == "up")
+            await reconciled(daemon)
+            await daemon.deliver(1)
+    plex.machine = first
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(lambda s: s["plex"]["state"] == "up")
+        await reconciled(daemon)
+        stash.change(1, rating100=None)
+        await daemon.deliver(1)
+
+    assert not plex.items[1].text.get("userRating")

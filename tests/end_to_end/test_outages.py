@@ -470,3 +470,47 @@ async def test_a_comparison_revives_a_performer_that_stash_stumbled_over(
     await reconciled(daemon)
 
     await daemon.until(lambda s: s["queue"]["dead"] == 0)
+
+
+async def test_a_library_that_is_not_ours_proves_nothing(stash, plex, tmp_path):
+    plex.sections = {1: "Holidays", 2: "Scenes"}
+    plex.read_status_of = {"/library/sections/1/all": 500}
+    for number in (1, 2):
+        stash.add(
+            f"/media/{number}.mp4", size=number, title=f"Title {number}", code="x"
+        )
+        stash.change(number, details="x")
+        plex.add(f"/media/{number}.mp4", size=number, section=2)
+    plex.status_of = {1: 500}
+    settings = make_settings(stash, plex, tmp_path, plex={"libraries": ["Scenes"]})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        status = await daemon.deliver(1, 2)
+
+    assert (status["queue"]["dead"], status["plex"]["breaker"]) == (1, "closed")
+    assert delivered(plex, 2)
+
+
+async def test_a_field_that_plex_did_not_take_is_written_again(
+    daemon, stash, plex, monkeypatch
+):
+    """It answers 200, and shows what it did before."""
+    _, item = sample(stash, plex)
+    await daemon.cataloged()
+    await daemon.deliver(1)
+    take = plex._set_text
+    monkeypatch.setattr(
+        plex,
+        "_set_text",
+        lambda item, values: take(
+            item, {k: v for k, v in values.items() if k != "summary"}
+        ),
+    )
+    stash.change(1, title="New", details="New text")
+    await daemon.deliver(1)
+    assert (item.text["title"], item.text["summary"]) == ("New", "Text")
+    monkeypatch.setattr(plex, "_set_text", take)
+
+    await daemon.deliver(1)
+
+    assert item.text["summary"] == "New text"

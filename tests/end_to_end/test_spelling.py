@@ -146,3 +146,37 @@ async def test_names_that_nobody_sees_are_none(daemon, stash, plex):
     assert item.tags["genre"] == ["Blonde"]
     assert "collection" not in item.tags
     assert "studio" not in item.text
+
+
+async def test_a_persons_spelling_stays_with_respect_locks(stash, plex, tmp_path):
+    _, item = sample(stash, plex, performers=["jane doe"])
+    settings = make_settings(stash, plex, tmp_path, sync={"respect_locks": True})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1)
+        item.tags["actor"] = ["Jane Doe"]
+        item.updated_at += 100
+        assert (await reconciled(daemon))["gaps"]["drift"] == 0
+        stash.change(1, title="Other")
+        await daemon.deliver(1)
+
+    assert item.tags["actor"] == ["Jane Doe"]
+    assert item.text["title"] == "Other"
+
+
+async def test_a_kept_spelling_is_remembered_when_the_list_changes(daemon, stash, plex):
+    plex.habits.keeps_first_spelling = True
+    _, item = sample(stash, plex, performers=["jane doe"])
+    await daemon.cataloged()
+    await daemon.deliver(1)
+    stash.rename("performer", 1, "Jane Doe")
+    await daemon.deliver(1)
+    stash.change(1, performers=["Jane Doe", "Bob"])
+    await daemon.deliver(1)
+    assert item.tags["actor"] == ["jane doe", "Bob"]
+
+    writes = item.writes
+    await daemon.deliver(1)
+    await daemon.deliver(1)
+
+    assert item.writes == writes

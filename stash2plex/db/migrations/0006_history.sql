@@ -10,3 +10,5 @@ CREATE INDEX ledger_file ON ledger (file);
 -- When it changed last, as Stash writes it; updated_at is '' as long as that may stand
 -- for a later change too.
 ALTER TABLE polled_part ADD COLUMN changed_at TEXT NOT NULL DEFAULT '';
+
+CREATE INDEX open_gap_path ON gap (path) WHERE resolved_at IS NULL;
