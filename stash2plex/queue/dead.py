@@ -11,17 +11,17 @@ _ROUNDED = 1.0
 
 
 def unchanged_since(
-    failed_at: Mapping[int, float], changed_at: Mapping[int, str], ahead: float
+    due_at: Mapping[int, float], changed_at: Mapping[int, str], ahead: float
 ) -> set[int]:
-    """Return the dead letters whose scene, or so on, did not change after it failed.
+    """Return the dead letters whose scene, or so on, did not change since it was tried.
 
-    *failed_at* is in unix seconds of our clock; *changed_at* is as Stash writes it,
+    *due_at* is in unix seconds of our clock; *changed_at* is as Stash writes it,
     whose clock is *ahead* of ours by so many seconds.
     """
     return {
         key
-        for key, failed in failed_at.items()
+        for key, due in due_at.items()
         if key not in changed_at
         or (moment := parsed_time(changed_at[key])) is None
-        or moment.timestamp() <= failed + ahead + _ROUNDED
+        or moment.timestamp() <= due + ahead + _ROUNDED
     }

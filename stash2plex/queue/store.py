@@ -346,17 +346,18 @@ class JobStore:
     async def dead_among(
         self, kind: Kind, stash_ids: Iterable[int]
     ) -> dict[int, float]:
-        """Return which of *stash_ids* are dead letters, and since when.
+        """Return which of *stash_ids* are dead letters, and when each was last due.
 
-        In unix seconds.
+        In unix seconds. What they are about was read after that, and may have changed
+        since, before they failed.
         """
         rows = await self._database.fetch(
-            "SELECT stash_id, failed_at FROM job WHERE state = 'dead' AND kind = ?"
+            "SELECT stash_id, due_at FROM job WHERE state = 'dead' AND kind = ?"
             " AND stash_id IN (SELECT value FROM json_each(?))",
             kind,
             json.dumps(list(stash_ids)),
         )
-        return {row["stash_id"]: row["failed_at"] for row in rows}
+        return {row["stash_id"]: row["due_at"] for row in rows}
 
     async def died_of_faults(self) -> list[Entry]:
         """Return the dead letters of outages, and of whatever a server stumbled over.

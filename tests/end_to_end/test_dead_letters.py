@@ -12,6 +12,7 @@ from stash2plex.cli import main
 from stash2plex.db.database import DATABASE, Database
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 # Who waits for Plex waits longer than any test.
@@ -310,3 +311,27 @@ async def test_a_plex_that_asks_again_revives_nothing(
 
         status = await daemon.status()
         assert (status["queue"]["dead"], status["deliveries"]["failed"]) == (1, 1)
+
+
+async def test_an_edit_while_the_last_attempt_ran_revives(stash, plex, tmp_path):
+    """No hook told of it, and it is dated before the failure."""
+    sample(stash, plex)
+    settings = make_settings(stash, plex, tmp_path, queue={"max_attempts": 1})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.deliver(1)
+        plex.status_of, plex.latency = {1: 409}, 2.0  # it takes four seconds to fail
+        stash.clock = lambda: datetime.now(UTC) - timedelta(seconds=30)
+        stash.change(1, details="Refused")
+        asked = stash.operations["Stash2PlexScenes"]
+        await daemon.post("sync", {"scene_ids": [1]})
+        await stash.facts.until(lambda: stash.operations["Stash2PlexScenes"] > asked)
+        # In between; who waits for that second waits for nothing else.
+        stash.clock = lambda: datetime.now(UTC) + timedelta(seconds=2)
+        stash.change(1, details="Fine")
+        await daemon.until(lambda s: s["queue"]["dead"] == 1)
+        plex.status_of, plex.latency = {}, 0.0
+        await reconciled(daemon)
+        await daemon.idle()
+
+    assert plex.items[1].text["summary"] == "Fine"
