@@ -42,6 +42,7 @@ async def _schema(stash: StashClient) -> Finding:
     """Have Stash check every document that is sent to it, whatever it finds."""
     code = "stash_schema"
     try:
+        await stash.prove()
         await stash.scenes([1], pictures=True)
         async for _ in stash.entries(updated_since=_NEVER):
             break
@@ -53,6 +54,7 @@ async def _schema(stash: StashClient) -> Finding:
         await stash.entries_hashed("0" * 16)
         await stash.entries_known_as("none")
         await stash.scenes_of_file("none", ["/none"])
+        await stash.studios_or_groups(["none"])
         await StashPlugins(stash).installed()
     except SchemaMismatch as error:
         fix = "update Stash, or stash2plex, whichever is older"
