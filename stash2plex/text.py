@@ -57,7 +57,7 @@ def _clean(text: str) -> str:
     """Return *text* without what must not be sent, "" if nothing of it is seen."""
     text = unicodedata.normalize("NFC", _FORBIDDEN.sub("", _LINE_BREAK.sub("\n", text)))
     if _INVISIBLE.search(text):
-        text = _INVISIBLE.sub(_kept_joiner, text)
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub(_kept_joiner, text))
     if all(one.isspace() or one in _BLANK or _INVISIBLE.match(one) for one in text):
         return ""
     return text

@@ -47,6 +47,10 @@ def test_nothing_but_what_nobody_sees_is_nothing(sign):
     assert clean_text(f"{sign}\n{sign}", 100) == ""
 
 
+def test_what_was_apart_by_nothing_seen_is_one_sign():
+    assert clean_line("e\u200b\u0301", 100) == "\u00e9"
+
+
 @pytest.mark.parametrize("text", SHAPED)
 def test_what_shapes_emoji_and_scripts_stays(text):
     assert clean_line(f"a {text} b", 100) == f"a {text} b"
