@@ -77,7 +77,8 @@ async def test_a_scene_that_was_given_up(made, browse):
         await open_tab(page)
         await shows(verdict(page), "Given up")
         await shows(verdict(page), "Plex answered HTTP 409: Conflict")
-        change = page.locator(".stash2plexd-fact").filter(has_text="title")
+        changes = page.locator(".stash2plexd-fact").filter(has_text="title")
+        change = changes.first  # the sort title goes with it
         assert await change.locator("del").text_content() == "3"
         assert await change.locator("ins").text_content() == "Title 3"
 
