@@ -27,14 +27,19 @@ def excluded_by(scene: Scene, sync: SyncSettings) -> str | None:
     return None
 
 
-def refusal(scene: Scene, sync: SyncSettings) -> str | None:
-    """Return why *scene* is not delivered, or None."""
+def refusal(
+    scene: Scene, sync: SyncSettings, *, was_delivered: bool = False
+) -> str | None:
+    """Return why *scene* is not delivered, or None.
+
+    One that *was_delivered* may have lost its metadata since.
+    """
     if not sync.enabled:
         return "sync.enabled is false"
     if not scene.files:
         return "no files"
     excluded = excluded_by(scene, sync)
-    if excluded is None and says_nothing(scene):
+    if excluded is None and says_nothing(scene) and not was_delivered:
         return NO_METADATA
     return excluded
 

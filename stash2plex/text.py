@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 from urllib.parse import quote
 
 # C0 but tab and newline, DEL and C1, surrogates, and the non-characters.
@@ -37,6 +38,7 @@ _LONGEST_FLAG = 8
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _NO_WORD = re.compile(r"[\W_]+")
 _SPACES = re.compile(r"\s+")
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 ELLIPSIS = "\u2026"
 _ZERO_WIDTH_JOINER = "\u200d"
 
@@ -101,6 +103,12 @@ def fitted(text: str, encoded_limit: int) -> str:
 def is_cut_of(text: str, whole: str) -> bool:
     """Whether *text* is *whole* as `fitted` may have cut it."""
     return text.endswith(ELLIPSIS) and whole.startswith(text[: -len(ELLIPSIS)])
+
+
+def both_forms(text: str) -> tuple[str, ...]:
+    """Return *text* in each form of Unicode that disks keep: one if they are equal."""
+    forms = (unicodedata.normalize(form, text) for form in _FORMS)
+    return tuple(dict.fromkeys(forms))
 
 
 def name_key(name: str) -> str:

@@ -161,10 +161,7 @@ class Gaps:
         items, now = items or {}, self._now()
         for subject in (f"scene:{scene_id}", *(f"item:{key}" for key in items)):
             await transaction.run(f"{_RESOLVE} subject = ?2", now, subject)
-        paths: dict[str, list[str]] = {}
-        for path in items.values():
-            paths.setdefault(name_key(file_name(path)), []).append(normal(path))
-        await close_file_gaps(transaction, paths, now)
+        await close_file_gaps(transaction, _by_name(items.values()), now)
 
     async def record_found(self, found: Sequence[FoundGap], run_id: int) -> None:
         """Note what the comparison *run_id* found, in one transaction."""
@@ -321,10 +318,16 @@ async def _close_twins(
         now,
         json.dumps(items),
     )
-    paths: dict[str, list[str]] = {}
-    for _, path in items:
-        paths.setdefault(name_key(file_name(path)), []).append(normal(path))
+    paths = _by_name(path for _, path in items)
     await close_file_gaps(transaction, paths, now)
+
+
+def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return normal *paths* by the names of their files, as `close_file_gaps` wants."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(name_key(file_name(path)), []).append(normal(path))
+    return found
 
 
 async def close_file_gaps(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Literal
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element
 
@@ -22,6 +20,7 @@ from stash2plex.errors import (
     StaleCatalog,
     UnsteadyListing,
 )
+from stash2plex.net.oddities import Oddities
 from stash2plex.plex.connection import NotFoundInPlex, PlexConnection
 from stash2plex.plex.item import (
     Item,
@@ -35,20 +34,17 @@ from stash2plex.plex.item import (
     rating_key_of,
     section_from,
 )
+from stash2plex.text import both_forms
 
 log = structlog.get_logger()
 
 PAGE_SIZE = 1000
-# So many rows that make no sense are named.
-_MOST_IGNORED = 1000
 _NO_SENSE = "its answer makes no sense; is plex.url right?"
 # What the catalogue has no use for in a listing.
 _TRIM = {
     "excludeElements": "Country,Director,Writer,Collection,Image",
     "excludeFields": "summary,tagline",
 }
-# The spellings of one name that disks keep.
-_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # What a picture is called where it is uploaded and listed, by its field.
 _ELEMENTS = {"thumb": "poster", "art": "art"}
 
@@ -79,7 +75,7 @@ class PlexLibrary:
         self._renamed: dict[str, str] = {}
         # Items in a page: halved when one is larger than we read.
         self._page_size = PAGE_SIZE
-        self._ignored: set[tuple[int | None, str]] = set()
+        self._oddities = Oddities("Plex", "item")
         self.titles = tuple(titles)
         self.version = ""  # of the server, as of its last answer to `server`
 
@@ -130,7 +126,9 @@ class PlexLibrary:
             try:
                 found.append(section_from(directory))
             except ValueError as error:
-                self._ignore(None, f"library {directory.get('title', '')!r}: {error}")
+                self._oddities.name(
+                    None, f"library {directory.get('title', '')!r}: {error}"
+                )
         if rows and not found:
             raise ServiceUnavailable("Plex", _NO_SENSE)
         return found
@@ -270,19 +268,13 @@ class PlexLibrary:
                 found.append(entry_from(video, section_id))
             except ValueError as error:
                 key = _key_of(video)
-                self._ignore(key, str(error))
+                self._oddities.name(key, str(error))
                 if key is not None and odd is not None:
                     odd.add(key)
         rows = list(root.iter("Video"))
         if rows and all(_key_of(one) is None for one in rows):
             raise ServiceUnavailable("Plex", _NO_SENSE)
         return found
-
-    def _ignore(self, key: int | None, reason: str) -> None:
-        """Name a row that makes no sense, once: it comes with every listing."""
-        if (key, reason) not in self._ignored and len(self._ignored) < _MOST_IGNORED:
-            self._ignored.add((key, reason))
-            log.warning("row_ignored", service="Plex", item=key, reason=reason)
 
     async def _page(self, target: str, start: int) -> tuple[Element, int]:
         """Return a page that is not too large, and how many items it may hold."""
@@ -310,8 +302,8 @@ class PlexLibrary:
         piece = max(name.split(","), key=len)
         if not piece.strip():
             return []
-        forms = dict.fromkeys(unicodedata.normalize(form, piece) for form in _FORMS)
-        query = urlencode({"type": 1, "file": ",".join(forms)}, quote_via=quote)
+        pieces = ",".join(both_forms(piece))
+        query = urlencode({"type": 1, "file": pieces}, quote_via=quote)
         root, _ = await self._page(f"/library/sections/{section_id}/all?{query}", 0)
         return self._entries_in(root, section_id)
 

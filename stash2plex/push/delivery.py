@@ -7,7 +7,7 @@ fails about one scene never touches another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -186,7 +186,9 @@ class Delivery:
             )
             if scene is None:
                 gone.append(job)
-            elif reason := self._refusal(scene, emptied):
+            elif reason := refusal(
+                scene, self._settings.sync, was_delivered=scene.id in emptied
+            ):
                 kept_out.append(scene)
                 ends.append(partial(self._skip, job, settle, reason))
             else:
@@ -205,10 +207,6 @@ class Delivery:
             one.id for one in scenes if isinstance(one, Scene) and says_nothing(one)
         ]
         return await self._ledger.delivered_among(silent) if silent else set()
-
-    def _refusal(self, scene: Scene, emptied: Set[int]) -> str | None:
-        reason = refusal(scene, self._settings.sync)
-        return None if reason == NO_METADATA and scene.id in emptied else reason
 
     async def _note_gates(
         self, taking_part: Sequence[tuple[Job, Scene]], kept_out: Sequence[Scene]

@@ -111,8 +111,8 @@ class Preview:
                 found.append(Difference(scene_id=scene_id, reason=str(reading)))
             elif reading is None:
                 found.append(Difference(scene_id=scene_id, reason="gone from Stash"))
-            elif (reason := refusal(reading, self._gates)) and not (
-                reason == NO_METADATA and scene_id in delivered
+            elif reason := refusal(
+                reading, self._gates, was_delivered=scene_id in delivered
             ):
                 found.append(Difference(scene_id=scene_id, reason=reason))
             else:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 import structlog
@@ -48,6 +47,7 @@ from stash2plex.link import no_redirects
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, LimitedResponse
 from stash2plex.net.failures import first_reason, reason
+from stash2plex.net.oddities import Oddities
 from stash2plex.paths import normal
 from stash2plex.pause import pause_asked
 from stash2plex.scene import Scene, SceneEntry, SceneFile
@@ -60,7 +60,7 @@ from stash2plex.stash.answers import (
     version_from,
 )
 from stash2plex.stash.queries import Dialect
-from stash2plex.text import name_key
+from stash2plex.text import both_forms, name_key
 
 log = structlog.get_logger()
 
@@ -89,12 +89,8 @@ _RENEWAL = 600.0
 # How long an end may take that nobody waits for, seconds.
 _PARTING = 1.0
 _PARTINGS = 3
-# The spellings of one name that disks keep.
-_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # What is raised over a row that makes no sense.
 _NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-# So many of them are named.
-_MOST_IGNORED = 1000
 _REPEATS = "a listing repeats its pages"
 # Scene filters that find what has a performer, studio, tag or group.
 _FILTERS = {"performer": "performers", "studio": "studios", "tag": "tags"}
@@ -144,7 +140,7 @@ def _any_of(
     """Return a filter for one of *patterns* in any Unicode form, or for *others*."""
     found = dict(others or {})
     wanted = list(patterns)
-    forms = (unicodedata.normalize(form, one) for one in wanted for form in _FORMS)
+    forms = (form for one in wanted for form in both_forms(one))
     for value in dict.fromkeys([*wanted, *forms]):
         found = _path_like(value) | ({"OR": found} if found else {})
     return found
@@ -173,7 +169,7 @@ class StashClient:
         self._ahead = 0.0
         # Scenes in a page: halved when one is larger than we read.
         self._page_size = settings.page_size
-        self._ignored: set[tuple[int | None, str]] = set()
+        self._oddities = Oddities("Stash", "scene")
         self._picture_turns = asyncio.Semaphore(_PICTURES_AT_ONCE)
         self.version: str | None = None
 
@@ -465,7 +461,7 @@ class StashClient:
             if isinstance(scene, Scene):
                 found.append(scene)
             else:
-                self._ignore(scene.thing, str(scene))
+                self._oddities.name(scene.thing, str(scene))
         return found
 
     async def image_url(self, kind: str, entity_id: int) -> str:
@@ -647,15 +643,9 @@ class StashClient:
                 self._learn_separator(entry.files)
             except _NO_SENSE as error:
                 key = id_of(row)
-                self._ignore(key, _told(error))
+                self._oddities.name(key, _told(error))
                 page.odd |= {key} if key else set()
         return page
-
-    def _ignore(self, key: int | None, reason: str) -> None:
-        """Name a row that makes no sense, once: it comes with every listing."""
-        if (key, reason) not in self._ignored and len(self._ignored) < _MOST_IGNORED:
-            self._ignored.add((key, reason))
-            log.warning("row_ignored", service="Stash", scene=key, reason=reason)
 
     async def _ask_for_page(
         self, query: GraphQLRequest, scenes: dict[str, Any]
