@@ -17,7 +17,7 @@ from stash2plex.cli import main
 from stash2plex.plex.item import Section
 from stash2plex.provider.setup import steps
 from stash2plex.sandbox.agent import RegisteredProvider
-from stash2plex.sandbox.stash import PLUGIN_ID
+from stash2plex.sandbox.plugin_runs import PLUGIN_ID
 from tests.conftest import free_port, make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.plugin_shim.test_shim import SHIM

@@ -1,13 +1,17 @@
 """The part of Stash's GraphQL schema that the pretend Stash serves, by release.
 
 Written by hand after Stash's own; a query that Stash would refuse fails here too.
+What only some releases have is marked with the first that has it.
 """
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 from graphql import GraphQLSchema, build_schema
 
-_COMMON = """
+_ALL = """
 scalar Time
 scalar Timestamp
 scalar Int64
@@ -17,6 +21,7 @@ scalar Any
 
 type Query {
   version: Version!
+  systemStatus: SystemStatus!
   findScene(id: ID, checksum: String): Scene
   findScenes(scene_filter: SceneFilterType, filter: FindFilterType, ids: [ID!]): FindScenesResultType!
   findPerformer(id: ID!): Performer
@@ -25,7 +30,7 @@ type Query {
   findStudios(studio_filter: StudioFilterType, filter: FindFilterType): FindStudiosResultType!
   findTags(tag_filter: TagFilterType, filter: FindFilterType): FindTagsResultType!
   findMovies(movie_filter: MovieFilterType, filter: FindFilterType): FindMoviesResultType!
-  %(find_groups)s
+  findGroups(group_filter: GroupFilterType, filter: FindFilterType): FindGroupsResultType!  # v0.27
   configuration: ConfigResult!
   plugins: [Plugin!]
   findJob(input: FindJobInput!): Job
@@ -34,7 +39,7 @@ type Query {
 
 type Mutation {
   sceneUpdate(input: SceneUpdateInput!): Scene
-  runPluginOperation(plugin_id: ID!, args: Map): Any
+  runPluginOperation(plugin_id: ID!, args: Map): Any  # v0.25
   configureGeneral(input: ConfigGeneralInput!): ConfigGeneralResult!
   configurePlugin(plugin_id: ID!, input: Map!): Map!
   setPluginsEnabled(enabledMap: BoolMap!): Boolean!
@@ -66,6 +71,8 @@ input StudioFilterType { updated_at: TimestampCriterionInput  name: StringCriter
 input TagFilterType { updated_at: TimestampCriterionInput }
 input MovieFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }
 
+enum SystemStatusEnum { SETUP NEEDS_MIGRATION OK }
+type SystemStatus { status: SystemStatusEnum!  databaseSchema: Int  appSchema: Int!  os: String! }
 type Version { version: String  hash: String!  build_time: String! }
 type Plugin { id: ID!  name: String!  version: String  enabled: Boolean! }
 type ConfigResult {
@@ -96,6 +103,7 @@ input StashIDCriterionInput {
 input SceneFilterType {
   AND: SceneFilterType  OR: SceneFilterType  NOT: SceneFilterType
   id: IntCriterionInput
+  title: StringCriterionInput
   oshash: StringCriterionInput
   stash_id_endpoint: StashIDCriterionInput
   path: StringCriterionInput
@@ -104,9 +112,15 @@ input SceneFilterType {
   performers: MultiCriterionInput
   studios: HierarchicalMultiCriterionInput
   tags: HierarchicalMultiCriterionInput
-  %(group_filter)s
-  %(files_filter)s
+  movies: MultiCriterionInput
+  groups: HierarchicalMultiCriterionInput  # v0.27
+  is_missing: String
+  organized: Boolean
+  rating100: IntCriterionInput
+  file_count: IntCriterionInput
+  files_filter: FileFilterType  # v0.30
 }
+input FileFilterType { updated_at: TimestampCriterionInput  path: StringCriterionInput  basename: StringCriterionInput }
 
 type Scene {
   id: ID!
@@ -119,8 +133,8 @@ type Scene {
   tags: [Tag!]!
   performers: [Performer!]!
   stash_ids: [StashID!]!
-  movies: [SceneMovie!]! %(movies_deprecated)s
-  %(groups)s
+  movies: [SceneMovie!]! @deprecated(reason: "Use groups")
+  groups: [SceneGroup!]!  # v0.27
 }
 type VideoFile { id: ID!  path: String!  basename: String!  size: Int64!  duration: Float!  updated_at: Time! }
 type ScenePathsType { screenshot: String  preview: String  stream: String }
@@ -130,30 +144,37 @@ type Performer { id: ID!  name: String!  updated_at: Time!  disambiguation: Stri
 type StashID { endpoint: String!  stash_id: String! }
 type Movie { id: ID!  name: String!  updated_at: Time! }
 type SceneMovie { movie: Movie!  scene_index: Int }
-%(group_types)s
+type Group { id: ID!  name: String!  updated_at: Time! }
+type FindGroupsResultType { count: Int!  groups: [Group!]! }
+input GroupFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }
+type SceneGroup { group: Group!  scene_index: Int }
 """
-_WITH_GROUPS = {
-    "groups": "groups: [SceneGroup!]!",
-    "group_filter": "groups: HierarchicalMultiCriterionInput\n  movies: MultiCriterionInput",
-    "movies_deprecated": '@deprecated(reason: "Use groups")',
-    "find_groups": "findGroups(group_filter: GroupFilterType, filter: FindFilterType): FindGroupsResultType!",
-    "files_filter": "files_filter: FileFilterType",
-    "group_types": "type Group { id: ID!  name: String!  updated_at: Time! }\n"
-    "type FindGroupsResultType { count: Int!  groups: [Group!]! }\n"
-    "input GroupFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }\n"
-    "input FileFilterType { updated_at: TimestampCriterionInput }\n"
-    "type SceneGroup { group: Group!  scene_index: Int }",
-}
-_WITHOUT_GROUPS = {
-    "groups": "",
-    "group_filter": "movies: MultiCriterionInput",
-    "movies_deprecated": "",
-    "find_groups": "",
-    "files_filter": "",
-    "group_types": "",
-}
+_MARKED = re.compile(r"^.*# v0\.(\d+)$\n", re.MULTILINE)
 
 
-def schema(*, has_groups: bool) -> GraphQLSchema:
-    """Return the schema of a release from v0.27 on, or of one before."""
-    return build_schema(_COMMON % (_WITH_GROUPS if has_groups else _WITHOUT_GROUPS))
+@lru_cache(maxsize=32)
+def schema(release: str, *, without: tuple[str, ...] = ()) -> GraphQLSchema:
+    """Return the schema of a *release* (`v0.27.2`), perhaps *without* some fields.
+
+    Those are named with their types (`Scene.director`); types that nothing leads to
+    any more stay.
+    """
+    minor = int(release.split(".")[1])
+    text = _MARKED.sub(lambda m: m[0] if int(m[1]) <= minor else "", _ALL)
+    for name in without:
+        kind, _, field = name.partition(".")
+        text = _lacking(text, kind, field)
+    return build_schema(text)
+
+
+def _lacking(text: str, kind: str, field: str) -> str:
+    """Return *text* without one field of one type."""
+    start = re.search(rf"^(?:type|input) {kind} {{", text, re.MULTILINE)
+    assert start, f"there is no type {kind}"  # noqa: S101
+    end = text.index("}", start.end())
+    inside = re.sub(
+        rf"\b{field}(\([^)]*\))?: [\w!\[\]]+(?: @deprecated\([^)]*\))?",
+        "",
+        text[start.end() : end],
+    )
+    return text[: start.end()] + inside + text[end:]

@@ -1,15 +1,21 @@
-"""Stash's subscriptions: a socket that tells when a scan is complete."""
+"""Stash's subscriptions: a socket that tells when a scan is complete.
+
+Two protocols, as measured: the newer one sends no pings of its own, the older one a
+``ka`` at once and every ten seconds. Each frame ends with a newline.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from aiohttp import web
 
 from stash2plex.sandbox.server import Facts
 
 _PROTOCOL = "graphql-transport-ws"
+_OLDER = "graphql-ws"
 
 
 class Subscriptions:
@@ -20,12 +26,14 @@ class Subscriptions:
         self._told: set[asyncio.Task[None]] = set()
         self.open: dict[web.WebSocketResponse, list[str]] = {}
         self.refused = False  # as behind a proxy that lets no sockets through
+        # A message that every operation is refused with, and then completed.
+        self.fault = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Take a subscriber; Stash sends no pings of its own in this protocol."""
+        """Take a subscriber."""
         if self.refused:
             raise web.HTTPBadRequest
-        socket = web.WebSocketResponse(protocols=[_PROTOCOL])
+        socket = web.WebSocketResponse(protocols=[_PROTOCOL, _OLDER])
         await socket.prepare(request)
         self.open[socket] = []
         try:
@@ -36,24 +44,35 @@ class Subscriptions:
         return socket
 
     async def _understand(
-        self, socket: web.WebSocketResponse, said: dict[str, str]
+        self, socket: web.WebSocketResponse, said: dict[str, Any]
     ) -> None:
         match said["type"]:
             case "connection_init":
-                await socket.send_json({"type": "connection_ack"})
+                await _send(socket, {"type": "connection_ack"})
+                if socket.ws_protocol != _PROTOCOL:
+                    await _send(socket, {"type": "ka"})
             case "ping":
-                await socket.send_json({"type": "pong"})
-            case "subscribe":
+                await _send(socket, {"type": "pong"})
+            case "subscribe" | "start" if self.fault:
+                errors = [{"message": self.fault}]
+                payload: Any = errors if socket.ws_protocol == _PROTOCOL else errors[0]
+                key = said["id"]
+                await _send(socket, {"payload": payload, "id": key, "type": "error"})
+                await _send(socket, {"id": key, "type": "complete"})
+            case "subscribe" | "start":
                 self.open[socket].append(said["id"])
                 self._facts.changed()
+            case "complete" | "stop":
+                await _send(socket, {"id": said["id"], "type": "complete"})
 
     def tell_scan_completed(self) -> None:
         """Say that a scan was completed, and not cancelled."""
         payload = {"data": {"scanCompleteSubscribe": True}}
         for socket, keys in self.open.items():
+            word = "next" if socket.ws_protocol == _PROTOCOL else "data"
             for key in keys:
-                frame = {"id": key, "type": "next", "payload": payload}
-                task = asyncio.create_task(socket.send_json(frame))
+                frame = {"payload": payload, "id": key, "type": word}
+                task = asyncio.create_task(_send(socket, frame))
                 self._told.add(task)
                 task.add_done_callback(self._told.discard)
 
@@ -61,3 +80,7 @@ class Subscriptions:
         """End all sockets."""
         for socket in list(self.open):
             await socket.close()
+
+
+async def _send(socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
+    await socket.send_str(json.dumps(frame) + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.config import Settings
@@ -16,7 +15,8 @@ from stash2plex.push.ledger import Entry, Ledger, WrittenPicture
 from stash2plex.sandbox.items import video
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import populate
-from stash2plex.sandbox.stash import PretendStash, _Root
+from stash2plex.sandbox.stash import PretendStash
+from stash2plex.sandbox.stash_resolvers import Root
 from stash2plex.stash.answers import scene_from
 from stash2plex.translation import Translation
 
@@ -25,7 +25,6 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _BATCH = 2000
 _SETTINGS = Settings()
 _TRANSLATION = Translation(_SETTINGS)
-_REQUEST = SimpleNamespace(host="localhost")
 
 
 def fill(stash: PretendStash, plex: PretendPlex, count: int, share: float) -> int:
@@ -53,7 +52,7 @@ def picture(number: int) -> bytes:
 
 def written(stash: PretendStash, plex: PretendPlex, number: int) -> Entry:
     """Return what the ledger says of a scene that was delivered to its bare item."""
-    shown = _Root(stash, _REQUEST)._shown(stash.scenes[number])
+    shown = Root(stash, "http://localhost")._shown(stash.scenes[number])
     scene = scene_from(shown, "")
     item = item_from(video(plex.items[number], whole=True), 1)
     planned = plan(_TRANSLATION(scene), item, None, _SETTINGS.sync)

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from stash2plex.plugin import plugin_folder
+from stash2plex.sandbox.plugin_runs import PLUGIN_ID
 from stash2plex.sandbox.server import serving
-from stash2plex.sandbox.stash import PLUGIN_ID
 from tests.end_to_end.test_delivery import sample
 
 SHIM = plugin_folder() / f"{PLUGIN_ID}.py"

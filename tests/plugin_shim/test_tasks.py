@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from stash2plex.plugin import install
+from stash2plex.sandbox.plugin_runs import PLUGIN_ID
 from stash2plex.sandbox.server import serving
-from stash2plex.sandbox.stash import PLUGIN_ID
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.plugin_shim.test_shim import SHIM, run

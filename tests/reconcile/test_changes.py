@@ -245,7 +245,7 @@ async def test_a_moved_file_is_found_where_stash_can_tell(poll):
 async def test_an_old_stash_is_asked_in_its_own_words(
     database, plex, tmp_path, monkeypatch
 ):
-    stash = PretendStash(has_groups=False)
+    stash = PretendStash(release="v0.25.1")
     clock = Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
     stash.clock = lambda: clock.now
     monkeypatch.setattr(StashClient, "server_time", None)
