@@ -55,7 +55,24 @@ def checked_url(value: str) -> str:
     return value.rstrip("/")
 
 
+# Pages of Stash whose address somebody may have copied.
+_STASH_PAGE = re.compile(
+    r"/(?:graphql|playground|settings|scenes|images|groups|movies|markers|galleries"
+    r"|performers|studios|tags|stats|login|logout|setup|migrate|plugins?)(?:/.*)?$"
+)
+
+
+def checked_stash_url(value: str) -> str:
+    """Return the base URL of a Stash, whichever of its pages was given."""
+    parts = urlsplit(value.strip())
+    path = _STASH_PAGE.sub("", parts.path)
+    if path != parts.path:
+        parts = parts._replace(path=path, query="", fragment="")
+    return checked_url(parts.geturl())
+
+
 Url = Annotated[str, AfterValidator(checked_url)]
+StashUrl = Annotated[str, AfterValidator(checked_stash_url)]
 OptionalUrl = Annotated[str, AfterValidator(lambda url: url and checked_url(url))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -93,7 +110,9 @@ class ServerSettings(Section):
 class StashSettings(Section):
     """How to reach Stash."""
 
-    url: Url = Field("http://127.0.0.1:9999", description="as seen from the daemon")
+    url: StashUrl = Field(
+        "http://127.0.0.1:9999", description="as seen from the daemon"
+    )
     api_key: SecretStr = Field(
         SecretStr(""),
         description="Settings > Security > API Key; empty when Stash has none",

@@ -275,6 +275,7 @@ async def _work(
         stash,
         catalog,
         jobs,
+        breaker=stash_breaker,
         interval=settings.stash.poll_interval,
         wake=worker.wake,
     )
@@ -298,8 +299,7 @@ async def _work(
     notifications = Notifications(settings.plex, identifier)
     listener = Listener(notifications, catalog, own)
 
-    ask_stash = partial(_ask_stash, stash, stash_breaker)
-    stash_probe = Probe(ask_stash, stash_breaker, settings.outage)
+    stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
     ask_plex = partial(_ask_plex, plex, catalog, plex_breaker)
     plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
     await catalog.load()
@@ -357,6 +357,7 @@ async def _work(
             plex=plex_probe,
             plex_breaker=plex_breaker,
             stash=stash_probe,
+            stash_breaker=stash_breaker,
             provider=base.traffic,
             outages=outages,
             reconciler=reconciler,
@@ -460,14 +461,6 @@ async def _client_identifier(database: Database) -> str:
         known = str(uuid.uuid4())
         await database.set_fact(_CLIENT_IDENTIFIER, known)
     return known
-
-
-async def _ask_stash(stash: StashClient, breaker: CircuitBreaker) -> str:
-    """Return Stash's version; after an outage only if it can be read as well."""
-    version = await stash.ping()
-    if breaker.state is not State.CLOSED:
-        await stash.prove()
-    return version
 
 
 async def _ask_plex(

@@ -36,18 +36,25 @@ class StartingUp(ServiceUnavailable):
     """A server says so: it may answer reads, and refuses every write for a while."""
 
 
-class AccessDenied(ServiceUnavailable):
-    """Our token or key is refused, so every job would fail alike; all wait."""
+class NotWorking(ServiceUnavailable):
+    """A server answers, and proved that nothing works: it need not be tried further.
 
-    code = "access_denied"
-    http_status = 502
+    *message* says all of it.
+    """
 
     def __init__(self, service: str, message: str) -> None:
         super().__init__(service, message)
         self.args = (message,)
 
 
-class SchemaMismatch(ServiceUnavailable):
+class AccessDenied(NotWorking):
+    """Our token or key is refused, so every job would fail alike; all wait."""
+
+    code = "access_denied"
+    http_status = 502
+
+
+class SchemaMismatch(NotWorking):
     """Stash does not understand our queries; every job would fail alike."""
 
     code = "schema_mismatch"
@@ -63,6 +70,7 @@ class ServerFault(Stash2PlexError):
     def __init__(self, service: str, reason: str) -> None:
         super().__init__(f"{service}: {reason}")
         self.service = service
+        self.reason = reason
 
 
 class AnswerTooLarge(ServerFault):
@@ -117,7 +125,14 @@ class PictureFailed(Stash2PlexError):
 
 
 class PictureUnusable(PictureFailed):
-    """It arrived, but nothing can be made of it, however often it is fetched."""
+    """It arrived, but nothing can be made of it, however often it is fetched.
+
+    *etag* is what Stash calls those bytes, "" if it does not.
+    """
+
+    def __init__(self, message: str, *, etag: str = "") -> None:
+        super().__init__(message)
+        self.etag = etag
 
 
 class PictureNotFound(PictureFailed):

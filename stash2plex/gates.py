@@ -22,6 +22,8 @@ def excluded_by(scene: Scene, sync: SyncSettings) -> str | None:
     if sync.require_stash_id and not scene.stash_ids:
         return "no stash id"
     excluded = name_key(sync.exclude_tag.strip())
+    if excluded and "tags" in scene.unknown:
+        return "Stash does not tell its tags"
     if excluded and any(name_key(tag) == excluded for tag in scene.tags):
         return "excluded by tag"
     return None

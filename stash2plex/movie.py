@@ -7,7 +7,7 @@ reconciling all start from a `Movie`, so they cannot disagree.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Plex documents no limits; these are what its users are known to get away with.
 LINE_LIMIT = 255
 SUMMARY_LIMIT = 10_000
-_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ].*)?)?)?$")
 _RATING_SCALE = 10
 # What Plex leaves out when it sorts.
 _ARTICLE = re.compile(r"(?i)^(?:the|an?)\s+")
@@ -49,6 +49,22 @@ class Field(StrEnum):
     CONTENT_RATING = "content_rating"
     POSTER = "poster"
     BACKGROUND = "background"
+
+
+# What an attribute of a scene decides.
+_TOLD_BY: Mapping[str, tuple[Field, ...]] = {
+    "title": (Field.TITLE,),
+    "details": (Field.SUMMARY,),
+    "studio": (Field.STUDIO, Field.COLLECTIONS),
+    "date": (Field.DATE,),
+    "rating100": (Field.RATING,),
+    "performers": (Field.PERFORMERS,),
+    "tags": (Field.TAGS,),
+    "director": (Field.DIRECTOR,),
+    "groups": (Field.COLLECTIONS,),
+    "code": (Field.TAGLINE,),
+    "screenshot": (Field.POSTER, Field.BACKGROUND),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +106,16 @@ class Movie:
         max_tags: int,
         content_rating: str,
     ) -> Movie:
-        """Translate *scene*; an untitled one is named after its first file."""
+        """Translate *scene*; an untitled one is named after its first file.
+
+        What Stash does not tell, or tells in a form that we do not know, is left as it
+        is: it is not managed.
+        """
         studio = clean_line(scene.studio, LINE_LIMIT)
         title = title_of(scene)
         seconds = scene.files[0].duration if scene.files else None
         return cls(
-            managed=managed,
+            managed=managed - _untold(scene),
             title=title,
             summary=clean_text(scene.details, SUMMARY_LIMIT),
             studio=studio,
@@ -124,9 +144,20 @@ class Movie:
         )
 
 
+def _untold(scene: Scene) -> set[Field]:
+    """Return what a scene says nothing of that could be shown or cleared."""
+    untold = {field for name in scene.unknown for field in _TOLD_BY.get(name, ())}
+    if scene.date.strip() and not complete_date(scene.date):
+        untold.add(Field.DATE)
+    return untold
+
+
 def complete_date(text: str) -> str:
-    """Return *text* as ``YYYY-MM-DD``: partial ones get ``-01``, others become ""."""
-    match = _DATE.fullmatch(text.strip())
+    """Return *text* as ``YYYY-MM-DD``: partial ones get ``-01``, others become "".
+
+    Of one with a time, the date counts.
+    """
+    match = _DATE.match(text.strip())
     if not match:
         return ""
     try:

@@ -91,7 +91,8 @@ class Scene(SceneEntry):
     Text is as Stash stores it, uncleaned; *date* may be partial (``2024`` or
     ``2024-05``, Stash 0.30+); *rating100* is 1 to 100 or None. *screenshot* and
     *studio_image* are URLs on the configured base, never with a key in them;
-    *studio_image* and *parent_studio* are read with the other pictures only.
+    *studio_image* and *parent_studio* are read with the other pictures only. *unknown*
+    are the attributes that this Stash does not tell.
     """
 
     details: str = ""
@@ -110,6 +111,7 @@ class Scene(SceneEntry):
     organized: bool = False
     stash_ids: tuple[StashId, ...] = ()
     screenshot: str = ""
+    unknown: frozenset[str] = frozenset()
 
     @property
     def parts(self) -> set[tuple[str, int]]:

@@ -40,6 +40,8 @@ _NO_WORD = re.compile(r"[\W_]+")
 _SPACES = re.compile(r"\s+")
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 ELLIPSIS = "\u2026"
+# So much of a message of others is kept: its start says what failed, its end why.
+_HEAD, _TAIL = 160, 120
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -53,6 +55,17 @@ def clean_line(text: str, limit: int) -> str:
 def clean_text(text: str, limit: int) -> str:
     """Return *text* with its line breaks, at most *limit* characters."""
     return _shorten(_clean(text).strip(), limit)
+
+
+def shortened(message: str) -> str:
+    """Return a message of others without its middle, if it is long.
+
+    It may hold whole statements with all their values.
+    """
+    message = clean_line(message, len(message))
+    if len(message) <= _HEAD + _TAIL:
+        return message
+    return f"{message[:_HEAD]} {ELLIPSIS} {message[-_TAIL:]}"
 
 
 def _clean(text: str) -> str:

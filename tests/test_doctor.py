@@ -134,11 +134,8 @@ def old_schema(setup):
     setup.stash.schema = build_schema("type Query { old: Int }")
 
 
-def lacking_a_field(setup):
-    from graphql import build_schema, print_schema
-
-    text = print_schema(setup.stash.schema)
-    setup.stash.schema = build_schema(text.replace("  director: String\n", ""))
+def lacking(*names):
+    return lambda setup: setup.stash.become("v0.31.0", without=names)
 
 
 def television(setup):
@@ -202,10 +199,44 @@ MISTAKES = {
         attribute("stash", "api_key", "wanted"),
         ("stash_access", "fail", "set stash.api_key"),
     ),
-    "Stash is too old": (old_schema, ("stash_version", "fail", "update Stash")),
+    "Stash is no Stash": (old_schema, ("stash_version", "fail", "update Stash")),
+    "Stash is too old": (
+        lambda setup: setup.stash.become("v0.24.3"),
+        ("stash_version", "fail", "Stash v0.24.3 is too old; update Stash to v0.25"),
+    ),
     "Stash lacks a field": (
-        lacking_a_field,
-        ("stash_schema", "fail", "director"),
+        lacking("Scene.director", "Query.findGroups"),
+        ("stash_schema", "warn", "lacks Scene.director, Query.findGroups; what they"),
+    ),
+    "Stash lacks what it needs": (
+        lacking("SceneFilterType.created_at"),
+        ("stash_schema", "fail", "unknown field: variable.scenes.AND.OR.created_at"),
+    ),
+    "Stash waits for its migration": (
+        attribute("stash", "state", "NEEDS_MIGRATION"),
+        ("stash_ready", "fail", "Stash waits for its database to be migrated"),
+    ),
+    "Stash was never set up": (
+        attribute("stash", "state", "SETUP"),
+        ("stash_ready", "fail", "Stash was not set up yet: open its page"),
+    ),
+    "Stash's disk is full": (
+        attribute("stash", "fails_reading", "disk I/O error"),
+        ("stash_ready", "fail", "Stash cannot read its database: disk I/O error"),
+    ),
+    "Stash wants a login": (
+        attribute("stash", "wants_login", True),
+        ("stash_access", "fail", "Stash now wants a login: set stash.api_key"),
+    ),
+    "the address of a page of Stash": (
+        lambda setup: setup.tables["stash"].update(url=f"{setup.stash.url}/settings"),
+        ("stash", "ok", "answers"),
+    ),
+    "https to a port of http": (
+        lambda setup: setup.tables["stash"].update(
+            url=setup.stash.url.replace("http:", "https:")
+        ),
+        ("stash_reachable", "fail", "use http:// in stash.url"),
     ),
     "Stash's clock is wrong": (clock, ("stash_clock", "warn", "ahead of ours")),
     "covers cannot be fetched": (

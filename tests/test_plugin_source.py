@@ -232,6 +232,14 @@ async def test_the_name_of_the_service_on_a_network_of_containers(told, monkeypa
     )
 
 
+async def test_a_stash_that_is_too_old(told, stash):
+    stash.become("v0.24.3")
+    status, _, err = await told("--via-stash", "--yes")
+    assert status == 1
+    assert "Stash v0.24.3 is too old; update Stash to v0.25 or later" in err
+    assert stash.plugin is None
+
+
 async def test_never_a_second_folder_of_the_plugin(told, stash):
     stash.plugin = SHIM
     status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)

@@ -74,6 +74,7 @@ def _via_stash(settings: Settings, options: argparse.Namespace) -> None:
 async def _install(settings: Settings, url: str, source: str, token: str) -> None:
     async with StashClient.connect(settings.stash) as stash:
         await stash.probe()
+        stash.refuse_if_too_old()
         plugins = StashPlugins(stash)
         await _refuse_a_second(plugins, source)
         async with _put_back_on_failure(plugins):

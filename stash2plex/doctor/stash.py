@@ -6,10 +6,16 @@ import time
 
 from stash2plex.config import Settings
 from stash2plex.doctor.finding import Finding
-from stash2plex.errors import AccessDenied, SchemaMismatch, Stash2PlexError
+from stash2plex.errors import (
+    AccessDenied,
+    NotWorking,
+    SchemaMismatch,
+    Stash2PlexError,
+)
 from stash2plex.queue.job import PARTS
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
+from stash2plex.stash.connection import TOO_OLD
 from stash2plex.stash.plugins import StashPlugins
 
 # How many scenes are looked at.
@@ -30,12 +36,18 @@ async def examine(stash: StashClient, settings: Settings) -> tuple[list[Finding]
             code = "stash_access"
             fix = "set stash.api_key; or does another server answer at stash.url?"
         elif isinstance(error, SchemaMismatch):
-            code, fix = "stash_version", "update Stash to v0.25 or later"
+            code, fix = "stash_version", TOO_OLD
+        elif isinstance(error, NotWorking):
+            code, fix = "stash_ready", f"open Stash's page at {settings.stash.url}"
         return [Finding(code, "fail", str(error), fix)], False
+    try:
+        stash.refuse_if_too_old()
+    except SchemaMismatch as error:
+        return [Finding("stash_version", "fail", str(error), TOO_OLD)], False
     answers = Finding("stash", "ok", f"Stash {version or 'of unknown version'} answers")
     schema = await _schema(stash)
     clock = _clock(stash.server_time, time.time())
-    return [answers, schema, *([clock] if clock else [])], schema.level == "ok"
+    return [answers, schema, *([clock] if clock else [])], schema.level != "fail"
 
 
 async def _schema(stash: StashClient) -> Finding:
@@ -61,6 +73,10 @@ async def _schema(stash: StashClient) -> Finding:
         return Finding(code, "fail", str(error), fix)
     except Stash2PlexError as error:
         return Finding(code, "fail", str(error), "look at Stash's log")
+    if stash.missing:
+        lacks = ", ".join(stash.missing)
+        message = f"this Stash lacks {lacks}; what they told stays as it is in Plex"
+        return Finding(code, "warn", message, "update stash2plex")
     return Finding(code, "ok", "Stash offers every field that is asked for")
 
 

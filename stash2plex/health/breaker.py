@@ -2,7 +2,8 @@
 
 Closed, it lets everything through. *threshold* consecutive failures open it; then a
 successful probe, or *open_seconds* without one, makes it half-open: a single trial
-goes through and closes it, or opens it again. A refused token opens it at once.
+goes through and closes it, or opens it again. A refused token opens it at once, and so
+does the proof that nothing works.
 Only unavailability counts. A server's stumbling over one item (HTTP 500) counts when
 it happens to *threshold* different items in a row: then it is the server, not the item.
 """
@@ -18,7 +19,12 @@ from enum import StrEnum
 
 import structlog
 
-from stash2plex.errors import AccessDenied, ServiceUnavailable
+from stash2plex.errors import (
+    AccessDenied,
+    NotWorking,
+    ServerFault,
+    ServiceUnavailable,
+)
 
 log = structlog.get_logger()
 
@@ -105,8 +111,11 @@ class CircuitBreaker:
 
     def refuse_while_open(self) -> None:
         """Raise `ServiceUnavailable` when there is no point in asking the server."""
-        if self.state is State.OPEN:
-            raise ServiceUnavailable(self.service, "it did not answer a moment ago")
+        if self.state is not State.OPEN:
+            return
+        if isinstance(self.error, NotWorking):
+            raise type(self.error)(self.service, str(self.error))
+        raise ServiceUnavailable(self.service, "it did not answer a moment ago")
 
     def trial_ended(self) -> None:
         """Let the next trial through: this one told nothing about the server."""
@@ -139,13 +148,13 @@ class CircuitBreaker:
         self._failures += 1
         self._note_failure()
         self.error = error
-        hopeless = isinstance(error, AccessDenied)
+        hopeless = isinstance(error, NotWorking)
         trial_failed = self.state is State.HALF_OPEN
         if hopeless or trial_failed or self._failures >= self._threshold:
             self._open()
 
-    def stumble(self, thing: int) -> None:
-        """Note an HTTP 500 over *thing*.
+    def stumble(self, thing: int, error: ServerFault) -> None:
+        """Note that the server failed over *thing*.
 
         It fails no trial: the next one takes another thing, and only when all of them
         stumble is the server still down.
@@ -154,7 +163,7 @@ class CircuitBreaker:
         self._stumbled_over.add(thing)
         if len(self._stumbled_over) >= self._threshold:
             self.error = ServiceUnavailable(
-                self.service, "HTTP 500 on one item after another"
+                self.service, f"one thing after another fails: {error.reason}"
             )
             self._open()
 
@@ -193,6 +202,8 @@ class CircuitBreaker:
         if isinstance(error, AccessDenied):
             if not self.is_denied:
                 self.fail(error)
+        elif isinstance(error, NotWorking) and self.state is State.CLOSED:
+            self.fail(error)
         elif self.state is State.CLOSED:
             self._note_failure()
             self._unanswered += 1

@@ -28,13 +28,14 @@ log = structlog.get_logger()
 KEPT = 30
 _FACT = "breaker_{}"
 _SINCE = "observed_since"
+_WAITING = "(SELECT count(*) FROM job WHERE state != 'dead')"
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
     """One outage; times in unix seconds, *ended_at* None while it goes on.
 
-    *jobs* is how many waited when it ended.
+    *jobs* is how many waited when it ended, or wait now.
     """
 
     id: int
@@ -101,7 +102,8 @@ class OutageLog:
     async def listed(self) -> list[Outage]:
         """Return the outages of all servers, the newest first."""
         rows = await self._database.fetch(
-            "SELECT id, service, started_at, ended_at, code, cause, jobs FROM outage"
+            "SELECT id, service, started_at, ended_at, code, cause,"
+            f" iif(ended_at IS NULL, {_WAITING}, jobs) AS jobs FROM outage"
             " ORDER BY started_at DESC, id DESC"
         )
         return [Outage(*row) for row in rows]
@@ -144,7 +146,7 @@ class OutageLog:
     async def _end(self, service: str, at: float) -> None:
         await self._database.write(
             "UPDATE outage SET ended_at = max(started_at, ?2),"
-            " jobs = (SELECT count(*) FROM job WHERE state != 'dead')"
+            f" jobs = {_WAITING}"
             " WHERE service = ?1 AND ended_at IS NULL",
             service,
             at,

@@ -26,7 +26,7 @@ class Proof:
 
     def __init__(
         self,
-        read: Callable[[], Awaitable[None]],
+        read: Callable[[], Awaitable[object]],
         breaker: CircuitBreaker,
         *,
         now: Callable[[], float] = time.monotonic,

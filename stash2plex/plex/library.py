@@ -13,6 +13,7 @@ from stash2plex.errors import (
     AccessDenied,
     AnswerTooLarge,
     LibraryNotFound,
+    NotWorking,
     OddAnswer,
     RequestRejected,
     ServerFault,
@@ -96,8 +97,8 @@ class PlexLibrary:
     async def prove(self) -> None:
         """Read which libraries there are, and count the items of one of ours.
 
-        Raises `ServiceUnavailable` if that fails for all of ours, in whatever way: then
-        no item can be written either.
+        Raises `NotWorking` if that fails for all of ours, in whatever way: then no
+        item can be written either.
         """
         failure: Exception | None = None
         try:
@@ -115,7 +116,8 @@ class PlexLibrary:
         except (ServerFault, RequestRejected, StaleCatalog) as error:
             failure = error
         if failure:
-            raise ServiceUnavailable("Plex", f"reading failed: {failure}") from None
+            message = f"Plex is unavailable: reading failed: {failure}"
+            raise NotWorking("Plex", message) from None
 
     async def every_section(self) -> list[Section]:
         """Return all libraries, of whatever kind."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from stash2plex.plex.item import Item, Picture
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.scene import Scene
-    from stash2plex.stash.client import PictureAnswer, StashClient
+    from stash2plex.stash.client import StashClient
+    from stash2plex.stash.pictures import PictureAnswer
 
 
 # How old a scene's last change must have been to be the last, seconds; a little more

@@ -285,7 +285,7 @@ class Delivery:
             case ServiceUnavailable() if error.service == service:
                 self._stash_breaker.fail(error)
             case ServerFault() if error.service == service:
-                self._stash_breaker.stumble(job.stash_id)
+                self._stash_breaker.stumble(job.stash_id, error)
 
     # --- matching -----------------------------------------------------------
 
@@ -541,7 +541,7 @@ class Delivery:
         item = items.get(match.rating_key)
         if isinstance(item, Stash2PlexError):
             if isinstance(item, ServerFault):
-                self._plex_breaker.stumble(match.rating_key)
+                self._plex_breaker.stumble(match.rating_key, item)
             raise item
         if item is None or item.is_trashed:
             await self._catalog.forget_item(match.rating_key)

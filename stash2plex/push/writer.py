@@ -342,8 +342,8 @@ class ItemWriter:
             if self._breaker.state is not State.OPEN:
                 self._breaker.fail(error)
             raise
-        except ServerFault:
-            self._breaker.stumble(item.rating_key)
+        except ServerFault as error:
+            self._breaker.stumble(item.rating_key, error)
             raise
         if written.requests:
             log.debug("item_edited", item=item.rating_key, requests=written.requests)

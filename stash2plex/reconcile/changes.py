@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import ServiceUnavailable, Stash2PlexError
+from stash2plex.health.breaker import State
 from stash2plex.link import Link
 from stash2plex.queue.dead import unchanged_since
 from stash2plex.queue.job import PARTS, Kind, Reason
@@ -25,6 +26,7 @@ from stash2plex.stash.answers import parsed_time, text_bound
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
     from stash2plex.db.database import Database
+    from stash2plex.health.breaker import CircuitBreaker
     from stash2plex.queue.store import JobStore
     from stash2plex.scene import SceneEntry
     from stash2plex.stash.client import StashClient
@@ -62,6 +64,7 @@ class Changes:
         catalog: Catalog,
         jobs: JobStore,
         *,
+        breaker: CircuitBreaker,
         interval: float,
         wake: Callable[[], None],
         now: Callable[[], float] = time.time,
@@ -71,6 +74,7 @@ class Changes:
         self._stash = stash
         self._catalog = catalog
         self._jobs = jobs
+        self._breaker = breaker
         self._interval = interval
         self._wake = wake
         self._now = now
@@ -143,16 +147,27 @@ class Changes:
     async def _poll(self) -> None:
         while True:
             self._triggered.clear()
-            try:
-                await self.poll()
-            except Stash2PlexError as error:
-                log.debug("poll_failed", error=str(error))
-                self._doubt_zone()
+            if self._breaker.state is not State.OPEN:
+                await self._look()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._triggered.wait()
             except TimeoutError:
                 continue
+
+    async def _look(self) -> None:
+        """Look once, and tell the breaker what came of it."""
+        try:
+            await self.poll()
+        except ServiceUnavailable as error:
+            log.info("poll_failed", error=str(error))
+            self._breaker.fail(error)
+            self._doubt_zone()
+        except Stash2PlexError as error:
+            log.warning("poll_failed", error=str(error))
+            self._doubt_zone()
+        else:
+            self._breaker.succeed()
 
     def _doubt_zone(self) -> None:
         """Ask in all zones for a while: Stash may have been started in another one."""

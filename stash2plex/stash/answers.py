@@ -6,6 +6,7 @@ into an error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,8 @@ _ZONES = timedelta(hours=26)
 _BEST_RATING = 100
 # No film lasts so many seconds.
 _LONGEST = 10.0**7
+# The path of a picture, whatever stands before it.
+_OWNED = re.compile(r"/(?:scene|performer|studio|tag|group)/\d+/[^/]+$")
 # So much of a value that makes no sense is quoted.
 _QUOTED = 40
 
@@ -62,7 +65,21 @@ def _quoted(value: Any) -> str:
     return repr(value)[:_QUOTED]
 
 
-def entry_from(found: dict[str, Any]) -> SceneEntry:
+# What a scene says that tells nothing of an attribute, by what is asked for instead.
+_NOTHING: dict[str, Any] = {
+    "performers": (),
+    "tags": (),
+    "groups": (),
+    "stash_ids": (),
+    "screenshot": None,
+}
+
+
+def entry_from(
+    found: dict[str, Any], unknown: frozenset[str] = frozenset()
+) -> SceneEntry:
+    """Return what a listing says of a scene; *unknown* was not asked for."""
+    found = _filled(found, unknown)
     return SceneEntry(
         id=_id(found),
         updated_at=_text(found, "updated_at"),
@@ -73,12 +90,20 @@ def entry_from(found: dict[str, Any]) -> SceneEntry:
     )
 
 
+def _filled(found: dict[str, Any], unknown: frozenset[str]) -> dict[str, Any]:
+    """Return *found* with nothing for what was not asked for."""
+    if not unknown:
+        return found
+    nothing = {name: _NOTHING.get(name) for name in unknown}
+    return {"paths": None, **nothing, **found}
+
+
 def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
     return tuple(
         SceneFile(
             path=_path(file["path"]),
-            size=_size(file["size"]),
-            duration=_duration(file["duration"]),
+            size=_size(file.get("size")),
+            duration=_duration(file.get("duration")),
         )
         for file in found["files"]
     )
@@ -107,7 +132,11 @@ def _rating(found: Any) -> int | None:
     raise ValueError(f"rating100 is {_quoted(found)}")
 
 
-def scene_from(found: dict[str, Any], base: str) -> Scene:
+def scene_from(
+    found: dict[str, Any], base: str, unknown: frozenset[str] = frozenset()
+) -> Scene:
+    """Return a scene, its URLs on *base*; *unknown* attributes were not asked for."""
+    found = _filled(found, unknown)
     studio = found["studio"] or {}
     return Scene(
         id=_id(found),
@@ -139,6 +168,7 @@ def scene_from(found: dict[str, Any], base: str) -> Scene:
             for one in found["stash_ids"]
         ),
         screenshot=rebased((found["paths"] or {}).get("screenshot") or "", base),
+        unknown=unknown,
     )
 
 
@@ -159,15 +189,16 @@ def _ids(found: Iterable[dict[str, Any]]) -> tuple[int, ...]:
 def rebased(url: str, base: str) -> str:
     """Return *url* on our own *base*, and without a key.
 
-    Stash builds URLs from whatever host it was asked by; that may mean nothing here.
+    Stash builds URLs from whatever host it was asked by, or from what it is told
+    (``external_host``, a proxy's prefix), with a path perhaps; that may mean nothing
+    here. So a picture's path counts from where Stash itself begins.
     """
     if not url:
         return ""
     parts = urlsplit(url)
-    prefix = urlsplit(base).path.rstrip("/")
     path = "/" + parts.path.lstrip("/")  # else it would go on with the host
-    if prefix and path.startswith(f"{prefix}/"):
-        path = path[len(prefix) :]
+    if owned := _OWNED.search(path):
+        path = owned[0]
     kept = "&".join(
         pair
         for pair in parts.query.split("&")

@@ -13,7 +13,8 @@ from typing import Any
 from gql import gql
 
 from stash2plex.errors import RequestRejected, ServiceUnavailable
-from stash2plex.stash.client import WRONG_URL, StashClient
+from stash2plex.stash.client import StashClient
+from stash2plex.stash.connection import WRONG_URL
 
 _INSTALLED = gql("query Stash2PlexPlugins { plugins { id enabled version } }")
 _SETTINGS = gql(

@@ -1,51 +1,36 @@
 """The GraphQL documents, fitted to what the server's schema offers.
 
-Valid from Stash v0.25 on; groups were called movies before v0.27. Scenes are read by
-aliases, many in one request: ``findScenes(ids:)`` fails whole over one missing id.
+Scenes are read by aliases, many in one request: ``findScenes(ids:)`` fails whole over
+one missing id.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from gql import GraphQLRequest, gql
 
+from stash2plex.stash.dialect import TYPES, Dialect, is_input
+
+
+def _type(kind: str) -> str:
+    fields = "inputFields" if is_input(kind) else "fields(includeDeprecated: true)"
+    return f'{kind}: __type(name: "{kind}") {{ {fields} {{ name }} }}'
+
+
 PROBE = gql(
-    """
-    query Stash2PlexProbe {
-      version { version }
-      scene: __type(name: "Scene") { fields(includeDeprecated: true) { name } }
-      filter: __type(name: "SceneFilterType") { inputFields { name } }
-    }
-    """
-)
-COUNT = gql(
-    """
-    query Stash2PlexCount {
-      findScenes(filter: { per_page: 0, sort: "id" }) { count }
-    }
+    f"""
+    query Stash2PlexProbe {{
+      version {{ version }}
+      {" ".join(_type(kind) for kind in TYPES)}
+    }}
     """
 )
 VERSION = gql("query Stash2PlexVersion { version { version } }")
-
-_SCENE = """
-    fragment SceneParts on Scene {
-      id title code details director date rating100 organized updated_at created_at
-      files { path size duration }
-      paths { screenshot }
-      studio { %s }
-      tags { id name }
-      performers { %s }
-      stash_ids { endpoint stash_id }
-      %s
-    }
-"""
-# Each picture of a performer or studio costs Stash a query more.
-_NAMED = "id name"
-_PICTURED = "id name image_path"
-_ENTRY = "id updated_at created_at title date files { path size duration }"
+STATUS = gql("query Stash2PlexVersion { version { version } systemStatus { status } }")
+# The cheapest question that has to look into the database; no scene has that id.
+READ = gql('query Stash2PlexRead { findScene(id: "0") { id } }')
 
 
 class Question(GraphQLRequest):
@@ -69,30 +54,6 @@ def _text_of(document: GraphQLRequest) -> str:
     return str(document.payload["query"])
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How this server's schema differs from others."""
-
-    has_groups: bool = True
-    has_files_filter: bool = True
-
-    @property
-    def groups(self) -> str:
-        """Ask for the names of a scene's groups; in cast order, first come first."""
-        if self.has_groups:
-            return "groups { group { id name } }"
-        return "groups: movies { group: movie { id name } }"
-
-    @property
-    def group_filter(self) -> str:
-        """The filter that finds the scenes of a group."""
-        return "groups" if self.has_groups else "movies"
-
-    def kind(self, kind: str) -> str:
-        """Return what this server calls a performer, studio, tag or group."""
-        return "movie" if kind == "group" and not self.has_groups else kind
-
-
 @lru_cache(maxsize=128)
 def scenes_by_id(dialect: Dialect, count: int, *, pictures: bool) -> GraphQLRequest:
     """Read *count* scenes, variables ``i0``… and answers ``s0``…; missing ones null.
@@ -108,9 +69,41 @@ def scenes_by_id(dialect: Dialect, count: int, *, pictures: bool) -> GraphQLRequ
     return gql(f"query Stash2PlexScenes({variables}) {{ {fields} }}" + parts)
 
 
+def _entry(dialect: Dialect) -> str:
+    told = dialect.among("Scene", "created_at", "title", "date")
+    return f"id updated_at {told} {_files(dialect)}"
+
+
+def _files(dialect: Dialect) -> str:
+    return f"files {{ path {dialect.among('VideoFile', 'size', 'duration')} }}"
+
+
 def _parts(dialect: Dialect, *, pictures: bool) -> str:
-    studio = f"{_PICTURED} parent_studio {{ name }}" if pictures else _NAMED
-    return _SCENE % (studio, _PICTURED if pictures else _NAMED, dialect.groups)
+    """Ask for all of a scene; each picture of others costs Stash a query more."""
+    texts = ("code", "details", "director", "rating100", "organized")
+    parts = [_entry(dialect), dialect.among("Scene", *texts)]
+    image = {
+        kind: dialect.among(kind, "image_path") if pictures else ""
+        for kind in ("Studio", "Performer")
+    }
+    above = pictures and dialect.has("Studio.parent_studio")
+    asked = {
+        "paths": "screenshot" if dialect.has("ScenePathsType.screenshot") else "",
+        "studio": f"id name {image['Studio']}"
+        + (" parent_studio { name }" if above else ""),
+        "tags": "id name",
+        "performers": f"id name {image['Performer']}",
+        "stash_ids": "endpoint stash_id",
+    }
+    parts += [
+        f"{name} {{ {fields} }}"
+        for name, fields in asked.items()
+        if fields and dialect.has(f"Scene.{name}")
+    ]
+    if dialect.has_groups:  # in the order of Stash
+        name = dialect.group
+        parts.append(f"groups: {name}s {{ group: {name} {{ id name }} }}")
+    return f" fragment SceneParts on Scene {{ {' '.join(parts)} }}"
 
 
 @lru_cache(maxsize=8)
@@ -141,13 +134,13 @@ def image_of(kind: str) -> GraphQLRequest:
 
 
 @lru_cache(maxsize=8)
-def entries() -> GraphQLRequest:
+def entries(dialect: Dialect) -> GraphQLRequest:
     """Read one page of a listing, cheap fields only."""
     return gql(
         f"""
         query Stash2PlexEntries($filter: FindFilterType, $scenes: SceneFilterType) {{
           findScenes(filter: $filter, scene_filter: $scenes) {{
-            scenes {{ {_ENTRY} }}
+            scenes {{ {_entry(dialect)} }}
           }}
         }}
         """
@@ -155,17 +148,26 @@ def entries() -> GraphQLRequest:
 
 
 @lru_cache(maxsize=8)
-def counted_entries() -> GraphQLRequest:
+def counted_entries(dialect: Dialect) -> GraphQLRequest:
     """Read one page of a listing, and how many it has in all."""
     return gql(
         f"""
         query Stash2PlexChanges($filter: FindFilterType, $scenes: SceneFilterType) {{
           findScenes(filter: $filter, scene_filter: $scenes) {{
-            count scenes {{ {_ENTRY} }}
+            count scenes {{ {_entry(dialect)} }}
           }}
         }}
         """
     )
+
+
+COUNT = gql(
+    """
+    query Stash2PlexCount($scenes: SceneFilterType) {
+      findScenes(filter: { per_page: 0, sort: "id" }, scene_filter: $scenes) { count }
+    }
+    """
+)
 
 
 @lru_cache(maxsize=16)
@@ -187,18 +189,25 @@ def changed_parts(kind: str) -> GraphQLRequest:
 def studios_and_groups_named(dialect: Dialect, count: int) -> GraphQLRequest:
     """Read the studios and groups with *count* names, in variables ``n0``, ``n1``.
 
-    Answers are ``s0`` and ``g0``, and so on; the name is compared with LIKE.
+    Answers are ``s0`` and ``g0``, and so on; the name is compared with LIKE. What
+    cannot be listed is left out.
     """
-    group = dialect.kind("group")
+    kinds = [kind for kind in ("studio", "group") if dialect.lists(kind)]
     variables = ", ".join(f"$n{number}: String!" for number in range(count))
     fields = " ".join(
-        f"{alias}{number}: find{kind.capitalize()}s(filter: {{ per_page: 20 }},"
-        f" {kind}_filter: {{ name: {{ value: $n{number}, modifier: EQUALS }} }})"
-        f" {{ parts: {kind}s {{ name }} }}"
+        f"{kind[0]}{number}: {_listing(dialect.kind(kind), number)}"
         for number in range(count)
-        for alias, kind in (("s", "studio"), ("g", group))
+        for kind in kinds
     )
     return gql(f"query Stash2PlexNames({variables}) {{ {fields} }}")
+
+
+def _listing(kind: str, number: int) -> str:
+    return (
+        f"find{kind.capitalize()}s(filter: {{ per_page: 20 }},"
+        f" {kind}_filter: {{ name: {{ value: $n{number}, modifier: EQUALS }} }})"
+        f" {{ parts: {kind}s {{ name }} }}"
+    )
 
 
 SCANS = gql("subscription Stash2PlexScans { scanCompleteSubscribe }")

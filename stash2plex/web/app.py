@@ -375,7 +375,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except Stash2PlexError as error:
-        log.warning("request_failed", route=request.path, code=error.code)
+        log.warning(
+            "request_failed",
+            route=request.path,
+            code=error.code,
+            error=str(error),
+        )
         return _error(error.code, shown(str(error)), error.http_status)
     except web.HTTPException as error:
         answer = _error(

@@ -37,6 +37,7 @@ class Status:
     plex: Probe
     plex_breaker: CircuitBreaker
     stash: Probe
+    stash_breaker: CircuitBreaker
     provider: Traffic
     outages: OutageLog
     reconciler: Reconciler
@@ -74,7 +75,7 @@ class Status:
                 "state": self.stash.state,
                 "version": self.stash.version,
                 "latency_ms": self.stash.latency_ms,
-                "error": self.stash.error,
+                "error": _message(self.stash_breaker, self.stash),
             },
             "catalog": {
                 "scenes": scenes,

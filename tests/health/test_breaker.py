@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stash2plex.errors import AccessDenied, ServiceUnavailable
+from stash2plex.errors import AccessDenied, ServerFault, ServiceUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 
 DOWN = ServiceUnavailable("Plex", "no connection")
@@ -15,6 +15,9 @@ DOWN = ServiceUnavailable("Plex", "no connection")
 @pytest.fixture
 def breaker(clock):
     return CircuitBreaker("Plex", threshold=3, open_seconds=60, now=clock)
+
+
+FAULT = ServerFault("Plex", "HTTP 500")
 
 
 def open_up(breaker):
@@ -98,7 +101,7 @@ def test_a_refused_token_opens_it_at_once_and_only_a_probe_helps(breaker, clock)
 
 def test_stumbling_over_one_item_moves_nothing(breaker):
     for _ in range(10):
-        breaker.stumble(42)
+        breaker.stumble(42, FAULT)
         breaker.attempt_counted(1)
 
     assert breaker.state is State.CLOSED
@@ -106,13 +109,13 @@ def test_stumbling_over_one_item_moves_nothing(breaker):
 
 
 def test_stumbling_over_different_items_is_an_outage_and_costs_nothing(breaker):
-    breaker.stumble(1)
+    breaker.stumble(1, FAULT)
     breaker.attempt_counted(101)
-    breaker.stumble(1)
+    breaker.stumble(1, FAULT)
     breaker.attempt_counted(101)
-    breaker.stumble(2)
+    breaker.stumble(2, FAULT)
     breaker.attempt_counted(102)
-    breaker.stumble(3)
+    breaker.stumble(3, FAULT)
 
     assert breaker.state is State.OPEN
     assert breaker.take_counted() == {101: 2, 102: 1}
@@ -120,10 +123,10 @@ def test_stumbling_over_different_items_is_an_outage_and_costs_nothing(breaker):
 
 
 def test_a_success_in_between_blames_the_items(breaker):
-    breaker.stumble(1)
-    breaker.stumble(2)
+    breaker.stumble(1, FAULT)
+    breaker.stumble(2, FAULT)
     breaker.succeed()
-    breaker.stumble(3)
+    breaker.stumble(3, FAULT)
 
     assert breaker.state is State.CLOSED
 
@@ -133,12 +136,12 @@ def test_a_trial_that_stumbles_leaves_it_to_the_next(breaker):
     breaker.probe_succeeded()
     for thing in (1, 2):
         assert breaker.allowance(50) == 1
-        breaker.stumble(thing)
+        breaker.stumble(thing, FAULT)
         breaker.trial_ended()
         assert breaker.state is State.HALF_OPEN
 
     breaker.allowance(50)
-    breaker.stumble(3)
+    breaker.stumble(3, FAULT)
 
     assert breaker.state is State.OPEN
 

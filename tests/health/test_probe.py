@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from stash2plex.config import OutageSettings
-from stash2plex.errors import AccessDenied, ServiceUnavailable
+from stash2plex.errors import AccessDenied, ServerFault, ServiceUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.probe import Probe
 
@@ -102,7 +102,7 @@ async def test_signs_of_life_excuse_nothing(server):
         await probe.check()
         assert breaker.state is (State.HALF_OPEN if number == 2 else State.CLOSED)
     breaker.allowance(1)  # what was tried decides
-    breaker.stumble(7)
+    breaker.stumble(7, ServerFault("Plex", "HTTP 500"))
     breaker.trial_ended()
     await probe.check()
 

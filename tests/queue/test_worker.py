@@ -197,7 +197,7 @@ async def test_a_server_that_stumbles_gives_the_attempts_back(database, jobs):
 
     async def deliver(batch, settle):
         for job in batch:
-            breaker.stumble(job.stash_id)
+            breaker.stumble(job.stash_id, ServerFault("Plex", "HTTP 500"))
             error = ServerFault("Plex", "HTTP 500")
             await settle(job, Outcome(result=Result.FAILED, error=error))
         opened.set()

@@ -14,6 +14,7 @@ from stash2plex.catalog.catalog import Catalog
 from stash2plex.config import MatchSettings
 from stash2plex.db.database import DATABASE
 from stash2plex.errors import ServiceUnavailable
+from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.changes import Changes
 from stash2plex.sandbox.scenes import cover
@@ -78,6 +79,7 @@ class Poll:
             self.client,
             self.catalog,
             self.store,
+            breaker=CircuitBreaker("Stash", threshold=5, open_seconds=60),
             interval=60,
             wake=lambda: None,
             monotonic=self.clock.seconds,

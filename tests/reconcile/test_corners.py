@@ -443,7 +443,7 @@ async def test_a_subscription_that_does_not_part_is_left(stash, monkeypatch):
                     continue
                 raise
 
-    monkeypatch.setattr(StashClient, "_follow_scans", deaf)
+    monkeypatch.setattr("stash2plex.stash.scans._follow", deaf)
     async with StashClient.connect(StashSettings(url=stash.url)) as client:
 
         async def follow():

@@ -135,12 +135,13 @@ async def test_the_key_is_sent_only_when_there_is_one(stash, settings):
     async with StashClient.connect(right) as client:
         assert (await client.scenes([1]))[1].id == 1
 
-    for key in ("", "wrong-key"):
+    for key, message in (
+        ("", "Stash now wants a login: set stash.api_key"),
+        ("wrong-key", "Stash refused the API key: HTTP 401"),
+    ):
         wrong = settings.stash.model_copy(update={"api_key": SecretStr(key)})
         async with StashClient.connect(wrong) as client:
-            with pytest.raises(
-                AccessDenied, match="Stash refused the API key"
-            ) as raised:
+            with pytest.raises(AccessDenied, match=message) as raised:
                 await client.scenes([1])
             assert "right-key" not in str(raised.value)
             with pytest.raises(AccessDenied):

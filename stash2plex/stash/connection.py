@@ -1,0 +1,363 @@
+"""Asking Stash: over GraphQL, in its dialect, and what went wrong as one of our errors.
+
+The API key goes into a header, only when there is one (Stash refuses any key it does
+not know), and never into a URL. Redirects are refused: following one ends on the login
+page with status 200.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from gql import Client, GraphQLRequest
+from gql.client import AsyncClientSession
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import (
+    TransportError,
+    TransportProtocolError,
+    TransportQueryError,
+    TransportServerError,
+)
+
+from stash2plex.config import StashSettings
+from stash2plex.errors import (
+    AccessDenied,
+    AnswerTooLarge,
+    NotWorking,
+    SchemaMismatch,
+    ServerFault,
+    ServiceUnavailable,
+    Stash2PlexError,
+)
+from stash2plex.measures import Watch, nobody, timed
+from stash2plex.net.answers import BodyTooLarge, LimitedResponse
+from stash2plex.net.failures import first_reason, reason
+from stash2plex.pause import pause_asked
+from stash2plex.stash import queries
+from stash2plex.stash.answers import version_from
+from stash2plex.stash.dialect import TYPES, Dialect, is_input
+from stash2plex.text import shortened
+
+T = TypeVar("T")
+
+DENIED = frozenset({401, 403})
+REDIRECT, FIRST_ERROR = 300, 400
+WRONG_URL = (
+    "it answers something else than GraphQL (a web page?); is stash.url right, base"
+    " path included?"
+)
+TOO_OLD = "update Stash to v0.25 or later"
+# GraphQL's own words for a query that does not fit the schema.
+_MISFIT = frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"})
+_WELL = "OK"
+# What a server that answers, and cannot be asked for anything, waits for.
+_WAITING = {
+    "NEEDS_MIGRATION": "Stash waits for its database to be migrated: open its page",
+    "SETUP": "Stash was not set up yet: open its page",
+}
+
+
+class StashConnection:
+    """One Stash server, asked by documents."""
+
+    def __init__(
+        self,
+        settings: StashSettings,
+        session: AsyncClientSession,
+        pictures: aiohttp.ClientSession,
+        headers: Mapping[str, str],
+        watch: Watch,
+    ) -> None:
+        self.settings = settings
+        self.headers = headers
+        self.web = pictures
+        self._watch = watch
+        self._session = session
+        self._dialect: Dialect | None = None
+        self._has_answered = False
+        self._ahead = 0.0
+        self.version: str | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, settings: StashSettings, watch: Watch = nobody
+    ) -> AsyncIterator[Self]:
+        """Hold HTTP sessions open for the length of the block; asks nothing yet.
+
+        *watch* takes the time of each query.
+        """
+        headers = {"Accept": "application/json"}
+        if key := settings.api_key.get_secret_value():
+            headers["ApiKey"] = key
+        checked: ssl.SSLContext | bool = settings.verify_tls
+        transport = AIOHTTPTransport(
+            f"{settings.url}/graphql",
+            headers=headers,
+            ssl=checked,
+            client_session_args={
+                "timeout": aiohttp.ClientTimeout(total=settings.timeout),
+                "response_class": LimitedResponse,
+            },
+        )
+        async with (
+            Client(transport=transport, execute_timeout=None) as session,
+            aiohttp.ClientSession(
+                headers={**headers, "Accept": "image/*"},
+                timeout=aiohttp.ClientTimeout(total=settings.timeout),
+                connector=aiohttp.TCPConnector(ssl=checked),
+            ) as pictures,
+        ):
+            yield cls(settings, session, pictures, headers, watch)
+
+    # --- whether it is well --------------------------------------------------------
+
+    async def probe(self) -> str:
+        """Ask which version this is and what its schema offers; returns the version.
+
+        Raises `NotWorking` when it cannot be asked for more than that.
+        """
+        answer = await self._answer(queries.PROBE)
+        if any(answer.get(kind) is None for kind in ("Scene", "Query")):
+            raise self._misfit("it knows no scenes")
+        try:
+            self._dialect = Dialect.from_types(
+                (kind, [one["name"] for one in _fields(answer[kind], kind)])
+                for kind in TYPES
+                if answer.get(kind)
+            )
+        except (KeyError, TypeError):
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        self.version = version_from(answer)
+        await self.prove()
+        return self.version
+
+    async def ping(self) -> str:
+        """Ask whether it is well and takes our key; returns its version.
+
+        Raises `NotWorking` when it answers, and cannot be asked for anything.
+        """
+        if self._dialect is None:
+            return await self.probe()
+        version = await self.prove()
+        if version != self.version:
+            return await self.probe()
+        return version
+
+    async def prove(self) -> str:
+        """See that scenes can be read; returns the version.
+
+        Raises `NotWorking` if they cannot. Its state is asked for first: while Stash
+        waits for a migration, each question that reads fills its log.
+        """
+        dialect = await self.dialect()
+        can_tell = dialect.has("Query.systemStatus")
+        answer = await self._answer(queries.STATUS if can_tell else queries.VERSION)
+        state = (answer.get("systemStatus") or {}).get("status", _WELL)
+        if state != _WELL:
+            waiting = f"Stash is not ready: its state is {shortened(str(state))}"
+            raise NotWorking("Stash", _WAITING.get(state, waiting))
+        try:
+            await self._answer(queries.READ)
+        except ServerFault as error:
+            message = f"Stash cannot read its database: {error.reason}"
+            raise NotWorking("Stash", message) from None
+        return version_from(answer)
+
+    async def dialect(self) -> Dialect:
+        """Return what the schema offers, asked for once."""
+        if self._dialect is None:
+            await self.probe()
+        return self._dialect or Dialect(frozenset())
+
+    @property
+    def missing(self) -> list[str]:
+        """What is asked for elsewhere and is missing here, such as ``Scene.date``."""
+        return self._dialect.missing if self._dialect else []
+
+    def refuse_if_too_old(self) -> None:
+        """Raise `SchemaMismatch` for a release before v0.25."""
+        if self._dialect and self._dialect.is_too_old:
+            version = self.version or "of unknown version"
+            raise SchemaMismatch("Stash", f"Stash {version} is too old; {TOO_OLD}")
+
+    @property
+    def server_time(self) -> float | None:
+        """Return Stash's clock as of its last answer, in unix seconds."""
+        headers = getattr(self._session.transport, "response_headers", None) or {}
+        try:
+            return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+        except ValueError:
+            return None
+
+    @property
+    def ahead(self) -> float:
+        """Return by how many seconds Stash's clock is ahead of ours; 0 if unknown."""
+        return self._ahead
+
+    # --- asking --------------------------------------------------------------------
+
+    async def ask(self, query: GraphQLRequest, **variables: Any) -> dict[str, Any]:
+        """Return the answer to one of our documents; raises our errors."""
+        data, failed = await self.ask_partly(query, variables)
+        if failed:
+            raise ServerFault("Stash", next(iter(failed.values())))
+        return data
+
+    async def ask_partly(
+        self, query: GraphQLRequest, variables: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the answer, and what went wrong by the top-level field it hit.
+
+        When all of it did, it is seen first whether anything works.
+        """
+        try:
+            data, failed = await self._executed(query, variables)
+        except ServerFault as error:
+            if not isinstance(error, AnswerTooLarge):
+                await self.prove()
+            raise
+        if failed and not any(value is not None for value in data.values()):
+            await self.prove()
+        return data, failed
+
+    async def fitting(self, ask: Callable[[Dialect], Awaitable[T]]) -> T:
+        """Return what *ask* does in this server's dialect.
+
+        When that does not fit any more, another release may have been started behind
+        our back: its dialect is learned, and *ask* does it again.
+        """
+        dialect = await self.dialect()
+        try:
+            return await ask(dialect)
+        except SchemaMismatch:
+            await self.probe()
+            if await self.dialect() == dialect:
+                raise
+            return await ask(await self.dialect())
+
+    async def _answer(self, query: GraphQLRequest) -> dict[str, Any]:
+        data, failed = await self._executed(query, {})
+        if failed:
+            raise ServerFault("Stash", next(iter(failed.values())))
+        return data
+
+    async def _executed(
+        self, query: GraphQLRequest, variables: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        request = queries.Question(query, variables)
+        try:
+            with timed(self._watch):
+                answer = await self._session.execute(
+                    request, extra_args={"allow_redirects": False}
+                )
+        except TransportQueryError as error:
+            return self._sorted_out(error)
+        except TransportServerError as error:
+            if error.code == FIRST_ERROR and error.__cause__:
+                # Go's servers answer so where they expect TLS.
+                told = await self.reason(error)
+                if "https://" in told:
+                    raise ServiceUnavailable("Stash", told) from None
+            raise self._refused(error) from None
+        except TransportProtocolError:
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        except (TransportError, aiohttp.ClientError, OSError) as error:
+            if isinstance(error.__cause__, BodyTooLarge):
+                raise AnswerTooLarge("Stash", str(error.__cause__)) from None
+            raise ServiceUnavailable("Stash", await self.reason(error)) from None
+        except (AssertionError, AttributeError, TypeError, ValueError):
+            # JSON, but no answer of a GraphQL server; gql trusts what it gets.
+            raise ServiceUnavailable("Stash", WRONG_URL) from None
+        self._has_answered = True
+        clock = self.server_time
+        self._ahead = 0.0 if clock is None else clock - time.time()
+        return _table(answer), {}
+
+    # --- what went wrong -------------------------------------------------------------
+
+    async def reason(self, error: BaseException) -> str:
+        """Return why Stash could not be asked."""
+        cause = error.__cause__ if isinstance(error, TransportError) else error
+        cause = cause or error
+        if self._has_answered:
+            return reason(cause, self.settings.url, "stash")
+        return await first_reason(cause, self.settings.url, "stash")
+
+    def denied(self, status: int | None) -> AccessDenied:
+        """Return the error for an answer that refuses us."""
+        where = "the key under Settings > Security"
+        if "ApiKey" not in self.headers and status not in {None, 403}:
+            message = f"Stash now wants a login: set stash.api_key to {where}"
+            return AccessDenied("Stash", message)
+        return AccessDenied(
+            "Stash",
+            f"Stash refused the API key: HTTP {status}; set stash.api_key to {where},"
+            " or to nothing if Stash has none",
+        )
+
+    def _sorted_out(
+        self, error: TransportQueryError
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Tell a query the schema refuses from fields that failed (HTTP 200)."""
+        listed = error.errors if isinstance(error.errors, list) else []
+        errors = [one for one in listed if isinstance(one, dict)]
+        messages = [_message(one) for one in errors] or [shortened(str(error))]
+        if any((one.get("extensions") or {}).get("code") in _MISFIT for one in errors):
+            raise self._misfit(_with_place(errors[0])) from None
+        failed = {
+            str(one["path"][0]): _message(one) for one in errors if one.get("path")
+        }
+        if not error.data or not failed or len(failed) < len(messages):
+            # Which field the rest is about is unknown, so no null can be trusted.
+            raise ServerFault("Stash", messages[0]) from None
+        return _table(error.data), failed
+
+    def _refused(self, error: TransportServerError) -> Stash2PlexError:
+        status = error.code
+        if status in DENIED or (status and REDIRECT <= status < FIRST_ERROR):
+            return self.denied(status)
+        if status == 422:  # noqa: PLR2004 - a proxy may have eaten the JSON of it
+            return self._misfit("HTTP 422")
+        answer = error.__cause__
+        headers = getattr(answer, "headers", None) or {}
+        pause = pause_asked(headers, time.time())
+        return ServiceUnavailable("Stash", f"HTTP {status}", pause=pause)
+
+    def _misfit(self, reason: str) -> SchemaMismatch:
+        """Return the error for a document that this release does not understand."""
+        old = self._dialect is not None and self._dialect.is_too_old
+        older = TOO_OLD if old else "is it older than v0.25, or newer than we know?"
+        version = f" {self.version}" if self.version else ""
+        message = f"Stash{version} does not understand our query ({reason}); {older}"
+        return SchemaMismatch("Stash", message)
+
+
+def _fields(found: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    fields: list[dict[str, Any]] = found["inputFields" if is_input(kind) else "fields"]
+    return fields
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """Return what an error says; whole SQL with its values comes in some."""
+    return shortened(str(error.get("message", "")))
+
+
+def _with_place(error: Mapping[str, Any]) -> str:
+    """Return what a misfit says: some name the field nowhere but in their path."""
+    message, path = _message(error), error.get("path")
+    if not isinstance(path, list) or not path:
+        return message
+    return f"{message}: {shortened('.'.join(map(str, path)))}"
+
+
+def _table(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ServiceUnavailable("Stash", WRONG_URL)
+    return data
