@@ -1,7 +1,8 @@
 """Pictures in the shapes that Plex shows: a poster is 2:3, a background 16:9.
 
-Functions from bytes to bytes. They take long and much memory: `shaped_aside` has a
-thread do it, and never many at once.
+Functions from bytes to bytes. Whatever comes in, what goes out is wholly read, the
+right way up, of 8 bits, and a plain JPEG, PNG or WebP. They take long and much memory:
+`shaped_aside` has a thread do it, and never many at once.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Literal
 
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
 
-# Posters are cropped, blurred, letterboxed or left alone; backgrounds are wide.
-Shape = Literal["crop", "blur", "letterbox", "original", "wide", "square"]
+# Posters are cropped, blurred, letterboxed or left alone; backgrounds are wide. A logo
+# may be transparent.
+Shape = Literal["crop", "blur", "letterbox", "original", "wide", "square", "logo"]
 
 _POSTER = 2 / 3
 _WIDE = 16 / 9
@@ -33,18 +35,32 @@ _MAX_HEIGHT = 1500
 # So that a frame around a very wide picture stays small.
 _MAX_SIDE = 4000
 _QUALITY = 90
-# A cover of more pixels is a mistake or an attack; Pillow would only warn.
-_MAX_PIXELS = 40_000_000
+# A cover of more pixels is a mistake or an attack; Pillow would only warn. JPEG can be
+# read at an eighth of its size, but for progressive ones, which are held whole.
+_MEGA = 1_000_000
+_MAX_PIXELS = 40 * _MEGA
+_MAX_REDUCED = 250 * _MEGA
 Image.MAX_IMAGE_PIXELS = None
 _BLUR_RADIUS = 24
 # What covers are. Pillow would hand PostScript to another program, and read the inside
 # of an icon before anybody could ask how large it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+# What every client of Plex shows.
+_PLAIN = frozenset({"JPEG", "PNG", "WEBP"})
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+# Where a PNG tells how many bits a channel has.
+_PNG_DEPTH, _EIGHT = 24, 8
+_SIXTEEN_BITS = 256
+# What light and dark pictures stand on where they are transparent.
+_DARK, _LIGHT = (24, 24, 24), (255, 255, 255)
+_MIDDLE = 128
+_INSTEAD = "save it as JPEG, PNG or WebP in Stash"
 
-
-# Pictures of more pixels are read one at a time.
-_LARGE = 12_000_000
+# Pictures of more pixels are read one at a time, and keep none of the others waiting.
+_LARGE = 12 * _MEGA
 _LARGE_ONE = threading.Lock()
+_ALONE = ThreadPoolExecutor(1, thread_name_prefix="large-pictures")
 # So that two covers of usual size are shaped at once.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="pictures")
 
@@ -70,61 +86,112 @@ def bytes_hash(data: bytes) -> str:
 async def shaped_aside(data: bytes, shape: Shape) -> bytes:
     """Do what `shaped` does in a thread."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_THREADS, shaped, data, shape)
+    large = await loop.run_in_executor(_THREADS, _is_large, data)
+    threads = _ALONE if large else _THREADS
+    return await loop.run_in_executor(threads, shaped, data, shape)
 
 
 def shaped(data: bytes, shape: Shape) -> bytes:
-    """Return *data* in *shape*, as JPEG.
+    """Return *data* in *shape*, as JPEG, or PNG for what stays transparent.
 
-    It is unchanged for ``original``, and for ``wide`` when it is that, if it is not
-    huge.
-    Raises `NotAPicture`.
+    It is unchanged for ``original`` and ``logo``, and for ``wide`` when it is that, if
+    it is plain and not huge.
+    Raises `NotAPicture`, which names the format and what to do.
     """
+    kind = ""
     try:
-        return _shaped(data, shape)
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            kind = opened.format or ""
+            with _LARGE_ONE if _pixels(opened) > _LARGE else nullcontext():
+                return _shaped(opened, data, shape)
     except NotAPicture:
         raise
+    except UnidentifiedImageError:
+        raise NotAPicture(_unreadable(data)) from None
     except (Exception, MemoryError) as error:  # Pillow raises all sorts
-        msg = f"the bytes are not a picture ({type(error).__name__})"
+        what = f"the {kind or _name_of(data) or 'picture'} is damaged"
+        msg = f"{what} ({type(error).__name__}); choose another one in Stash"
         raise NotAPicture(msg) from error
 
 
-def _shaped(data: bytes, shape: Shape) -> bytes:
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-        if opened.width * opened.height > _MAX_PIXELS:
-            raise NotAPicture("the picture has more than 40 million pixels")
-        is_light = shape == "original" and len(data) <= _MAX_BYTES
-        if is_light or (shape == "wide" and _is_fit(opened, data)):
-            opened.verify()
-            return data
-        is_large = opened.width * opened.height > _LARGE
-        with _LARGE_ONE if is_large else nullcontext():
-            return _reshaped(opened, shape)
+def _pixels(opened: Image.Image) -> int:
+    return opened.width * opened.height
 
 
-def _reshaped(opened: Image.Image, shape: Shape) -> bytes:
-    poster = _SHAPES[shape](_small(opened))
-    if poster.height > _MAX_HEIGHT:
-        poster.thumbnail((_MAX_SIDE, _MAX_HEIGHT))
+def _is_large(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            return _pixels(opened) > _LARGE
+    except Exception:
+        return False
+
+
+def _shaped(opened: Image.Image, data: bytes, shape: Shape) -> bytes:
+    if _is_fit(opened, data, shape):
+        opened.load()  # a damaged one shows here only
+        return data
+    _reduce_while_reading(opened)
+    if _pixels(opened) > _MAX_PIXELS:
+        msg = (
+            f"the {opened.format} has {round(_pixels(opened) / _MEGA)} million pixels,"
+            f" more than {_MAX_PIXELS // _MEGA}; choose a smaller one in Stash"
+        )
+        raise NotAPicture(msg)
+    picture = _SHAPES[shape](_small(opened, keeps_alpha=shape == "logo"))
+    if picture.height > _MAX_HEIGHT and shape != "original":
+        picture.thumbnail((_MAX_SIDE, _MAX_HEIGHT))
     written = io.BytesIO()
-    poster.save(written, "JPEG", quality=_QUALITY)
+    if picture.mode == "RGBA":
+        picture.save(written, "PNG")
+    else:
+        picture.save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
 
 
-def _small(opened: Image.Image) -> Image.Image:
-    """Read a picture the right way up, in colours, and no larger than is of use.
+def _is_fit(opened: Image.Image, data: bytes, shape: Shape) -> bool:
+    """Whether a picture can go out as it is."""
+    if shape not in {"original", "wide", "logo"} or len(data) > _MAX_BYTES:
+        return False
+    modes = {"RGB", "L", "RGBA"} if shape == "logo" else {"RGB", "L"}
+    is_plain = (
+        opened.format in _PLAIN
+        and opened.mode in modes
+        and "transparency" not in opened.info
+        and getattr(opened, "n_frames", 1) == 1
+        and opened.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
+        and not (opened.format == "PNG" and data[_PNG_DEPTH] > _EIGHT)
+    )
+    if not is_plain or _pixels(opened) > _MAX_PIXELS:
+        return False
+    return shape != "wide" or (_is_wide(opened) and max(opened.size) <= _MAX_SIDE)
+
+
+def _is_wide(picture: Image.Image) -> bool:
+    return abs(picture.width / picture.height / _WIDE - 1) <= _NEARLY
+
+
+def _factor(size: tuple[int, int]) -> int:
+    """Return how often a picture can be halved and more, and still be large enough."""
+    return max(1, min(size) // _MAX_HEIGHT)
+
+
+def _reduce_while_reading(opened: Image.Image) -> None:
+    """Have a photograph read at a half, a quarter or an eighth of its size."""
+    if "progressive" not in opened.info and _pixels(opened) <= _MAX_REDUCED:
+        factor = _factor(opened.size)
+        opened.draft("RGB", (opened.width // factor, opened.height // factor))
+
+
+def _small(opened: Image.Image, *, keeps_alpha: bool) -> Image.Image:
+    """Read a picture the right way up, of 8 bits, and no larger than is of use.
 
     Whole pictures are dropped as soon as there is something smaller: one of 40
     megapixels takes 160 MB, and some decoders two copies beside it.
     """
-    # What is left is still twice as large as the poster will be.
-    factor = max(1, min(opened.size) // _MAX_HEIGHT)
-    opened.draft("RGB", (opened.width // factor, opened.height // factor))
-    # What has few colours, or odd ones, has none in between; transparency goes anyway.
-    picture = opened if opened.mode in {"RGB", "L"} else opened.convert("RGB")
+    picture = _of_eight_bits(opened)
     if picture is not opened:
         opened.close()
-    factor = max(1, min(picture.size) // _MAX_HEIGHT)
+    factor = _factor(picture.size)
     if factor > 1:
         whole, picture = picture, picture.reduce(factor)
         whole.close()
@@ -132,7 +199,58 @@ def _small(opened: Image.Image) -> Image.Image:
         picture.thumbnail((largest, largest))
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     ImageOps.exif_transpose(picture, in_place=True)
-    return picture.convert("RGB")
+    if picture.mode == "RGBA" and not keeps_alpha:
+        picture = _on_ground(picture)
+    return picture if picture.mode == "RGBA" else picture.convert("RGB")
+
+
+def _of_eight_bits(opened: Image.Image) -> Image.Image:
+    """Read a picture in colours, transparent ones if it has any, or in grey."""
+    if opened.mode.startswith("I"):
+        # Pillow would cut off what is above 255 instead of scaling it.
+        wide = opened if opened.mode == "I" else opened.convert("I")
+        return wide.point(lambda value: value * (1 / _SIXTEEN_BITS)).convert("L")
+    if opened.mode in {"RGBA", "LA", "PA"} or "transparency" in opened.info:
+        return opened if opened.mode == "RGBA" else opened.convert("RGBA")
+    # What has few colours, or odd ones, has none in between.
+    return opened if opened.mode in {"RGB", "L"} else opened.convert("RGB")
+
+
+def _on_ground(picture: Image.Image) -> Image.Image:
+    """Put what is transparent on a ground that it can be seen on."""
+    alpha = picture.getchannel("A")
+    seen = alpha.point(lambda value: _LIGHT[0] if value > _MIDDLE else 0)
+    ground = _DARK
+    if seen.getbbox():
+        brightness = ImageStat.Stat(picture.convert("L"), mask=seen).mean[0]
+        ground = _DARK if brightness > _MIDDLE else _LIGHT
+    whole = Image.new("RGB", picture.size, ground)
+    whole.paste(picture, mask=alpha)
+    return whole
+
+
+def _name_of(data: bytes) -> str:
+    """Return what a format is called, by its first bytes, "" for others."""
+    for start, kind in _MAGIC.items():
+        if data.startswith(start):
+            return kind.partition("/")[2].upper()
+    return ""
+
+
+def _unreadable(data: bytes) -> str:
+    """Say why nothing can be made of bytes, and what to do."""
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in _HEIC:
+        return f"HEIC cannot be read here; {_INSTEAD}"
+    if brand in _AVIF:
+        return f"this AVIF cannot be read here; {_INSTEAD}"
+    if data.startswith(_JXL):
+        return f"JPEG XL cannot be read here; {_INSTEAD}"
+    if data.lstrip()[:1] == b"<":
+        return "it is a web page, not a picture; does stash.url lead to Stash itself?"
+    if name := _name_of(data):
+        return f"the {name} is damaged; choose another one in Stash"
+    return f"the bytes are no picture that can be read here; {_INSTEAD}"
 
 
 def content_type(data: bytes) -> str:
@@ -141,16 +259,6 @@ def content_type(data: bytes) -> str:
         if data.startswith(start):
             return kind
     return "application/octet-stream"
-
-
-def _is_fit(picture: Image.Image, data: bytes) -> bool:
-    """Whether a cover is a background as it is."""
-    ratio = picture.width / picture.height
-    return (
-        abs(ratio / _WIDE - 1) <= _NEARLY
-        and max(picture.size) <= _MAX_SIDE
-        and len(data) <= _MAX_BYTES
-    )
 
 
 def _crop(picture: Image.Image, ratio: float = _POSTER) -> Image.Image:
@@ -163,7 +271,7 @@ def _square(picture: Image.Image) -> Image.Image:
 
 
 def _wide(picture: Image.Image) -> Image.Image:
-    return _blur(picture, _WIDE)
+    return picture if _is_wide(picture) else _blur(picture, _WIDE)
 
 
 def _blur(picture: Image.Image, ratio: float = _POSTER) -> Image.Image:
@@ -210,7 +318,11 @@ _SHAPES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "letterbox": _letterbox,
     "wide": _wide,
     "square": _square,
+    "logo": _original,
 }
+_HEIC = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
+_AVIF = frozenset({b"avif", b"avis"})
+_JXL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 _MAGIC = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG": "image/png",

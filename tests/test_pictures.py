@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import sys
 import pytest
 from PIL import Image
 
-from stash2plex.pictures import NotAPicture, picture_hash, shaped
+from stash2plex.pictures import NotAPicture, picture_hash, shaped, shaped_aside
 
 
 def picture(width: int, height: int, kind: str = "JPEG") -> bytes:
@@ -180,3 +181,152 @@ def test_a_huge_cover_keeps_its_colours_and_its_way_up(rotated):
         top, bottom = poster.getpixel((500, 100)), poster.getpixel((500, 1400))
     assert (top[0] < 50, top[2] > 200) == (True, True)
     assert (bottom[0] > 200, bottom[2] < 50) == (True, True)
+
+
+EVERY = ["crop", "blur", "letterbox", "original", "wide", "square", "logo"]
+
+
+def saved(image: Image.Image, kind: str, **how: object) -> bytes:
+    written = io.BytesIO()
+    image.save(written, kind, **how)
+    return written.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    """Return a picture wholly read, in colours, and see that it is a plain one."""
+    with Image.open(io.BytesIO(data)) as found:
+        assert found.format in {"JPEG", "PNG", "WEBP"}
+        assert found.mode in {"RGB", "L", "RGBA"}
+        assert getattr(found, "n_frames", 1) == 1
+        assert found.getexif().get(0x0112, 1) == 1
+        return found.convert("RGB")
+
+
+def exif(orientation: int) -> Image.Exif:
+    found = Image.Exif()
+    found[0x0112] = orientation
+    return found
+
+
+# A wide picture, red on its left side, for whatever has to be made of it.
+WIDE = Image.new("RGB", (1600, 900), (0, 0, 255))
+WIDE.paste((255, 0, 0), (0, 0, 400, 900))
+ODD = {
+    "turned": saved(WIDE.rotate(180), "JPEG", exif=exif(3)),
+    "AVIF": saved(WIDE, "AVIF"),
+    "BMP": saved(WIDE, "BMP"),
+    "GIF": saved(WIDE, "GIF"),
+    "CMYK": saved(WIDE.convert("CMYK"), "JPEG"),
+    "palette": saved(WIDE.quantize(8), "PNG"),
+    "animated PNG": saved(
+        WIDE, "PNG", save_all=True, append_images=[Image.new("RGB", WIDE.size)]
+    ),
+    "animated WebP": saved(
+        WIDE, "WEBP", save_all=True, append_images=[Image.new("RGB", WIDE.size)]
+    ),
+    "animated GIF": saved(
+        WIDE, "GIF", save_all=True, append_images=[Image.new("RGB", WIDE.size)]
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", ["original", "wide"])
+@pytest.mark.parametrize("data", ODD.values(), ids=ODD)
+def test_what_is_not_plain_is_made_so(shape, data):
+    made = opened(shaped(data, shape))
+    assert made.size == WIDE.size
+    red, _, blue = made.getpixel((100, 450))
+    assert (red > 180, blue < 80) == (True, True)
+    red, _, blue = made.getpixel((1500, 450))
+    assert (red < 80, blue > 180) == (True, True)
+
+
+PLAIN = {
+    "JPEG": saved(WIDE, "JPEG"),
+    "grey JPEG": saved(WIDE.convert("L"), "JPEG"),
+    "PNG": saved(WIDE, "PNG"),
+    "WebP": saved(WIDE, "WEBP"),
+}
+
+
+@pytest.mark.parametrize("shape", ["original", "wide", "logo"])
+@pytest.mark.parametrize("data", PLAIN.values(), ids=PLAIN)
+def test_what_is_plain_stays_as_it_is(shape, data):
+    assert shaped(data, shape) is data
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_grey_of_16_bits_is_scaled(shape):
+    grey = Image.new("I;16", (1600, 900), 0x8000)
+    made = opened(shaped(saved(grey, "PNG"), shape))
+    assert 120 <= made.getpixel((made.width // 2, made.height // 2))[0] <= 136
+
+
+@pytest.mark.parametrize("shape", [one for one in EVERY if one != "logo"])
+@pytest.mark.parametrize(
+    ("seen", "ground"), [((250, 250, 250), "dark"), ((10, 10, 10), "light")]
+)
+def test_what_is_transparent_shows_a_ground_that_fits(shape, seen, ground):
+    # What is hidden is of a colour that must never be seen.
+    picture = Image.new("RGBA", (1600, 900), (255, 0, 255, 0))
+    picture.paste((*seen, 255), (700, 400, 900, 500))
+    made = opened(shaped(saved(picture, "PNG"), shape))
+    around = made.getpixel((made.width // 2, made.height // 2 - made.height // 8))
+    assert max(around) - min(around) < 12  # nothing of the hidden colour
+    assert (around[0] < 90) == (ground == "dark")
+
+
+def test_a_logo_stays_transparent():
+    picture = Image.new("RGBA", (400, 200), (255, 0, 255, 0))
+    data = saved(picture, "PNG")
+    assert shaped(data, "logo") is data
+    with Image.open(io.BytesIO(shaped(saved(picture, "GIF"), "logo"))) as made:
+        assert (made.format, made.mode) == ("PNG", "RGBA")
+        assert made.getpixel((5, 5))[3] == 0
+
+
+@pytest.mark.parametrize("shape", EVERY)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_what_is_truncated_is_refused(shape, kind):
+    noise = Image.effect_noise((1600, 900), 90)
+    data = saved(noise.convert("RGB"), kind)
+    with pytest.raises(NotAPicture, match=f"the {kind} is damaged"):
+        shaped(data[: len(data) // 2], shape)
+
+
+def test_a_huge_photograph_is_read_reduced():
+    """Of 120 megapixels: JPEG can be read at a half, a quarter or an eighth."""
+    huge = saved(Image.new("L", (12_000, 10_000), 90), "JPEG")
+    assert size(shaped(huge, "crop")) == (1000, 1500)
+    assert max(size(shaped(huge, "original"))) <= 4000
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"), [("PNG", {}), ("JPEG", {"progressive": True})]
+)
+def test_other_huge_pictures_are_refused_with_a_remedy(kind, how):
+    huge = saved(Image.new("L", (12_000, 10_000), 90), kind, **how)
+    wanted = f"the {kind} has 120 million pixels, more than 40; choose a smaller one"
+    with pytest.raises(NotAPicture, match=wanted):
+        shaped(huge, "crop")
+
+
+def test_a_format_that_cannot_be_read_is_named():
+    heic = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(200)
+    wanted = "HEIC cannot be read here; save it as JPEG, PNG or WebP in Stash"
+    with pytest.raises(NotAPicture, match=wanted):
+        shaped(heic, "crop")
+    with pytest.raises(NotAPicture, match="a web page, not a picture"):
+        shaped(b"<!DOCTYPE html><html></html>", "crop")
+
+
+async def test_a_huge_picture_keeps_nobody_waiting():
+    """Those are shaped one by one, aside from all others."""
+    huge = saved(Image.new("RGB", (7300, 5400)), "PNG")
+    slow = [asyncio.create_task(shaped_aside(huge, "blur")) for _ in range(3)]
+    small = [asyncio.create_task(shaped_aside(picture(320, 180), "crop")) for _ in "12"]
+    done, _ = await asyncio.wait({*slow, *small}, return_when=asyncio.FIRST_COMPLETED)
+    assert done <= set(small)
+    await asyncio.gather(*small)
+    assert not any(one.done() for one in slow[1:])
+    await asyncio.gather(*slow)

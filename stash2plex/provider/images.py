@@ -84,7 +84,7 @@ class Images:
             "art": "wide",
             "square": "square",
             "portrait": "original",
-            "logo": "original",
+            "logo": "logo",
         }
         self._now = now
         # The table's rows by subject, as far as they were needed; only we write them.
