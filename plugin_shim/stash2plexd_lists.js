@@ -42,6 +42,7 @@
     missing_in_stash: "Plex has the file, but Stash has no scene of it.",
     unmapped: "No path rule covers the files, so they cannot be compared. Add a rule.",
     ambiguous: "Several items or scenes claim the same file, so nothing was written.",
+    picture: "The text was delivered, the picture was not. The detail says why.",
   };
   const meaningOf = (kind) =>
     KINDS.hasOwnProperty(kind)

@@ -34,6 +34,7 @@ from stash2plex.doctor import examine
 from stash2plex.errors import StoreUnavailable
 from stash2plex.explain import Explainer
 from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.covers import CoverHealth
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
 from stash2plex.health.probe import Probe
@@ -57,6 +58,7 @@ from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
 from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Ledger
+from stash2plex.push.owed import OwedCovers
 from stash2plex.push.preview import Preview
 from stash2plex.push.recovery import Recovery
 from stash2plex.push.scanning import FolderScans
@@ -219,7 +221,8 @@ async def _work(
     stash_breaker, plex_breaker = _breakers(settings.outage)
     ramp = Ramp(settings.outage)
     plex_breaker.listeners.append(ramp.noticed)
-    outages = await _outage_log(database, (stash_breaker, plex_breaker))
+    stash.on_cover = (covers := CoverHealth()).note
+    outages = await _outage_log(database, (stash_breaker, plex_breaker, covers.breaker))
 
     async def wake_held() -> None:
         await jobs.make_held_due()
@@ -358,6 +361,7 @@ async def _work(
             plex_breaker=plex_breaker,
             stash=stash_probe,
             stash_breaker=stash_breaker,
+            pictures_breaker=covers.breaker,
             provider=base.traffic,
             outages=outages,
             reconciler=reconciler,
@@ -397,6 +401,9 @@ async def _work(
                 "catalog": catalog.run,
                 "completion": completion.run if completion else None,
                 "scans": scans.run,
+                "owed covers": OwedCovers(
+                    gaps, stash, jobs, covers, wake=worker.wake
+                ).run,
                 "plex probe": plex_probe.run,
                 "stash probe": stash_probe.run,
                 "listener": listener.run if settings.plex.notifications else None,

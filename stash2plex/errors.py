@@ -135,6 +135,10 @@ class PictureUnusable(PictureFailed):
         self.etag = etag
 
 
+class PictureUnreadable(PictureFailed):
+    """Stash has it, and shows a placeholder: it cannot read it at the moment."""
+
+
 class PictureNotFound(PictureFailed):
     """There is no such picture, or none that we made a URL for."""
 

@@ -15,7 +15,10 @@ class GapKind(StrEnum):
     MISSING_IN_STASH = "missing_in_stash"
     UNMAPPED = "unmapped"
     AMBIGUOUS = "ambiguous"
+    PICTURE = "picture"
 
 
+# What a comparison of both libraries can find; the rest is for deliveries to tell.
+COMPARED = tuple(one for one in GapKind if one is not GapKind.PICTURE)
 # What a push can mend.
 REPAIRABLE = (GapKind.EMPTY, GapKind.STALE, GapKind.DRIFT)

@@ -62,7 +62,6 @@ def shortened(message: str) -> str:
 
     It may hold whole statements with all their values.
     """
-    message = clean_line(message, len(message))
     if len(message) <= _HEAD + _TAIL:
         return message
     return f"{message[:_HEAD]} {ELLIPSIS} {message[-_TAIL:]}"

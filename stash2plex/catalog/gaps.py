@@ -153,22 +153,29 @@ class Gaps:
         transaction: Transaction,
         scene_id: int,
         items: Mapping[int, str] | None = None,
+        *,
+        but: GapKind | None = None,
     ) -> None:
         """Forget the gaps of a scene that was delivered, and of its *items*.
 
-        They go by rating key, each with the file that led to it.
+        They go by rating key, each with the file that led to it. Those of the kind
+        *but* stay.
         """
         items, now = items or {}, self._now()
         for subject in (f"scene:{scene_id}", *(f"item:{key}" for key in items)):
-            await transaction.run(f"{_RESOLVE} subject = ?2", now, subject)
+            await transaction.run(
+                f"{_RESOLVE} subject = ?2 AND kind IS NOT ?3", now, subject, but
+            )
         await close_file_gaps(transaction, _by_name(items.values()), now)
 
     async def record_found(self, found: Sequence[FoundGap], run_id: int) -> None:
         """Note what the comparison *run_id* found, in one transaction."""
         now = self._now()
         async with self._database.transaction(durable=False) as transaction:
+            # What is wrong with a picture is for deliveries to tell, and stays.
             await transaction.run_many(
-                _RESOLVE_OTHERS, [(now, one.subject, one.kind) for one in found]
+                f"{_RESOLVE_OTHERS} AND kind != '{GapKind.PICTURE}'",
+                [(now, one.subject, one.kind) for one in found],
             )
             await transaction.run_many(
                 _RECORD,
@@ -198,6 +205,17 @@ class Gaps:
         )
         return [Gap(*row) for row in rows]
 
+    async def scenes_with(self, kind: GapKind, detail: str) -> list[int]:
+        """Return the scenes that have an open gap of *kind* with this very *detail*."""
+        rows = await self._database.fetch(
+            "SELECT CAST(substr(subject, 7) AS INTEGER) AS scene FROM gap"
+            " WHERE resolved_at IS NULL AND kind = ? AND detail = ?"
+            " AND subject LIKE 'scene:%'",
+            kind,
+            detail,
+        )
+        return [row["scene"] for row in rows]
+
     async def open_among(self, subjects: Iterable[str]) -> set[str]:
         """Return which of *subjects* have an open gap."""
         rows = await self._database.fetch(
@@ -221,7 +239,7 @@ class Gaps:
         It looked for *kinds*: everywhere, or at *scene_ids* only. Gaps of files that
         Plex only asked about are not its business, nor what was seen since *before*,
         the unix seconds of its start, nor the drift of *unread* scenes, whose items
-        could not be read.
+        could not be read. Pictures of scenes that are gone are.
         """
         subjects = None
         if scene_ids is not None:
@@ -241,6 +259,14 @@ class Gaps:
             before,
             json.dumps([f"scene:{one}" for one in unread]),
         )
+        if scene_ids is None:
+            rows += await self._database.write(
+                f"{_RESOLVE} kind = ?2 AND NOT EXISTS (SELECT 1 FROM stash_scene"
+                " WHERE stash_scene.id = CAST(substr(gap.subject, 7) AS INTEGER))"
+                " RETURNING 1",
+                self._now(),
+                GapKind.PICTURE,
+            )
         return len(rows)
 
     async def prune(self) -> None:

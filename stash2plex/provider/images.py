@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import (
-    PictureFailed,
     PictureNotFound,
+    PictureUnreadable,
     PictureUnusable,
     Stash2PlexError,
     StoreUnavailable,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from stash2plex.provider.signing import Signer
     from stash2plex.scene import Scene
     from stash2plex.stash.client import StashClient
+    from stash2plex.stash.pictures import PictureAnswer
 
 _VERSION_LENGTH = 12
 # Stash's times are in whole seconds, and clocks differ; see `push.artwork`.
@@ -233,7 +234,7 @@ class Images:
         try:
             data = await shaped_aside(source, shape)
         except NotAPicture as error:
-            raise PictureFailed(f"the picture in Stash: {error}") from error
+            raise PictureUnusable(f"the picture in Stash: {error}") from error
         await self._cache.put(f"{digest}-{shape}", data)
         return data
 
@@ -268,9 +269,9 @@ class Images:
         digest, data = "", None
         if url := await self._url(subject):
             try:
-                answer = await self._stash.picture(url, etag)
-            except PictureUnusable:
-                etag = ""
+                answer = await self._fetch(subject, url, etag)
+            except PictureUnusable as error:
+                etag = error.etag
             else:
                 etag, data = answer.etag, answer.data
                 if answer.unchanged and before:
@@ -283,6 +284,18 @@ class Images:
             stamp = before.stamp if before and before.digest == digest else ""
         await self._remember(subject, _Known(stamp, etag, digest, self._now()))
         return digest, data if digest else None
+
+    async def _fetch(self, subject: str, url: str, etag: str) -> PictureAnswer:
+        """Fetch a picture; raises `PictureUnreadable` for one that Stash cannot show.
+
+        A performer or studio whose URL says that there is one has one.
+        """
+        if scene_id := scene_of_rating_key(subject):
+            return await self._stash.cover(scene_id, etag)
+        answer = await self._stash.picture(url, etag)
+        if answer.is_known_to_be_none:
+            raise PictureUnreadable(f"Stash cannot read the picture of {subject}")
+        return answer
 
     async def _remember(self, subject: str, known: _Known) -> None:
         self._rows[subject] = known

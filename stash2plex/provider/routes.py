@@ -105,7 +105,7 @@ class ProviderRoutes:
                     query.get("s", ""),
                 )
         except TimeoutError:
-            raise PictureFailed("Stash did not answer in time") from None
+            raise PictureFailed("the picture took too long") from None
         return web.Response(
             body=data,
             content_type=content_type(data),

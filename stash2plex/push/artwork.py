@@ -12,7 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from stash2plex.errors import PictureFailed, ServiceUnavailable, Stash2PlexError
+from stash2plex.errors import (
+    PictureFailed,
+    PictureUnreadable,
+    PictureUnusable,
+    ServiceUnavailable,
+    Stash2PlexError,
+)
 from stash2plex.movie import Field, Movie
 from stash2plex.pictures import (
     NotAPicture,
@@ -24,6 +30,7 @@ from stash2plex.pictures import (
 from stash2plex.push.changes import PICTURE_NAMES, people_call
 from stash2plex.push.ledger import Entry, WrittenPicture
 from stash2plex.stash.answers import parsed_time
+from stash2plex.stash.pictures import PictureAnswer
 
 if TYPE_CHECKING:
     from stash2plex.config import SyncSettings
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
     from stash2plex.plex.library import PlexLibrary
     from stash2plex.scene import Scene
     from stash2plex.stash.client import StashClient
-    from stash2plex.stash.pictures import PictureAnswer
 
 
 # How old a scene's last change must have been to be the last, seconds; a little more
@@ -64,6 +70,8 @@ class PicturePlan:
 
     *kept* is what the ledger goes on remembering as long as nothing is changed;
     *adopted* are ours although the ledger did not know; *respected* are a human's.
+    *error* is worth another try, *fault* is not: it is shown until the cover changes,
+    or can be read again.
     """
 
     kept: dict[str, WrittenPicture] = field(default_factory=dict)
@@ -71,6 +79,7 @@ class PicturePlan:
     respected: list[str] = field(default_factory=list)
     adopted: set[str] = field(default_factory=set)
     error: PictureFailed | ServiceUnavailable | None = None
+    fault: PictureFailed | None = None
 
     @property
     def intended(self) -> dict[str, WrittenPicture]:
@@ -113,7 +122,7 @@ class Artwork:
         *error*, and tried again with the job: text does not wait for pictures.
         """
         plan = PicturePlan()
-        source = _Source(self._stash, self._known_etag(entry))
+        source = _Source(self._stash, scene.id, self._known_etag(entry))
         for of, name in PICTURE_NAMES.items():
             url = movie.poster if of is Field.POSTER else movie.background
             one = _Picture(
@@ -132,16 +141,36 @@ class Artwork:
             try:
                 if one.is_settled(scene, self._digest):
                     await self._check(plan, one)
+                    one.refuse_unusable()
                 else:
                     await self._update(plan, one)
+            except (PictureUnreadable, PictureUnusable) as error:
+                self._note_fault(plan, one, error)
             except (PictureFailed, ServiceUnavailable) as error:
                 plan.error = error
         return plan
+
+    def _note_fault(
+        self,
+        plan: PicturePlan,
+        one: _Picture,
+        error: PictureUnreadable | PictureUnusable,
+    ) -> None:
+        """Leave what is shown, and remember what of Stash is of no use."""
+        plan.fault = error
+        etag = error.etag if isinstance(error, PictureUnusable) else ""
+        if isinstance(error, PictureUnusable) and not etag:
+            plan.error = error  # it would be fetched again and again
+        before = plan.kept.get(one.name, _NONE)
+        plan.kept[one.name] = replace(before, fault=str(error), unusable=etag)
 
     def _known_etag(self, entry: Entry | None) -> str:
         """Return the ETag of the source, if every picture was made from that one."""
         if entry is None:
             return ""
+        of_no_use = {one.unusable for one in entry.pictures.values()}
+        if len(of_no_use) == 1 and (etag := of_no_use.pop()):
+            return etag
         tags = {one.etag for one in entry.pictures.values()}
         shapes = all(
             name in entry.pictures
@@ -176,10 +205,14 @@ class Artwork:
     async def _update(self, plan: PicturePlan, one: _Picture) -> None:
         """Show the picture that Stash has now."""
         answer = await one.fetch()
-        if answer is not None and answer.unchanged:
+        if answer is not None and answer.unchanged and one.is_unusable(answer.etag):
             await self._check(plan, one)
-        elif answer is None or answer.data is None:
+            one.refuse_unusable()
+        one.forgive(plan)
+        if answer is None or answer.is_known_to_be_none:
             await self._take_back(plan, one)
+        elif answer.data is None:
+            await self._check(plan, one)
         elif one.remembered.hash == one.hash_of(answer.data):
             one.remembered = replace(one.remembered, etag=answer.etag)
             plan.kept[one.name] = one.remembered
@@ -209,7 +242,8 @@ class Artwork:
         try:
             data = await shaped_aside(answer.data, one.shape)
         except NotAPicture as error:
-            raise PictureFailed(f"the cover in Stash: {error}") from error
+            msg = f"the cover in Stash: {error}"
+            raise PictureUnusable(msg, etag=answer.etag) from error
         digest = bytes_hash(data)
         remembered = WrittenPicture(one.hash_of(answer.data), answer.etag, digest)
         candidate = await one.candidate(digest)
@@ -296,6 +330,7 @@ class _Picture:
             and entry.scene_id == scene.id
             and entry.settings in {"", digest}
             and (self.has_ours or self.is_untouched)
+            and not self.before.is_owed
             and entry.scene_updated_at == scene.updated_at
             and entry.delivered_at - changed.timestamp() > _SETTLING
             and (not self.before.hash or self.before.hash.endswith(f":{self.shape}"))
@@ -305,7 +340,22 @@ class _Picture:
         """Return what Stash has; bytes for sure if *again*."""
         if not self._url:
             return None
-        return await self._source.fetch(self._url, again=again)
+        return await self._source.fetch(again=again)
+
+    def is_unusable(self, etag: str) -> bool:
+        """Whether nothing could be made of what Stash calls *etag*."""
+        return bool(etag) and etag == self.remembered.unusable
+
+    def forgive(self, plan: PicturePlan) -> None:
+        """Forget why nothing could be made of what Stash had before."""
+        if self.remembered.fault:
+            self.remembered = replace(self.remembered, fault="", unusable="")
+            plan.kept[self.name] = self.remembered
+
+    def refuse_unusable(self) -> None:
+        """Raise `PictureUnusable` again if Stash still has what is of no use."""
+        if self.remembered.unusable:
+            raise PictureUnusable(self.remembered.fault, etag=self.remembered.unusable)
 
     async def listed(self) -> Sequence[Picture]:
         """Return what Plex could show, asked for once."""
@@ -393,14 +443,23 @@ class _Picture:
 class _Source:
     """A scene's cover, fetched once however many pictures are made of it."""
 
-    def __init__(self, stash: StashClient, etag: str) -> None:
+    def __init__(self, stash: StashClient, scene_id: int, etag: str) -> None:
         self._stash = stash
+        self._scene_id = scene_id
         self._etag = etag
-        self._answers: dict[str, PictureAnswer] = {}
+        self._answer: PictureAnswer | PictureFailed | None = None
 
-    async def fetch(self, url: str, *, again: bool = False) -> PictureAnswer:
-        known = self._answers.get(url)
-        if known is None or (again and known.unchanged):
+    async def fetch(self, *, again: bool = False) -> PictureAnswer:
+        known = self._answer
+        if known is None or (
+            again and isinstance(known, PictureAnswer) and known.unchanged
+        ):
             etag = "" if again else self._etag
-            known = self._answers[url] = await self._stash.picture(url, etag)
+            try:
+                known = await self._stash.cover(self._scene_id, etag)
+            except PictureFailed as error:
+                known = error
+            self._answer = known
+        if isinstance(known, PictureFailed):
+            raise known
         return known

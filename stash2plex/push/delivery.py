@@ -562,12 +562,27 @@ class Delivery:
             if isinstance(error, ServiceUnavailable):
                 self._note_stash(task.job, error)
 
+        faults = [written.fault for written in task.done if written.fault]
+        pictures = [one for one in errors if isinstance(one, PictureFailed)]
+
         async def record(transaction: Transaction) -> None:
             for written in task.done:
                 await self._ledger.record(transaction, written.entry)
-            if not errors:
-                items = {match.rating_key: match.file for match in task.matches}
-                await self._gaps.close(transaction, task.scene.id, items)
+            if len(pictures) < len(errors):
+                return
+            # Its text at least was delivered.
+            items = {match.rating_key: match.file for match in task.matches}
+            failed = next(iter([*faults, *pictures]), None)
+            but = GapKind.PICTURE if failed else None
+            await self._gaps.close(transaction, task.scene.id, items, but=but)
+            if failed:
+                await self._gaps.record_scene(
+                    transaction,
+                    GapKind.PICTURE,
+                    task.scene.id,
+                    path=task.scene.files[0].path,
+                    detail=str(failed),
+                )
 
         wrote = any(written.requests for written in task.done)
         result = Result.WRITTEN if wrote else Result.UNCHANGED
@@ -613,7 +628,8 @@ def _told(matches: Iterable[Match]) -> list[dict[str, object]]:
 
 def _log(task: _Task, written: Written) -> None:
     # Most are unchanged after a comparison, a refresh, or an edit of something else.
-    say = log.info if written.requests or written.errors else log.debug
+    failed = [*written.errors, *([written.fault] if written.fault else [])]
+    say = log.info if written.requests or failed else log.debug
     say(
         "scene_delivered",
         scene=task.scene.id,
@@ -624,7 +640,7 @@ def _log(task: _Task, written: Written) -> None:
         confidence=written.entry.confidence,
         requests=written.requests,
         ms=round(written.seconds * 1000),
-        error="; ".join(map(str, written.errors)) or None,
+        error="; ".join(map(str, failed)) or None,
     )
 
 

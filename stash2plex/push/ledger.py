@@ -49,6 +49,9 @@ class WrittenPicture:
     *upload* is the SHA-1 of the bytes that were uploaded ("" if an earlier release did
     it), and *previous* the ``ratingKey`` that was selected before, "" if unknown.
     *intended* is the SHA-1 of what we set out to show since, and may have.
+
+    *fault* says why nothing could be made of what Stash has now, which it calls
+    *unusable*; "" as that if it is worth another look.
     """
 
     hash: str
@@ -56,6 +59,13 @@ class WrittenPicture:
     upload: str = ""
     previous: str = ""
     intended: str = ""
+    fault: str = ""
+    unusable: str = ""
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether Stash has a picture that is to be fetched once it can be."""
+        return bool(self.fault) and not self.unusable
 
     def intending(self, wanted: WrittenPicture) -> WrittenPicture:
         """Return what to remember while *wanted* may or may not be shown."""
@@ -486,6 +496,8 @@ def _entry(row: Row) -> Entry:
                 picture.get("upload", ""),
                 picture.get("previous", ""),
                 picture.get("intended", ""),
+                picture.get("fault", ""),
+                picture.get("unusable", ""),
             )
             for name, picture in json.loads(row["pictures"]).items()
         },

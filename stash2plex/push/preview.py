@@ -181,14 +181,15 @@ class Preview:
             for name, change in pictures.changes.items()
         ]
         respected = (*planned.respected, *pictures.respected)
-        if not changes and not respected and not pictures.error:
+        failed = pictures.error or pictures.fault
+        if not changes and not respected and not failed:
             return None
         return Difference(
             scene_id=scene.id,
             rating_key=item.rating_key,
             changes=tuple(sorted(changes, key=lambda one: one.field)),
             respected=respected,
-            reason=str(pictures.error) if pictures.error else None,
+            reason=str(failed) if failed else None,
         )
 
 

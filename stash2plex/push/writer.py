@@ -81,6 +81,8 @@ class Written:
 
     *before* is what it remembered until now. *requests* were made to change something;
     *pictures_changed* are fields by Plex's names.
+
+    *fault* says what is wrong with the cover in Stash, which no other try mends.
     """
 
     item: Item
@@ -92,6 +94,7 @@ class Written:
     requests: int = 0
     seconds: float = 0.0
     errors: list[Stash2PlexError] = field(default_factory=list)
+    fault: PictureFailed | None = None
     pictures_changed: list[str] = field(default_factory=list)
 
     def fail(self, error: Stash2PlexError) -> None:
@@ -236,6 +239,7 @@ class ItemWriter:
             planned,
             pictures,
             before=entry,
+            fault=pictures.fault,
         )
         if pictures.error:
             written.fail(pictures.error)

@@ -17,7 +17,7 @@ import structlog
 
 from stash2plex.catalog.gaps import FoundGap, Gaps
 from stash2plex.errors import Braked, Restarting, Stash2PlexError, StoreUnavailable
-from stash2plex.gap_kinds import REPAIRABLE, GapKind
+from stash2plex.gap_kinds import COMPARED, REPAIRABLE, GapKind
 from stash2plex.queue.dead import unchanged_since
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.reconcile.comparison import Comparison
@@ -141,7 +141,7 @@ class Reconciler:
 
     async def _carry_out(self, run: Run) -> None:
         run.started_at = self._runs.now()
-        run.gaps = dict.fromkeys(GapKind, 0)
+        run.gaps = dict.fromkeys(COMPARED, 0)
         log.info("reconcile_started", run=run.id, scope=run.scope, reason=run.reason)
         try:
             await self._runs.note_start(run)
@@ -215,7 +215,7 @@ class Reconciler:
         async for found, scenes in self._comparison.gaps(scene_ids, since):
             run.scenes += scenes
             counts.update(gap.kind for gap in found)
-            run.gaps = {kind.value: counts[kind] for kind in GapKind}
+            run.gaps = {kind.value: counts[kind] for kind in COMPARED}
             everything += found
         for start in range(0, len(everything), _RECORDED):
             await self._act_on(run, everything[start : start + _RECORDED])
@@ -223,7 +223,9 @@ class Reconciler:
         if not run.dry_run:
             await self._gaps.resolve_unseen(
                 run.id,
-                kinds=[one for one in GapKind if run.scope == "all" or one != "drift"],
+                kinds=[
+                    o for o in COMPARED if run.scope == "all" or o is not GapKind.DRIFT
+                ],
                 scene_ids=scene_ids,
                 before=run.started_at,
                 unread=self._comparison.unread,

@@ -6,7 +6,7 @@ Nothing of it is changed. Every failure leaves as one of our errors.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,7 @@ from stash2plex.config import StashSettings
 from stash2plex.errors import (
     AnswerTooLarge,
     OddAnswer,
+    PictureUnreadable,
     ServerFault,
     ServiceUnavailable,
     Stash2PlexError,
@@ -48,6 +49,10 @@ _PARTS = 1000
 # What is raised over a row that makes no sense.
 _NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 _REPEATS = "a listing repeats its pages"
+UNREADABLE = (
+    "Stash has a cover of this scene and cannot read it: is the folder of its blobs"
+    " there, and is its storage type the one that they were written with?"
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +105,8 @@ class StashClient(StashConnection):
         self._page_size = settings.page_size
         self._oddities = Oddities("Stash", "scene")
         self._pictures = StashPictures(self)
+        # Told of each cover whether it could be read.
+        self.on_cover: Callable[[bool], None] = lambda _: None
 
     async def scenes(
         self, scene_ids: Sequence[int], *, pictures: bool = False
@@ -214,9 +221,14 @@ class StashClient(StashConnection):
             one for one in found if any(normal(f.path) == wanted for f in one.files)
         ]
 
-    def _patterns(self, paths: Iterable[str]) -> list[str]:
-        """Return what finds *paths*, in both Unicode forms and native separators."""
-        native = [one for path in paths for one in self._native(_spelled(path))]
+    def _patterns(self, paths: Iterable[str], *, below: str = "") -> list[str]:
+        """Return what finds *paths*, in both Unicode forms and native separators.
+
+        Or what ends in them, with ``%/`` as *below*.
+        """
+        native = [
+            one for path in paths for one in self._native(f"{below}{_spelled(path)}")
+        ]
         forms = (form for one in native for form in both_forms(one))
         return list(dict.fromkeys([*native, *forms]))
 
@@ -244,7 +256,7 @@ class StashClient(StashConnection):
         Stash keeps what the disk said.
         """
         exact = self._patterns(paths)
-        named = self._patterns([f"%/{name}"])
+        named = self._patterns([name], below="%/")
         wanted = [*named, *exact]
         found: list[SceneEntry] = []
         for start in range(0, len(wanted), _DEEPEST):
@@ -386,6 +398,21 @@ class StashClient(StashConnection):
     async def picture(self, url: str, etag: str = "") -> PictureAnswer:
         """Fetch a picture's bytes, unless it still is the one that *etag* names."""
         return await self._pictures.fetch(url, etag)
+
+    async def cover(self, scene_id: int, etag: str = "") -> PictureAnswer:
+        """Fetch the cover of a scene, as `picture` does.
+
+        Raises `PictureUnreadable` for one that Stash has, and cannot show.
+        """
+        answer = await self.picture(self.url_of(f"/scene/{scene_id}/screenshot"), etag)
+        if answer.data is not None or answer.unchanged:
+            self.on_cover(True)
+            return answer
+        lacks = await self.lacks_cover(scene_id)
+        if lacks is False:
+            self.on_cover(False)
+            raise PictureUnreadable(UNREADABLE)
+        return replace(answer, is_certain=lacks is not None)
 
     async def _scenes(
         self, dialect: Dialect, scene_ids: Sequence[int], *, pictures: bool

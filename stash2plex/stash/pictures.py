@@ -32,12 +32,18 @@ class PictureAnswer:
 
     *data* is None when Stash shows a placeholder, and when *unchanged*: then it is what
     *etag* said before. A placeholder stands for no picture, or for one that cannot be
-    read.
+    read; *is_certain* unless nobody can tell which.
     """
 
     data: bytes | None
     etag: str
     unchanged: bool = False
+    is_certain: bool = True
+
+    @property
+    def is_known_to_be_none(self) -> bool:
+        """Whether Stash has no picture, for sure."""
+        return self.data is None and not self.unchanged and self.is_certain
 
 
 class StashPictures:

@@ -38,6 +38,7 @@ class Status:
     plex_breaker: CircuitBreaker
     stash: Probe
     stash_breaker: CircuitBreaker
+    pictures_breaker: CircuitBreaker
     provider: Traffic
     outages: OutageLog
     reconciler: Reconciler
@@ -75,7 +76,7 @@ class Status:
                 "state": self.stash.state,
                 "version": self.stash.version,
                 "latency_ms": self.stash.latency_ms,
-                "error": _message(self.stash_breaker, self.stash),
+                "error": self._stash_error(),
             },
             "catalog": {
                 "scenes": scenes,
@@ -88,6 +89,13 @@ class Status:
             "outages": await outage_summary(self.outages),
             "provider": self.provider.as_json(),
         }
+
+    def _stash_error(self) -> str | None:
+        """Return what is wrong with Stash, if only with its pictures."""
+        pictures = self.pictures_breaker.error
+        return _message(self.stash_breaker, self.stash) or (
+            str(pictures) if pictures else None
+        )
 
     async def _reconcile(self) -> dict[str, Any]:
         current, next_at = self.reconciler.current, self.schedule.next_at

@@ -12,6 +12,8 @@ from PIL import Image
 
 from stash2plex.provider.cache import DiskCache
 from stash2plex.sandbox.scenes import cover
+from stash2plex.sandbox.stash_web import SILHOUETTE
+from tests.end_to_end.test_covers import HEIC
 from tests.provider.asking import providing
 
 SECRET = "stash-key-that-nobody-may-see"
@@ -286,6 +288,51 @@ async def test_the_placeholder_of_a_performer_is_never_served(stash, plex, tmp_p
 
         await fetch(asking, role["thumb"], 404)
         await fetch(asking, logo["url"], 404)
+
+
+async def test_pictures_that_stash_cannot_read_are_not_replaced(stash, plex, tmp_path):
+    """It shows a silhouette for a performer then, under the URL of the portrait."""
+    stash.add(
+        "/data/one.mp4", scene_id=7, performers=["P", "Q"], studio="S", cover=cover(3)
+    )
+    stash.portraits["performer", 1] = cover(1)
+    stash.portraits["performer", 2] = cover(4)
+    stash.portraits["studio", 1] = cover(2)
+    async with providing(stash, plex, tmp_path) as asking:
+        found = await asking.metadata(7)
+        seen, new = found["Role"]
+        (logo,) = (one for one in found["Image"] if one["type"] == "clearLogo")
+        known = [found["thumb"], seen["thumb"], logo["url"]]
+        before = [(await fetch(asking, url))[1] for url in known]
+        stash.lost_blobs = True
+        stash.change(7, title="Other")
+        await asking.daemon.hook(7)
+
+        after = await asking.metadata(7)
+        assert after["thumb"] == found["thumb"]
+        assert [(await fetch(asking, url))[1] for url in known] == before
+        answer, _ = await fetch(asking, new["thumb"], 502)
+        assert "Cache-Control" not in answer.headers
+
+        stash.lost_blobs = False
+        assert (await fetch(asking, new["thumb"]))[1] == cover(4)
+
+
+async def test_a_silhouette_is_known_by_its_bytes(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7, performers=["P"])
+    stash.portraits["performer", 1] = SILHOUETTE
+    (role,) = (await asking.metadata(7))["Role"]
+    for _ in range(3):
+        await fetch(asking, role["thumb"], 502)
+    assert stash.picture_requests == 5  # the cover, three times it, once the other
+
+
+async def test_a_picture_of_no_use_is_fetched_once(asking, stash):
+    stash.add("/data/one.mp4", scene_id=7, cover=HEIC)
+    url = (await asking.match("one.mp4"))[0]["thumb"]
+    for _ in range(3):
+        await fetch(asking, url, 404)
+    assert stash.picture_bytes == len(HEIC)
 
 
 async def test_an_older_picture_is_better_than_none(asking, stash):
