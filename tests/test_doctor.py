@@ -243,6 +243,20 @@ MISTAKES = {
         attribute("stash", "picture_status", 500),
         ("pictures", "warn", "cover of scene 1"),
     ),
+    "covers cannot be read": (
+        lambda setup: (
+            setup.stash.change(1, cover=b"a cover"),
+            setattr(setup.stash, "lost_blobs", True),
+        ),
+        ("pictures", "warn", "cover of scene 1: Stash has a cover of this scene and"),
+    ),
+    "a performer's picture cannot be used": (
+        lambda setup: (
+            setup.stash.change(1, performers=["P"]),
+            setup.stash.portraits.update({("performer", 1): b"<html></html>"}),
+        ),
+        ("pictures", "warn", "picture of performer 1: Stash answered text/html"),
+    ),
     "Plex's host name is wrong": (
         table("plex", url="http://plex.invalid:32400"),
         ("plex_reachable", "fail", "reach Plex at http://plex.invalid:32400?"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from stash2plex.config import Settings
 from stash2plex.doctor.finding import Finding
@@ -12,16 +14,21 @@ from stash2plex.errors import (
     SchemaMismatch,
     Stash2PlexError,
 )
+from stash2plex.pictures import NotAPicture, shaped_aside
 from stash2plex.queue.job import PARTS
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.connection import TOO_OLD
+from stash2plex.stash.pictures import PictureAnswer
 from stash2plex.stash.plugins import StashPlugins
 
 # How many scenes are looked at.
 _SAMPLE = 500
 # Clocks may differ by so much, seconds.
 _SKEW = 120.0
+# So many scenes are searched for pictures.
+_PICTURED = 20
+_PICTURES_FIX = "look at Stash's log; pictures need the same stash.api_key"
 _NEVER = "9999-01-01T00:00:00Z"
 
 
@@ -103,21 +110,46 @@ async def some_scenes(stash: StashClient) -> list[SceneEntry]:
 
 
 async def pictures(stash: StashClient, scenes: list[SceneEntry]) -> Finding:
-    """Say whether a cover can be fetched."""
+    """Try one picture of each kind: of a scene, a performer and a studio."""
     code = "pictures"
     if not scenes:
         return Finding(code, "ok", "Stash has no scenes yet, so no pictures")
-    scene_id = scenes[-1].id
+    latest = [one.id for one in scenes[-_PICTURED:]]
     try:
-        scene = (await stash.scenes([scene_id]))[scene_id]
-        if not isinstance(scene, Scene) or not scene.screenshot:
-            return Finding(code, "ok", f"scene {scene_id} has no cover to try")
-        answer = await stash.picture(scene.screenshot)
+        read = (await stash.scenes(latest, pictures=True)).values()
     except Stash2PlexError as error:
-        fix = "look at Stash's log; covers need the same stash.api_key"
-        return Finding(code, "warn", f"cover of scene {scene_id}: {error}", fix)
-    if answer.data is None:
-        message = f"Stash has no cover of scene {scene_id} but a placeholder"
-        return Finding(code, "ok", message)
-    message = f"the cover of scene {scene_id} arrives, {len(answer.data):,} bytes"
-    return Finding(code, "ok", message)
+        return Finding(code, "warn", f"scenes cannot be read: {error}", _PICTURES_FIX)
+    found = [one for one in read if isinstance(one, Scene)][::-1]
+    wrong, well = [], []
+    for what, fetch in _one_of_each(stash, found).items():
+        try:
+            answer = await fetch()
+            if answer.data is not None:
+                await shaped_aside(answer.data, "original")
+                well.append(f"{what} ({len(answer.data):,} bytes)")
+            elif not what.startswith("the cover"):
+                wrong.append(f"{what}: Stash cannot read it")
+        except (Stash2PlexError, NotAPicture) as error:
+            wrong.append(f"{what}: {error}")
+    if wrong:
+        return Finding(code, "warn", "; ".join(wrong), _PICTURES_FIX)
+    if not well:
+        return Finding(code, "ok", "the scenes that were looked at have no pictures")
+    return Finding(code, "ok", f"pictures arrive: {', '.join(well)}")
+
+
+def _one_of_each(
+    stash: StashClient, scenes: list[Scene]
+) -> dict[str, Callable[[], Awaitable[PictureAnswer]]]:
+    """Return how to fetch a picture of each kind that *scenes* have."""
+    found: dict[str, Callable[[], Awaitable[PictureAnswer]]] = {}
+    if shown := next((one for one in scenes if one.screenshot), None):
+        found[f"the cover of scene {shown.id}"] = partial(stash.cover, shown.id)
+    people = (one for scene in scenes for one in scene.performers if one.image)
+    if person := next(people, None):
+        name = f"the picture of performer {person.id}"
+        found[name] = partial(stash.picture, person.image)
+    if scene := next((one for one in scenes if one.studio_image), None):
+        name = f"the picture of studio {scene.studio_id}"
+        found[name] = partial(stash.picture, scene.studio_image)
+    return found

@@ -221,6 +221,7 @@ async def test_the_status_has_the_promised_shape(daemon, stash, plex):
         "missing_in_stash",
         "unmapped",
         "ambiguous",
+        "picture",
     }
     json.dumps(status)
 
