@@ -37,7 +37,7 @@ def no_blocking_calls() -> Iterator[None]:
     guard.activate()
     # The pretend servers stand for other machines; what they read is no matter.
     for function in guard.functions.values():
-        function.can_block_in("stash2plex/sandbox/stash.py", {"run_plugin"})
+        function.can_block_in("stash2plex/sandbox/plugin_runs.py", {"run_plugin"})
         # The traceback of a bug quotes source files.
         function.can_block_in("linecache.py", {"checkcache", "updatecache"})
     yield

@@ -1,0 +1,1 @@
+"""What wants a real Stash: ``make test-stash`` with its binary in ``STASH_BIN``."""
