@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-ui docs check run bench chaos plugin wheel image release install dev format lint types clean
+.PHONY: demo test test-ui test-stash docs check run bench chaos plugin wheel image release install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
@@ -22,6 +22,12 @@ test-ui: dev $(VENV)/.ui tests/ui/node_modules/.installed
 	  apt-get update -qq && \
 	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 	STASH2PLEX_REQUIRE_UI=1 $(BIN)/python -m pytest tests/ui
+
+# With a real Stash: make test-stash STASH_BIN=/path/to/stash; see docs/contributing.md.
+test-stash: dev
+	@if [ -n "$(STASH_BIN)" ]; then \
+	  STASH_BIN="$(STASH_BIN)" $(BIN)/python -m pytest tests/stash_real; \
+	else echo "skipped: STASH_BIN names no Stash binary"; fi
 
 # The documentation, into site/; see docs/contributing.md.
 docs: $(VENV)/.docs

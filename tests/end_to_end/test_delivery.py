@@ -363,7 +363,8 @@ async def test_a_failing_picture_is_retried_and_moves_no_breaker(stash, plex, tm
 
 
 async def test_a_picture_that_never_arrives_is_a_dead_letter(stash, plex, tmp_path):
-    scene, item = sample(stash, plex, cover=b"\xff\xd8\xffbroken")
+    scene, item = sample(stash, plex, cover=cover(1))
+    stash.picture_status = 418
     settings = make_settings(
         stash, plex, tmp_path, sync=PICTURES, queue={"max_attempts": 2}
     )

@@ -77,7 +77,7 @@ class World:
 
 @asynccontextmanager
 async def world(
-    stash: RealStash, plex: PretendPlex, folder: Path, **sections: Any
+    stash: RealStash, plex: PretendPlex, folder: Path, /, **sections: Any
 ) -> AsyncIterator[World]:
     """Run the daemon between a Stash that runs and Plex, for the length of the block."""
     made = World(stash, plex)
