@@ -7,7 +7,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from stash2plex.config import Settings
+from stash2plex.config import Settings, StashSettings
 from stash2plex.config_file import load
 from stash2plex.errors import ConfigError
 
@@ -336,3 +336,25 @@ def test_a_request_line_is_a_number_or_learned(line):
 def test_any_other_request_line_is_explained(line):
     with pytest.raises(ValidationError, match='must be "auto" or a number of bytes'):
         Settings(plex={"max_request_line": line})
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("http://stash:9999/graphql", "http://stash:9999"),
+        ("http://stash:9999/graphql/", "http://stash:9999"),
+        ("https://nas/stash/settings?tab=security", "https://nas/stash"),
+        ("http://stash:9999/scenes/12?x=1#y", "http://stash:9999"),
+        (" http://stash:9999/ ", "http://stash:9999"),
+        ("https://nas/scenery", "https://nas/scenery"),
+        ("https://nas/stash", "https://nas/stash"),
+    ],
+)
+def test_the_address_of_a_page_of_stash_leads_to_its_base(given, url):
+    assert StashSettings(url=given).url == url
+
+
+@pytest.mark.parametrize("given", ["stash:9999", "http://stash?x=1", "ftp://stash"])
+def test_other_addresses_of_stash_are_refused(given):
+    with pytest.raises(ValidationError):
+        StashSettings(url=given)

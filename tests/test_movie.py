@@ -168,3 +168,50 @@ def test_the_gates():
     )
     both = SyncSettings(require_organized=True, require_stash_id=True)
     assert excluded_by(fit, both) is None
+
+
+@pytest.mark.parametrize(
+    ("attribute", "left_alone"),
+    [
+        ("title", {Field.TITLE}),
+        ("studio", {Field.STUDIO, Field.COLLECTIONS}),
+        ("groups", {Field.COLLECTIONS}),
+        ("screenshot", {Field.POSTER, Field.BACKGROUND}),
+        ("organized", set()),
+    ],
+)
+def test_what_stash_does_not_tell_is_left_alone(attribute, left_alone):
+    scene = Scene(id=1, unknown=frozenset({attribute}))
+    everything = frozenset(Field)
+    movie = Movie.from_scene(scene, managed=everything, max_tags=10, content_rating="")
+    assert everything - movie.managed == left_alone
+
+
+def test_scenes_whose_tags_are_not_told_are_not_known_to_take_part():
+    scene = Scene(id=1, unknown=frozenset({"tags"}))
+    assert excluded_by(scene, SyncSettings(exclude_tag="")) is None
+    told = excluded_by(scene, SyncSettings(exclude_tag="Private"))
+    assert told == "Stash does not tell its tags"
+
+
+@pytest.mark.parametrize(
+    ("given", "date", "is_managed"),
+    [
+        ("2020-05-06T07:08:09Z", "2020-05-06", True),
+        ("2020-05-06 07:08", "2020-05-06", True),
+        ("2020-05", "2020-05-01", True),
+        ("", "", True),
+        ("  ", "", True),
+        ("2020-05-06junk", "", False),
+        ("6 May 2020", "", False),
+        ("2020-13-40", "", False),
+    ],
+)
+def test_a_date_in_a_form_that_nobody_knows_is_left_alone(given, date, is_managed):
+    movie = Movie.from_scene(
+        Scene(id=1, date=given),
+        managed=frozenset(Field),
+        max_tags=10,
+        content_rating="",
+    )
+    assert (movie.released, Field.DATE in movie.managed) == (date, is_managed)

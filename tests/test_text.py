@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stash2plex.text import clean_line, clean_text, fitted, is_cut_of, name_key
+from stash2plex.text import (
+    clean_line,
+    clean_text,
+    fitted,
+    is_cut_of,
+    name_key,
+    shortened,
+)
 
 INVISIBLE = ["\u200b", "\ufeff", "\u00ad", "\u2060", "\u200e", "\u202e", "\u2069"]
 INVISIBLE += ["\u200d", "\u200c", "\U000e0067", "\u180e"]
@@ -119,3 +126,12 @@ def test_a_clean_text_is_clean(text, limit):
         for char in cleaned
     )
     assert clean_text(cleaned, limit) == cleaned
+
+
+def test_messages_of_others_keep_their_start_and_their_end():
+    assert shortened("database is locked") == "database is locked"
+    long = "error executing `SELECT " + "'a value', " * 5000 + "`: no such column: x"
+    told = shortened(long)
+    assert len(told) < 300
+    assert told.startswith("error executing `SELECT 'a value'")
+    assert told.endswith("`: no such column: x")
