@@ -325,6 +325,62 @@ async def performers_are_merged(w):
     return w.tagged(path, "actor", "Merged into")
 
 
+@event(hooked=False, polled=False)
+async def a_file_is_moved_by_stash(w):
+    path, scene = w.take()
+    found = await w.stash.ask(
+        "query F($id: ID!) { findScene(id: $id) { files { id } } }", id=str(scene)
+    )
+    folder = w.stash.media / "moved by stash"
+    folder.mkdir()
+    await w.stash.ask(
+        "mutation M($i: MoveFilesInput!) { moveFiles(input: $i) }",
+        i={
+            "ids": [found["findScene"]["files"][0]["id"]],
+            "destination_folder": str(folder),
+        },
+    )
+    moved = folder / path.name
+    w.show(moved)
+    return w.shows(moved, title=f"Title {scene}")
+
+
+@event(hooked=False, polled=True)
+async def one_of_two_files_is_cleaned_away(w):
+    path, scene = w.take()
+    copy = path.with_name(f"other {path.name}")
+    shutil.copy(path, copy)
+    await w.stash.scan()
+    copy.unlink()
+    await w.stash.clean()
+    assert str(copy) not in await w.stash.scenes()
+    return w.shows(path, title=f"Title {scene}")
+
+
+@event(hooked=True, polled=True)
+async def what_plex_does_not_show_changes_nothing(w):
+    path, scene = w.take()
+    writes = w.item(path).writes
+    before = dict(w.item(path).text)
+    tag = w.names["Tag"]
+    await w.stash.ask(
+        "mutation M($i: SceneMarkerCreateInput!) { sceneMarkerCreate(input: $i) { id } }",
+        i={"scene_id": str(scene), "title": "m", "seconds": 0.5, "primary_tag_id": tag},
+    )
+    await w.stash.ask(
+        "mutation O($id: ID!) { sceneIncrementO(id: $id) }", id=str(scene)
+    )
+    await w.stash.ask(
+        "mutation A($id: ID!) { sceneSaveActivity(id: $id, resume_time: 0.5) }",
+        id=str(scene),
+    )
+    await w.stash.update(scene, organized=True)
+    await w.stash.scan(scanGeneratePhashes=True)
+    await w.compared()
+    item = w.item(path)
+    return lambda: item.text == before and item.writes == writes
+
+
 # The last: it makes clean up what others left behind.
 @event(hooked=True, polled=False)
 async def a_video_is_deleted_and_cleaned(w):
@@ -364,7 +420,7 @@ async def described(stash: RealStash, zone: str) -> dict[str, str]:
 @pytest.mark.parametrize("zone", ZONES)
 async def test_every_event_reaches_plex(tmp_path, plex, zone, hooks):
     stash = RealStash(tmp_path / "stash", zone)
-    paths = await make_videos(stash, 32)
+    paths = await make_videos(stash, 36)
     await stash.start()
     try:
         names = await described(stash, zone)

@@ -244,9 +244,7 @@ async def test_covers_whose_blobs_are_away(described, tmp_path, plex):
         await asyncio.to_thread(shutil.move, away, stash.blobs)
         # An edit looks again at once; by itself it takes a minute.
         await stash.update(ids[0], title="Back")
-        await made.daemon.until(
-            lambda found: found["gaps"]["picture"] < len(ids), 30
-        )
+        await made.daemon.until(lambda found: found["gaps"]["picture"] < len(ids), 30)
 
 
 async def test_a_cover_is_never_removed_by_null(described):
