@@ -55,10 +55,14 @@ def checked_url(value: str) -> str:
     return value.rstrip("/")
 
 
-# Pages of Stash whose address somebody may have copied.
+# Pages of Stash whose address somebody may have copied; and those that may as well be
+# somebody's base path, unless something follows that no base path has.
 _STASH_PAGE = re.compile(
-    r"/(?:graphql|playground|settings|scenes|images|groups|movies|markers|galleries"
-    r"|performers|studios|tags|stats|login|logout|setup|migrate|plugins?)(?:/.*)?$"
+    r"/(?:graphql|playground|settings|login|logout|setup|migrate)(?:/.*)?$"
+)
+_LISTING = re.compile(
+    r"/(?:scenes|images|groups|movies|markers|galleries|performers|studios|tags)"
+    r"(?:/\d+.*)?/?$"
 )
 
 
@@ -66,6 +70,8 @@ def checked_stash_url(value: str) -> str:
     """Return the base URL of a Stash, whichever of its pages was given."""
     parts = urlsplit(value.strip())
     path = _STASH_PAGE.sub("", parts.path)
+    if parts.query or re.search(r"/\d+", path):
+        path = _LISTING.sub("", path)
     if path != parts.path:
         parts = parts._replace(path=path, query="", fragment="")
     return checked_url(parts.geturl())

@@ -402,7 +402,12 @@ async def _work(
                 "completion": completion.run if completion else None,
                 "scans": scans.run,
                 "owed covers": OwedCovers(
-                    gaps, stash, jobs, covers, wake=worker.wake
+                    gaps,
+                    stash,
+                    jobs,
+                    covers,
+                    delivers=settings.sync.enabled,
+                    wake=worker.wake,
                 ).run,
                 "plex probe": plex_probe.run,
                 "stash probe": stash_probe.run,

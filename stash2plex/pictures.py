@@ -16,7 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Literal
 
-from PIL import Image, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
+import PIL
+from PIL import (
+    Image,
+    ImageCms,
+    ImageFilter,
+    ImageOps,
+    ImageStat,
+    UnidentifiedImageError,
+)
 
 # Posters are cropped, blurred, letterboxed or left alone; backgrounds are wide. A logo
 # may be transparent.
@@ -42,6 +50,7 @@ _MAX_PIXELS = 40 * _MEGA
 _MAX_REDUCED = 250 * _MEGA
 Image.MAX_IMAGE_PIXELS = None
 _BLUR_RADIUS = 24
+_SRGB = ImageCms.createProfile("sRGB")
 # What covers are. Pillow would hand PostScript to another program, and read the inside
 # of an icon before anybody could ask how large it is.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
@@ -55,6 +64,8 @@ _SIXTEEN_BITS = 256
 # What light and dark pictures stand on where they are transparent.
 _DARK, _LIGHT = (24, 24, 24), (255, 255, 255)
 _MIDDLE = 128
+# Who says that nothing can be made of a picture: another release may be able to.
+JUDGE = f"{PIL.__version__}/1"
 _INSTEAD = "save it as JPEG, PNG or WebP in Stash"
 
 # Pictures of more pixels are read one at a time, and keep none of the others waiting.
@@ -67,6 +78,10 @@ _THREADS = ThreadPoolExecutor(2, thread_name_prefix="pictures")
 
 class NotAPicture(ValueError):
     """The bytes are no picture that we can read."""
+
+
+class NoMemory(RuntimeError):
+    """There is not enough memory for a picture at the moment."""
 
 
 def picture_hash(data: bytes, shape: Shape) -> str:
@@ -96,7 +111,7 @@ def shaped(data: bytes, shape: Shape) -> bytes:
 
     It is unchanged for ``original`` and ``logo``, and for ``wide`` when it is that, if
     it is plain and not huge.
-    Raises `NotAPicture`, which names the format and what to do.
+    Raises `NotAPicture`, which names the format and what to do, and `NoMemory`.
     """
     kind = ""
     try:
@@ -108,7 +123,9 @@ def shaped(data: bytes, shape: Shape) -> bytes:
         raise
     except UnidentifiedImageError:
         raise NotAPicture(_unreadable(data)) from None
-    except (Exception, MemoryError) as error:  # Pillow raises all sorts
+    except MemoryError:
+        raise NoMemory("there is not enough memory for the picture") from None
+    except Exception as error:  # Pillow raises all sorts
         what = f"the {kind or _name_of(data) or 'picture'} is damaged"
         msg = f"{what} ({type(error).__name__}); choose another one in Stash"
         raise NotAPicture(msg) from error
@@ -199,6 +216,7 @@ def _small(opened: Image.Image, *, keeps_alpha: bool) -> Image.Image:
         picture.thumbnail((largest, largest))
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     ImageOps.exif_transpose(picture, in_place=True)
+    picture = _in_common_colours(picture)
     if picture.mode == "RGBA" and not keeps_alpha:
         picture = _on_ground(picture)
     return picture if picture.mode == "RGBA" else picture.convert("RGB")
@@ -213,7 +231,26 @@ def _of_eight_bits(opened: Image.Image) -> Image.Image:
     if opened.mode in {"RGBA", "LA", "PA"} or "transparency" in opened.info:
         return opened if opened.mode == "RGBA" else opened.convert("RGBA")
     # What has few colours, or odd ones, has none in between.
-    return opened if opened.mode in {"RGB", "L"} else opened.convert("RGB")
+    as_is = {"RGB", "L", "CMYK"}
+    return opened if opened.mode in as_is else opened.convert("RGB")
+
+
+def _in_common_colours(picture: Image.Image) -> Image.Image:
+    """Return *picture* in sRGB, which is what is seen where no profile is told."""
+    profile = picture.info.pop("icc_profile", None)
+    if not profile or picture.mode not in {"RGB", "CMYK", "RGBA"}:
+        return picture
+    try:
+        theirs = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        colours = picture.convert("RGB") if picture.mode == "RGBA" else picture
+        found = ImageCms.profileToProfile(colours, theirs, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture  # a profile that is none
+    if found is None:
+        return picture
+    if picture.mode == "RGBA":
+        found.putalpha(picture.getchannel("A"))
+    return found
 
 
 def _on_ground(picture: Image.Image) -> Image.Image:

@@ -330,3 +330,21 @@ async def test_a_huge_picture_keeps_nobody_waiting():
     await asyncio.gather(*small)
     assert not any(one.done() for one in slow[1:])
     await asyncio.gather(*slow)
+
+
+@pytest.mark.parametrize("shape", ["crop", "blur", "letterbox", "square"])
+def test_other_colour_spaces_become_the_common_one(shape):
+    from PIL import ImageCms
+
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    grey = saved(Image.new("RGB", (1600, 900), (90, 90, 90)), "PNG", icc_profile=lab)
+    with Image.open(io.BytesIO(shaped(grey, shape))) as made:
+        assert "icc_profile" not in made.info
+
+
+def test_a_transparent_logo_of_grey_keeps_no_profile_of_grey():
+    logo = Image.new("LA", (400, 200), (200, 0))
+    data = saved(logo, "PNG", icc_profile=b"no profile at all")
+    with Image.open(io.BytesIO(shaped(data, "logo"))) as made:
+        assert made.mode == "RGBA"
+        assert "icc_profile" not in made.info

@@ -216,6 +216,31 @@ class Gaps:
         )
         return [row["scene"] for row in rows]
 
+    async def reword(
+        self, kind: GapKind, scene_ids: Iterable[int], detail: str
+    ) -> None:
+        """Have the open gaps of a kind and of these scenes say something else."""
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                "UPDATE gap SET detail = ?, last_seen = ? WHERE resolved_at IS NULL"
+                " AND kind = ? AND subject IN (SELECT value FROM json_each(?))",
+                detail,
+                self._now(),
+                kind,
+                _subjects(scene_ids),
+            )
+
+    async def close_kind(self, kind: GapKind, scene_ids: Iterable[int]) -> None:
+        """Forget the gaps of one kind of some scenes."""
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run(
+                f"{_RESOLVE} kind = ?2"
+                " AND subject IN (SELECT value FROM json_each(?3))",
+                self._now(),
+                kind,
+                _subjects(scene_ids),
+            )
+
     async def open_among(self, subjects: Iterable[str]) -> set[str]:
         """Return which of *subjects* have an open gap."""
         rows = await self._database.fetch(
@@ -310,6 +335,10 @@ class Gaps:
         )
         found = {row["kind"]: row["count"] for row in rows}
         return {kind: found.get(kind, 0) for kind in GapKind}
+
+
+def _subjects(scene_ids: Iterable[int]) -> str:
+    return json.dumps([f"scene:{one}" for one in scene_ids])
 
 
 async def close_item_gaps(

@@ -126,9 +126,8 @@ class CircuitBreaker:
         if move.state is State.CLOSED:
             return
         denied = move.code == AccessDenied.code
-        error = AccessDenied if denied else ServiceUnavailable
+        error = AccessDenied if denied else NotWorking
         self.error = error(self.service, move.cause)
-        self.error.args = (move.cause,)
         self._failing_since = move.since
         self._opened_at = self._now()
         self.state = State.OPEN
@@ -204,12 +203,21 @@ class CircuitBreaker:
                 self.fail(error)
         elif isinstance(error, NotWorking) and self.state is State.CLOSED:
             self.fail(error)
+        elif self.state is not State.CLOSED:
+            self._reword(error)
         elif self.state is State.CLOSED:
             self._note_failure()
             self._unanswered += 1
             if self._unanswered >= self._threshold:
                 self.error = error
                 self._open()
+
+    def _reword(self, error: ServiceUnavailable) -> None:
+        """Say what an outage is about by now, as when a server came back half-way."""
+        proven = isinstance(error, NotWorking) or isinstance(self.error, NotWorking)
+        if proven and str(error) != str(self.error):
+            self.error = error
+            self._tell()
 
     def seconds_until_trial(self) -> float:
         """Return how long an open breaker stays so without a successful probe."""
@@ -242,9 +250,15 @@ class CircuitBreaker:
             before=before,
             error=str(self.error) if self.error else None,
         )
+        self._tell()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _tell(self) -> None:
+        """Tell the listeners how things are."""
         now = self._clock()
         move = Move(
-            state=state,
+            state=self.state,
             since=now if self._failing_since is None else self._failing_since,
             at=now,
             code=self.error.code if self.error else "",
@@ -252,5 +266,3 @@ class CircuitBreaker:
         )
         for listener in self.listeners:
             listener(move)
-        self._changed.set()
-        self._changed = asyncio.Event()

@@ -7,7 +7,6 @@ many are an outage of pictures, which text and everything else does not wait for
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from stash2plex.errors import NotWorking
@@ -18,38 +17,58 @@ CAUSE = (
     "Stash has covers and cannot read them: is the folder of its blobs there, and is"
     " its storage type the one that they were written with?"
 )
-# More in a row than these, or such a share of so many in as many seconds.
+# More scenes in a row than these, or such a share of so many, in as many seconds.
 _IN_A_ROW = 5
 _SHARE, _OF = 0.2, 20
 _WINDOW = 600.0
+# So many scenes are remembered.
+_MOST = 1000
 
 
 class CoverHealth:
-    """Told of each cover whether it could be read; its *breaker* tells the outage."""
+    """Told of each cover whether it could be read; its *breaker* tells the outage.
+
+    What counts are scenes, however often one of them was looked at.
+    """
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self.breaker = CircuitBreaker(SERVICE, threshold=1, open_seconds=_WINDOW)
         self._now = now
-        self._seen: deque[tuple[float, bool]] = deque()
-        self._in_a_row = 0
+        # By scene, when its cover was last looked at and whether it could be read.
+        self._seen: dict[int, tuple[float, bool]] = {}
+        self._row: set[int] = set()
 
-    def note(self, readable: bool) -> None:
+    @property
+    def lost(self) -> list[int]:
+        """The scenes whose covers could not be read when they were last looked at."""
+        return [key for key, (_, readable) in self._seen.items() if not readable]
+
+    def note(self, scene_id: int, readable: bool) -> None:
         """Note whether a cover that Stash has could be read."""
         now = self._now()
-        self._in_a_row = 0 if readable else self._in_a_row + 1
-        self._seen.append((now, readable))
-        while self._seen[0][0] < now - _WINDOW:
-            self._seen.popleft()
-        lost = sum(not one for _, one in self._seen)
-        many = len(self._seen) >= _OF and lost >= _SHARE * len(self._seen)
-        if self.breaker.state is not State.OPEN and (
-            self._in_a_row > _IN_A_ROW or (many and not readable)
+        self._seen.pop(scene_id, None)
+        self._seen[scene_id] = now, readable
+        while len(self._seen) > _MOST:
+            del self._seen[next(iter(self._seen))]
+        recent = {key: one for key, one in self._seen.items() if one[0] > now - _WINDOW}
+        self._row = set() if readable else (self._row & recent.keys()) | {scene_id}
+        lost = sum(not one for _, one in recent.values())
+        many = len(recent) >= _OF and lost >= _SHARE * len(recent)
+        if (
+            not readable
+            and self.breaker.state is not State.OPEN
+            and (len(self._row) > _IN_A_ROW or many)
         ):
             self.breaker.fail(NotWorking(SERVICE, CAUSE))
 
+    def forget(self, scene_id: int) -> None:
+        """Note that there is no such scene any more."""
+        self._seen.pop(scene_id, None)
+        self._row.discard(scene_id)
+
     def recovered(self) -> None:
-        """Note that covers can be read again."""
-        self._seen.clear()
-        self._in_a_row = 0
+        """Note that what could not be read can be, or is not there any more."""
+        for scene_id in self.lost:
+            self.forget(scene_id)
         if self.breaker.state is not State.CLOSED:
             self.breaker.succeed()

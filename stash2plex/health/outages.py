@@ -135,6 +135,14 @@ class OutageLog:
                 move.code,
                 move.cause,
             )
+            # What it is about may have changed meanwhile.
+            await transaction.run(
+                "UPDATE outage SET code = ?2, cause = ?3"
+                " WHERE service = ?1 AND ended_at IS NULL",
+                service,
+                move.code,
+                move.cause,
+            )
             await transaction.run(
                 "DELETE FROM outage WHERE service = ?1 AND id NOT IN"
                 " (SELECT id FROM outage WHERE service = ?1"

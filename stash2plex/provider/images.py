@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import (
+    PictureFailed,
     PictureNotFound,
     PictureUnreadable,
     PictureUnusable,
@@ -23,7 +24,7 @@ from stash2plex.errors import (
     StoreUnavailable,
 )
 from stash2plex.movie import LINE_LIMIT
-from stash2plex.pictures import NotAPicture, Shape, shaped_aside
+from stash2plex.pictures import NoMemory, NotAPicture, Shape, shaped_aside
 from stash2plex.provider.documents import Pictures
 from stash2plex.provider.scenes import PATIENCE
 from stash2plex.scene import rating_key_of, scene_of_rating_key
@@ -235,6 +236,8 @@ class Images:
             data = await shaped_aside(source, shape)
         except NotAPicture as error:
             raise PictureUnusable(f"the picture in Stash: {error}") from error
+        except NoMemory as error:
+            raise PictureFailed(str(error)) from error
         await self._cache.put(f"{digest}-{shape}", data)
         return data
 
@@ -272,14 +275,18 @@ class Images:
                 answer = await self._fetch(subject, url, etag)
             except PictureUnusable as error:
                 etag = error.etag
+                digest = before.digest if before else ""
             else:
                 etag, data = answer.etag, answer.data
-                if answer.unchanged and before:
+                if before and not answer.is_known_to_be_none:
                     digest = before.digest
         if data is not None:
-            digest = await _digest_of_picture(data)
-            if digest:
+            made = await _digest_of_picture(data)
+            if made:
+                digest = made
                 await self._cache.put(f"{digest}-source", data)
+            else:
+                data = None  # of no use: the former picture stays
         if stamp is None:
             stamp = before.stamp if before and before.digest == digest else ""
         await self._remember(subject, _Known(stamp, etag, digest, self._now()))
@@ -343,6 +350,8 @@ async def _digest_of_picture(data: bytes) -> str:
         await shaped_aside(data, "original")
     except NotAPicture:
         return ""
+    except NoMemory as error:
+        raise PictureFailed(str(error)) from error
     return _digest(data)
 
 

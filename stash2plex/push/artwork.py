@@ -21,6 +21,8 @@ from stash2plex.errors import (
 )
 from stash2plex.movie import Field, Movie
 from stash2plex.pictures import (
+    JUDGE,
+    NoMemory,
     NotAPicture,
     Shape,
     bytes_hash,
@@ -122,22 +124,28 @@ class Artwork:
         *error*, and tried again with the job: text does not wait for pictures.
         """
         plan = PicturePlan()
-        source = _Source(self._stash, scene.id, self._known_etag(entry))
-        for of, name in PICTURE_NAMES.items():
-            url = movie.poster if of is Field.POSTER else movie.background
-            one = _Picture(
+        source = _Source(self._stash, scene.id)
+        pictures = {
+            of: _Picture(
                 name,
                 plex=self._plex,
                 source=source,
-                url=url,
                 shape=self._shapes[of],
                 item=item,
                 entry=entry,
             )
-            if one.before is not None:
-                plan.kept[name] = one.before
-            if of not in movie.managed or (self._sync.mode == "fill" and one.is_shown):
-                continue
+            for of, name in PICTURE_NAMES.items()
+        }
+        plan.kept |= {
+            one.name: one.before for one in pictures.values() if one.before is not None
+        }
+        wanted = [
+            one
+            for of, one in pictures.items()
+            if of in movie.managed and not (self._sync.mode == "fill" and one.is_shown)
+        ]
+        source.etag = _known_etag(wanted)
+        for one in wanted:
             try:
                 if one.is_settled(scene, self._digest):
                     await self._check(plan, one)
@@ -162,22 +170,8 @@ class Artwork:
         if isinstance(error, PictureUnusable) and not etag:
             plan.error = error  # it would be fetched again and again
         before = plan.kept.get(one.name, _NONE)
-        plan.kept[one.name] = replace(before, fault=str(error), unusable=etag)
-
-    def _known_etag(self, entry: Entry | None) -> str:
-        """Return the ETag of the source, if every picture was made from that one."""
-        if entry is None:
-            return ""
-        of_no_use = {one.unusable for one in entry.pictures.values()}
-        if len(of_no_use) == 1 and (etag := of_no_use.pop()):
-            return etag
-        tags = {one.etag for one in entry.pictures.values()}
-        shapes = all(
-            name in entry.pictures
-            and entry.pictures[name].hash.endswith(f":{self._shapes[of]}")
-            for of, name in PICTURE_NAMES.items()
-        )
-        return tags.pop() if len(tags) == 1 and shapes else ""
+        unusable = _judged(etag) if etag else ""
+        plan.kept[one.name] = replace(before, fault=str(error), unusable=unusable)
 
     async def _check(self, plan: PicturePlan, one: _Picture) -> None:
         """See that a picture that did not change in Stash is still shown."""
@@ -205,11 +199,11 @@ class Artwork:
     async def _update(self, plan: PicturePlan, one: _Picture) -> None:
         """Show the picture that Stash has now."""
         answer = await one.fetch()
-        if answer is not None and answer.unchanged and one.is_unusable(answer.etag):
+        if answer.unchanged and one.is_unusable(answer.etag):
             await self._check(plan, one)
             one.refuse_unusable()
         one.forgive(plan)
-        if answer is None or answer.is_known_to_be_none:
+        if answer.is_known_to_be_none:
             await self._take_back(plan, one)
         elif answer.data is None:
             await self._check(plan, one)
@@ -235,15 +229,17 @@ class Artwork:
             plan.changes[one.name] = PictureChange(remembered=_NONE)
 
     async def _show(
-        self, plan: PicturePlan, one: _Picture, answer: PictureAnswer | None
+        self, plan: PicturePlan, one: _Picture, answer: PictureAnswer
     ) -> None:
-        if answer is None or answer.data is None:
+        if answer.data is None:
             return  # it went this moment; the next delivery knows
         try:
             data = await shaped_aside(answer.data, one.shape)
         except NotAPicture as error:
             msg = f"the cover in Stash: {error}"
             raise PictureUnusable(msg, etag=answer.etag) from error
+        except NoMemory as error:
+            raise PictureFailed(str(error)) from error
         digest = bytes_hash(data)
         remembered = WrittenPicture(one.hash_of(answer.data), answer.etag, digest)
         candidate = await one.candidate(digest)
@@ -287,14 +283,12 @@ class _Picture:
         *,
         plex: PlexLibrary,
         source: _Source,
-        url: str,
         shape: Shape,
         item: Item,
         entry: Entry | None,
     ) -> None:
         self._plex = plex
         self._source = source
-        self._url = url
         self._item = item
         self._entry = entry
         self.name = name
@@ -331,20 +325,20 @@ class _Picture:
             and entry.settings in {"", digest}
             and (self.has_ours or self.is_untouched)
             and not self.before.is_owed
+            # Another release may be able to make something of it.
+            and bool(self.before.unusable) == bool(_etag_judged(self.before.unusable))
             and entry.scene_updated_at == scene.updated_at
             and entry.delivered_at - changed.timestamp() > _SETTLING
             and (not self.before.hash or self.before.hash.endswith(f":{self.shape}"))
         )
 
-    async def fetch(self, *, again: bool = False) -> PictureAnswer | None:
+    async def fetch(self, *, again: bool = False) -> PictureAnswer:
         """Return what Stash has; bytes for sure if *again*."""
-        if not self._url:
-            return None
         return await self._source.fetch(again=again)
 
     def is_unusable(self, etag: str) -> bool:
         """Whether nothing could be made of what Stash calls *etag*."""
-        return bool(etag) and etag == self.remembered.unusable
+        return bool(etag) and _judged(etag) == self.remembered.unusable
 
     def forgive(self, plan: PicturePlan) -> None:
         """Forget why nothing could be made of what Stash had before."""
@@ -354,8 +348,8 @@ class _Picture:
 
     def refuse_unusable(self) -> None:
         """Raise `PictureUnusable` again if Stash still has what is of no use."""
-        if self.remembered.unusable:
-            raise PictureUnusable(self.remembered.fault, etag=self.remembered.unusable)
+        if etag := _etag_judged(self.remembered.unusable):
+            raise PictureUnusable(self.remembered.fault, etag=etag)
 
     async def listed(self) -> Sequence[Picture]:
         """Return what Plex could show, asked for once."""
@@ -387,7 +381,7 @@ class _Picture:
         if shown is None:
             # An earlier release did not remember it: what it was made of tells.
             answer = await self.fetch(again=True)
-            if answer is None or answer.data is None:
+            if answer.data is None:
                 return False
             if self.hash_of(answer.data) != self.remembered.hash:
                 return False
@@ -440,13 +434,37 @@ class _Picture:
         return replace(ours, previous=selected.key)
 
 
+def _judged(etag: str) -> str:
+    """Name a picture that nothing can be made of, and who says so."""
+    return f"{JUDGE} {etag}"
+
+
+def _etag_judged(unusable: str) -> str:
+    """Return the ETag of a picture that we would say the same of again."""
+    judge, _, etag = unusable.partition(" ")
+    return etag if judge == JUDGE else ""
+
+
+def _known_etag(wanted: Sequence[_Picture]) -> str:
+    """Return the ETag of the source, if all pictures of it were made from that one.
+
+    Or if nothing could be made of it.
+    """
+    of_no_use = {_etag_judged(one.remembered.unusable) for one in wanted}
+    if len(of_no_use) == 1 and (etag := of_no_use.pop()):
+        return etag
+    tags = {one.remembered.etag for one in wanted}
+    shaped = all(one.remembered.hash.endswith(f":{one.shape}") for one in wanted)
+    return tags.pop() if len(tags) == 1 and shaped else ""
+
+
 class _Source:
     """A scene's cover, fetched once however many pictures are made of it."""
 
-    def __init__(self, stash: StashClient, scene_id: int, etag: str) -> None:
+    def __init__(self, stash: StashClient, scene_id: int) -> None:
         self._stash = stash
         self._scene_id = scene_id
-        self._etag = etag
+        self.etag = ""  # what is known of it
         self._answer: PictureAnswer | PictureFailed | None = None
 
     async def fetch(self, *, again: bool = False) -> PictureAnswer:
@@ -454,7 +472,7 @@ class _Source:
         if known is None or (
             again and isinstance(known, PictureAnswer) and known.unchanged
         ):
-            etag = "" if again else self._etag
+            etag = "" if again else self.etag
             try:
                 known = await self._stash.cover(self._scene_id, etag)
             except PictureFailed as error:

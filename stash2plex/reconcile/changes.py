@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from stash2plex.errors import ServiceUnavailable, Stash2PlexError
+from stash2plex.errors import SchemaMismatch, ServiceUnavailable, Stash2PlexError
 from stash2plex.health.breaker import State
 from stash2plex.link import Link
 from stash2plex.queue.dead import unchanged_since
@@ -159,6 +159,9 @@ class Changes:
         """Look once, and tell the breaker what came of it."""
         try:
             await self.poll()
+        except SchemaMismatch as error:
+            # It may be about what only polls ask for; deliveries tell of the rest.
+            log.warning("poll_failed", error=str(error))
         except ServiceUnavailable as error:
             log.info("poll_failed", error=str(error))
             self._breaker.fail(error)

@@ -105,8 +105,8 @@ class StashClient(StashConnection):
         self._page_size = settings.page_size
         self._oddities = Oddities("Stash", "scene")
         self._pictures = StashPictures(self)
-        # Told of each cover whether it could be read.
-        self.on_cover: Callable[[bool], None] = lambda _: None
+        # Told of the cover of a scene whether it could be read.
+        self.on_cover: Callable[[int, bool], None] = lambda _, __: None
 
     async def scenes(
         self, scene_ids: Sequence[int], *, pictures: bool = False
@@ -337,7 +337,7 @@ class StashClient(StashConnection):
         return found
 
     async def _named(self, dialect: Dialect, names: Sequence[str]) -> set[str]:
-        kinds = [kind for kind in ("studio", "group") if dialect.lists(kind)]
+        kinds = [one for one in ("studio", "group") if dialect.lists(one, by="name")]
         if not kinds:
             return set()
         query = queries.studios_and_groups_named(dialect, len(names))
@@ -399,18 +399,23 @@ class StashClient(StashConnection):
         """Fetch a picture's bytes, unless it still is the one that *etag* names."""
         return await self._pictures.fetch(url, etag)
 
-    async def cover(self, scene_id: int, etag: str = "") -> PictureAnswer:
+    async def cover(
+        self, scene_id: int, etag: str = "", *, notes: bool = True
+    ) -> PictureAnswer:
         """Fetch the cover of a scene, as `picture` does.
 
-        Raises `PictureUnreadable` for one that Stash has, and cannot show.
+        Raises `PictureUnreadable` for one that Stash has, and cannot show. `on_cover`
+        is told, if that is to be noted.
         """
         answer = await self.picture(self.url_of(f"/scene/{scene_id}/screenshot"), etag)
         if answer.data is not None or answer.unchanged:
-            self.on_cover(True)
+            if notes:
+                self.on_cover(scene_id, True)
             return answer
         lacks = await self.lacks_cover(scene_id)
         if lacks is False:
-            self.on_cover(False)
+            if notes:
+                self.on_cover(scene_id, False)
             raise PictureUnreadable(UNREADABLE)
         return replace(answer, is_certain=lacks is not None)
 

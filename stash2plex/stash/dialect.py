@@ -25,12 +25,19 @@ OPTIONAL = {
         *("findPerformer", "findStudio", "systemStatus"),
     ],
     "SceneFilterType": ["is_missing"],
+    "PerformerFilterType": ["updated_at"],
+    "StudioFilterType": ["updated_at", "name"],
+    "TagFilterType": ["updated_at"],
+    "GroupFilterType": ["updated_at", "name"],
 }
-# Input types, whose fields are found elsewhere than those of the others.
-_INPUTS = frozenset({"SceneFilterType"})
+_ENTITIES = ("Performer", "Studio", "Tag", "Group", "Movie")
+for _kind in _ENTITIES[:-1]:
+    OPTIONAL.setdefault(_kind, []).append("updated_at")
+# What is asked about beside those: what groups were called.
+_OTHERS = ("Movie", "MovieFilterType", "Mutation")
 # The first release that can do all that is wanted has it (v0.25).
 _NEWEST_NEED = "Mutation.runPluginOperation"
-TYPES = (*OPTIONAL, "Mutation")
+TYPES = (*OPTIONAL, *_OTHERS)
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,12 @@ class Dialect:
         """Return what this server calls a performer, studio, tag or group."""
         return self.group if kind == "group" else kind
 
-    def lists(self, kind: str) -> bool:
-        """Whether performers, studios, tags or groups can be listed."""
-        return self.has(f"Query.find{self.kind(kind).capitalize()}s")
+    def lists(self, kind: str, *, by: str = "updated_at") -> bool:
+        """Whether performers, studios, tags or groups can be found *by* something."""
+        name = self.kind(kind).capitalize()
+        needed = (f"Query.find{name}s", f"{name}FilterType.{by}", f"{name}.{by}")
+        # Everything has a name.
+        return all(self.has(one) for one in needed if one != f"{name}.name")
 
     @cached_property
     def unknown(self) -> frozenset[str]:
@@ -92,8 +102,9 @@ class Dialect:
         names = [f"{kind}.{name}" for kind, all_ in OPTIONAL.items() for name in all_]
         if not self.has_groups:
             names.append("Scene.groups")
-        older = {"Query.findGroups"} if self.group == "movie" else set()
-        return [one for one in names if not self.has(one) and one not in older]
+        if self.group == "movie":  # of groups there is nothing then
+            names = [one for one in names if "Group" not in one]
+        return [one for one in names if not self.has(one)]
 
     @property
     def is_too_old(self) -> bool:
@@ -103,4 +114,4 @@ class Dialect:
 
 def is_input(kind: str) -> bool:
     """Whether a type is one of values that are sent."""
-    return kind in _INPUTS
+    return kind.endswith("FilterType")

@@ -207,3 +207,135 @@ async def test_where_stash_says_that_it_is_does_not_matter(make, stash, plex, ex
     async with make() as daemon:
         await daemon.deliver(1)
         assert item.picture("art") == cover(1)
+
+
+async def test_what_can_be_read_again_is_enqueued_once(make, stash, plex):
+    """Whatever becomes of it then; else it would be asked for until the end of days."""
+    for number in range(1, 4):
+        sample(stash, plex, number, cover=cover(number))
+    stash.lost_blobs = True
+    async with make() as daemon:
+        await daemon.deliver(1, 2, 3)
+        plex.status_of = dict.fromkeys((1, 2, 3), 409)
+        plex.upload_status = 409
+        stash.lost_blobs = False
+        for number in range(1, 4):
+            stash.change(number, title=f"Refused {number}")
+        status = await daemon.until(lambda found: found["queue"]["dead"] == 3)
+        fetched = stash.picture_requests
+        looks = stash.operations["Stash2PlexScenes"]
+        await daemon.post("reconcile", {"scope": "24h", "dry_run": True})
+        await daemon.until(lambda found: (found["reconcile"]["last"] or {}).get("run"))
+        status = await daemon.status()
+        assert status["queue"]["dead"] == 3
+        assert stash.picture_requests <= fetched + 1
+        assert stash.operations["Stash2PlexScenes"] <= looks + 1
+
+
+async def test_one_damaged_cover_is_no_outage(make, stash, plex, monkeypatch):
+    _, item = sample(stash, plex, cover=cover(1))
+    plex.add("/media/1.mp4", size=1)  # a second item of the same file
+    stash.lost_blobs = True
+    async with make() as daemon:
+        for title in "ABCDEFGH":
+            stash.change(1, title=title)
+            await daemon.deliver(1)
+        counted = stash.operations["Stash2PlexCount"]
+        await stash.facts.until(
+            lambda: stash.operations["Stash2PlexCount"] > counted + 7
+        )
+        assert item.text["title"] == "H"
+        status = await daemon.status()
+        assert (status["outages"]["current"], status["stash"]["error"]) == (None, None)
+
+
+async def test_an_outage_ends_with_the_scenes_that_are_gone(make, stash, plex):
+    for number in range(1, 9):
+        sample(stash, plex, number, cover=cover(number))
+    stash.lost_blobs = True
+    async with make() as daemon:
+        await daemon.deliver(*range(1, 9))
+        await daemon.until(lambda found: found["outages"]["current"])
+        for number in range(1, 9):
+            stash.remove(number)  # no hook tells
+        stash.lost_blobs = False
+        status = await daemon.until(lambda s: s["outages"]["current"] is None)
+        await daemon.until(lambda found: found["gaps"]["picture"] == 0)
+        assert status["stash"]["error"] is None
+
+
+async def test_an_outage_lasts_where_nothing_is_delivered(make, stash, plex):
+    """As with the provider alone: no gaps tell of what could not be read."""
+    for number in range(1, 9):
+        sample(stash, plex, number, cover=cover(number))
+    stash.lost_blobs = True
+    async with make(enabled=False) as daemon:
+        await daemon.cataloged()
+        for number in range(1, 9):
+            url = f"{daemon.url}/plex/library/metadata/scene-{number}"
+            async with daemon.session.get(url) as answer:
+                assert answer.status == 200
+        await daemon.until(lambda found: found["outages"]["current"])
+        counted = stash.operations["Stash2PlexCount"]
+        await stash.facts.until(
+            lambda: stash.operations["Stash2PlexCount"] > counted + 11
+        )
+        assert (await daemon.status())["outages"]["current"]
+        stash.lost_blobs = False
+        await daemon.until(lambda found: found["outages"]["current"] is None)
+
+
+async def test_too_little_memory_is_tried_again(make, stash, plex, monkeypatch):
+    from stash2plex import pictures
+
+    _, item = sample(stash, plex, cover=cover(1))
+    short = [True, True]
+
+    def small(opened, *, keeps_alpha):
+        if short and short.pop():
+            raise MemoryError
+        return real(opened, keeps_alpha=keeps_alpha)
+
+    real = pictures._small
+    monkeypatch.setattr(pictures, "_small", small)
+    async with make() as daemon:
+        status = await daemon.deliver(1)
+        assert item.picture("thumb")
+        assert (status["queue"]["dead"], status["gaps"]["picture"]) == (0, 0)
+
+
+async def test_another_release_looks_again_at_what_was_of_no_use(
+    make, stash, plex, monkeypatch
+):
+    sample(stash, plex, cover=HEIC)
+    async with make() as daemon:
+        await daemon.deliver(1)
+        assert stash.picture_bytes == len(HEIC)
+    monkeypatch.setattr("stash2plex.push.artwork.JUDGE", "another")
+    async with make() as daemon:
+        await daemon.deliver(1)
+        assert stash.picture_bytes == 2 * len(HEIC)
+        await daemon.deliver(1)
+        assert stash.picture_bytes == 2 * len(HEIC)
+
+
+async def test_a_cover_without_an_address_is_still_a_cover(make, stash, plex):
+    _, item = sample(stash, plex, cover=cover(1))
+    async with make() as daemon:
+        await daemon.deliver(1)
+        stash.odd[1] = {"paths": {"screenshot": None}}
+        stash.change(1, title="No address")
+        await daemon.deliver(1)
+        assert item.text["title"] == "No address"
+        assert item.picture("art") == cover(1)
+        assert item.picture("thumb")
+
+
+@pytest.mark.parametrize("fields", [{"background": False}, {"poster": False}])
+async def test_one_picture_of_no_use_is_fetched_once_too(make, stash, plex, fields):
+    sample(stash, plex, cover=HEIC)
+    async with make(fields=PICTURES["fields"] | fields) as daemon:
+        await daemon.deliver(1)
+        stash.change(1, title="Other")
+        await daemon.deliver(1)
+        assert stash.picture_bytes == len(HEIC)

@@ -145,3 +145,38 @@ async def test_long_errors_of_stash_are_kept_short(ready, stash, plex):
     assert len(job["error"]) < 400
     assert job["error"].startswith("Stash: error executing `SELECT * FROM x")
     assert job["error"].endswith("`: no")
+
+
+async def test_an_outage_says_what_it_is_about_by_now(ready, stash, plex):
+    """An upgrade: it is away, and then back, but waits for its migration."""
+    stash.status = 503
+    await ready.post("sync", {"scene_ids": [1]})
+    await ready.until(lambda found: "HTTP 503" in (found["stash"]["error"] or ""))
+    stash.status = None
+    stash.state = "NEEDS_MIGRATION"
+    said = STATES["NEEDS_MIGRATION"]
+    await ready.until(lambda found: found["stash"]["error"] == said)
+    await ready.until(
+        lambda found: (found["outages"]["current"] or {}).get("cause") == said
+    )
+    mend(stash)
+    await ready.idle()
+    assert delivered(plex, 1)
+
+
+async def test_a_daemon_that_is_started_anew_says_the_same(stash, plex, tmp_path):
+    sample(stash, plex, 1)
+    settings = make_settings(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        stash.state = "NEEDS_MIGRATION"
+        await daemon.post("sync", {"scene_ids": [1]})
+        await daemon.until(lambda found: found["outages"]["current"])
+    async with running(settings, stash, plex) as daemon:
+        async with daemon.session.post(
+            f"{daemon.url}/api/v1/sync", json={"scope": "all"}
+        ) as answer:
+            assert (await answer.json())["message"] == STATES["NEEDS_MIGRATION"]
+        mend(stash)
+        await daemon.idle()
+        assert delivered(plex, 1)

@@ -335,6 +335,23 @@ async def test_a_picture_of_no_use_is_fetched_once(asking, stash):
     assert stash.picture_bytes == len(HEIC)
 
 
+@pytest.mark.parametrize("how", ["uncertain", "HEIC"])
+async def test_the_former_cover_stays_until_another_is_of_use(asking, stash, how):
+    stash.add("/data/one.mp4", scene_id=7, title="One", cover=cover(1))
+    first = (await asking.metadata(7))["thumb"]
+    before = (await fetch(asking, first))[1]
+    if how == "HEIC":
+        stash.change(7, cover=HEIC)
+    else:
+        stash.become("v0.31.0", without=("SceneFilterType.is_missing",))
+        stash.change(7, title="Other")
+        stash.lost_blobs = True
+    await asking.daemon.hook(7)
+
+    assert (await asking.metadata(7))["thumb"] == first
+    assert (await fetch(asking, first))[1] == before
+
+
 async def test_an_older_picture_is_better_than_none(asking, stash):
     stash.add("/data/one.mp4", scene_id=7, cover=cover(1))
     old = (await asking.match("one.mp4"))[0]["thumb"]
