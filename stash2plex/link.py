@@ -21,17 +21,25 @@ Listen = Callable[[Callable[[], None]], AsyncIterator[T]]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
+class Redirected(aiohttp.ClientConnectionError):
+    """A server sends us to *location*."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__("it redirects elsewhere")
+        self.location = location
+
+
 async def no_redirects(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Raise `ClientConnectionError` where a server sends us elsewhere.
+    """Raise `Redirected` where a server sends us elsewhere.
 
     A middleware of aiohttp's: its websockets would follow, and take our token along.
     """
     answer = await handler(request)
     if answer.status in _REDIRECTS:
         answer.close()
-        raise aiohttp.ClientConnectionError("it redirects elsewhere")
+        raise Redirected(answer.headers.get("Location", ""))
     return answer
 
 

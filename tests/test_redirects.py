@@ -53,3 +53,25 @@ async def test_stash_s_socket(elsewhere):
             async for _ in stash.scans(lambda: None):
                 pass
     assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("https://127.0.0.1/graphql", "it redirects to https; use https:// in"),
+        ("/login?returnURL=%2Fgraphql", "Stash now wants a login: set stash.api_key"),
+        ("http://elsewhere/", "it redirects elsewhere; is stash.url right"),
+    ],
+)
+async def test_why_stash_redirects_is_told(location, says):
+    async def redirect(_):
+        return web.Response(status=302, headers={"Location": location})
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", redirect)
+    async with (
+        serving(app) as url,
+        StashClient.connect(StashSettings(url=url)) as stash,
+    ):
+        with pytest.raises(ServiceUnavailable, match=says):
+            await stash.probe()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 from gql import Client, GraphQLRequest
@@ -35,6 +36,7 @@ from stash2plex.errors import (
     ServiceUnavailable,
     Stash2PlexError,
 )
+from stash2plex.link import Redirected, no_redirects
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, LimitedResponse
 from stash2plex.net.failures import first_reason, reason
@@ -47,7 +49,7 @@ from stash2plex.text import shortened
 T = TypeVar("T")
 
 DENIED = frozenset({401, 403})
-REDIRECT, FIRST_ERROR = 300, 400
+REDIRECT, FOUND, FIRST_ERROR = 300, 302, 400
 WRONG_URL = (
     "it answers something else than GraphQL (a web page?); is stash.url right, base"
     " path included?"
@@ -104,6 +106,7 @@ class StashConnection:
             client_session_args={
                 "timeout": aiohttp.ClientTimeout(total=settings.timeout),
                 "response_class": LimitedResponse,
+                "middlewares": (no_redirects,),
             },
         )
         async with (
@@ -269,8 +272,11 @@ class StashConnection:
         except TransportProtocolError:
             raise ServiceUnavailable("Stash", WRONG_URL) from None
         except (TransportError, aiohttp.ClientError, OSError) as error:
-            if isinstance(error.__cause__, BodyTooLarge):
-                raise AnswerTooLarge("Stash", str(error.__cause__)) from None
+            cause = error.__cause__ or error
+            if isinstance(cause, BodyTooLarge):
+                raise AnswerTooLarge("Stash", str(cause)) from None
+            if isinstance(cause, Redirected):
+                raise self._redirected(cause.location) from None
             raise ServiceUnavailable("Stash", await self.reason(error)) from None
         except (AssertionError, AttributeError, TypeError, ValueError):
             # JSON, but no answer of a GraphQL server; gql trusts what it gets.
@@ -319,9 +325,22 @@ class StashConnection:
             raise ServerFault("Stash", messages[0]) from None
         return _table(error.data), failed
 
+    def _redirected(self, location: str) -> Stash2PlexError:
+        """Say why Stash, or a proxy before it, sends us elsewhere."""
+        parts = urlsplit(location)
+        if parts.path.endswith("/login"):
+            return self.denied(FOUND)
+        if parts.scheme == "https" and self.settings.url.startswith("http:"):
+            return ServiceUnavailable(
+                "Stash", "it redirects to https; use https:// in stash.url"
+            )
+        return ServiceUnavailable(
+            "Stash", "it redirects elsewhere; is stash.url right, base path included?"
+        )
+
     def _refused(self, error: TransportServerError) -> Stash2PlexError:
         status = error.code
-        if status in DENIED or (status and REDIRECT <= status < FIRST_ERROR):
+        if status in DENIED:
             return self.denied(status)
         if status == 422:  # noqa: PLR2004 - a proxy may have eaten the JSON of it
             return self._misfit("HTTP 422")
