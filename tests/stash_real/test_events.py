@@ -228,59 +228,53 @@ async def a_file_is_assigned_to_another_scene(w):
     return w.shows(copy, title=f"Title {kept}")
 
 
-@event(hooked=True, polled=True)
-async def a_performer_is_renamed(w):
+async def renamed(w, kind, shown, **given):
+    """Give a scene a part of some *kind*, and the part another name."""
     path, scene = w.take()
-    key = await w.stash.create("performer", "Before")
-    await w.stash.update(scene, performer_ids=[key])
-    await w.until(w.tagged(path, "actor", "Before"))
+    key = await w.stash.create(kind, "Before")
+    await w.stash.update(scene, **{name: of(key) for name, of in given.items()})
+    assert await w.until(shown(path, "Before"))
+    name = kind.capitalize()
     await w.stash.ask(
-        "mutation U($i: PerformerUpdateInput!) { performerUpdate(input: $i) { id } }",
+        f"mutation U($i: {name}UpdateInput!) {{ {kind}Update(input: $i) {{ id }} }}",
         i={"id": key, "name": "After"},
     )
-    return w.tagged(path, "actor", "After")
+    return shown(path, "After")
+
+
+@event(hooked=True, polled=True)
+async def a_performer_is_renamed(w):
+    def shown(path, name):
+        return w.tagged(path, "actor", name)
+
+    return await renamed(w, "performer", shown, performer_ids=lambda key: [key])
 
 
 @event(hooked=True, polled=True)
 async def a_studio_is_renamed(w):
-    path, scene = w.take()
-    key = await w.stash.create("studio", "Studio before")
-    await w.stash.update(scene, studio_id=key)
-    await w.until(w.shows(path, studio="Studio before"))
-    await w.stash.ask(
-        "mutation U($i: StudioUpdateInput!) { studioUpdate(input: $i) { id } }",
-        i={"id": key, "name": "Studio after"},
-    )
-    return w.shows(path, studio="Studio after")
+    def shown(path, name):
+        return w.shows(path, studio=name)
+
+    return await renamed(w, "studio", shown, studio_id=lambda key: key)
 
 
 @event(hooked=True, polled=True)
 async def a_tag_is_renamed(w):
-    path, scene = w.take()
-    key = await w.stash.create("tag", "Tag before")
-    await w.stash.update(scene, tag_ids=[key])
-    await w.until(w.tagged(path, "genre", "Tag before"))
-    await w.stash.ask(
-        "mutation U($i: TagUpdateInput!) { tagUpdate(input: $i) { id } }",
-        i={"id": key, "name": "Tag after"},
-    )
-    return w.tagged(path, "genre", "Tag after")
+    def shown(path, name):
+        return w.tagged(path, "genre", name)
+
+    return await renamed(w, "tag", shown, tag_ids=lambda key: [key])
 
 
 @event(hooked=True, polled=True)
 async def a_group_is_renamed(w):
-    path, scene = w.take()
     kind = "group" if await w.stash.has("Scene", "groups") else "movie"
-    key = await w.stash.create(kind, "Group before")
-    given = [{f"{kind}_id": key}]
-    await w.stash.update(scene, **{f"{kind}s": given})
-    await w.until(w.tagged(path, "collection", "Group before"))
-    name = kind.capitalize()
-    await w.stash.ask(
-        f"mutation U($i: {name}UpdateInput!) {{ {kind}Update(input: $i) {{ id }} }}",
-        i={"id": key, "name": "Group after"},
-    )
-    return w.tagged(path, "collection", "Group after")
+
+    def shown(path, name):
+        return w.tagged(path, "collection", name)
+
+    given = {f"{kind}s": lambda key: [{f"{kind}_id": key}]}
+    return await renamed(w, kind, shown, **given)
 
 
 @event(hooked=True, polled=False)
