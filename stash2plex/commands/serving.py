@@ -55,7 +55,9 @@ def demo(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     once = options.once or not sys.stdout.isatty()
     # A closed terminal, or a supervisor, is to leave nothing behind either.
-    # Like Ctrl-C, which asyncio turns into an end in good order.
+    # Like Ctrl-C, which asyncio turns into an end in good order; whoever starts it in
+    # the background may have Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     scenes = options.scenes

@@ -103,3 +103,21 @@ async def test_everything_can_be_tried_on_the_pretend_servers(tmp_path, environm
             hooked = json.loads(await said(tmp_path, environment, "check", "--json"))
             (found,) = [one for one in hooked if one["code"] == "plugin_hooks"]
             assert found["level"] == "ok"
+
+
+async def test_the_servers_end_though_whoever_started_them_ignores_ctrl_c(
+    tmp_path, environment
+):
+    """As a shell does for what it runs in the background."""
+    command = f"trap '' INT; exec {sys.executable} -m stash2plex demo --servers"
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", command),
+        cwd=tmp_path,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    await process.stdout.readuntil(b"Ctrl-C")
+    process.terminate()
+    await ended(process)
+    assert process.returncode == 0
