@@ -49,6 +49,7 @@ _PARTS = 1000
 # What is raised over a row that makes no sense.
 _NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 _REPEATS = "a listing repeats its pages"
+_COMBINED = frozenset({"AND", "OR"})
 UNREADABLE = (
     "Stash has a cover of this scene and cannot read it: is the folder of its blobs"
     " there, and is its storage type the one that they were written with?"
@@ -167,7 +168,7 @@ class StashClient(StashConnection):
 
         async def ask(dialect: Dialect) -> Page:
             scenes: dict[str, Any] = {"updated_at": later}
-            if dialect.has("SceneFilterType.files_filter"):
+            if dialect.filters("files_filter"):
                 scenes["OR"] = {"files_filter": {"updated_at": later}}
             if after:
                 beyond = {"modifier": "GREATER_THAN", "value": after}
@@ -255,6 +256,8 @@ class StashClient(StashConnection):
         than was asked for: LIKE again. Names are asked for in both Unicode forms, since
         Stash keeps what the disk said.
         """
+        if not (await self.dialect()).filters("path"):
+            return []
         exact = self._patterns(paths)
         named = self._patterns([name], below="%/")
         wanted = [*named, *exact]
@@ -316,7 +319,7 @@ class StashClient(StashConnection):
         """
 
         async def ask(dialect: Dialect) -> bool | None:
-            if not dialect.has("SceneFilterType.is_missing"):
+            if not dialect.filters("is_missing"):
                 return None
             wanted = {
                 "id": {"modifier": "EQUALS", "value": scene_id},
@@ -364,19 +367,21 @@ class StashClient(StashConnection):
         return await self._find({"stash_id_endpoint": wanted})
 
     async def scenes_of(self, kind: str, entity_id: int) -> AsyncIterator[list[int]]:
-        """Walk the ids of the scenes that have a performer, studio, tag or group."""
+        """Walk the ids of the scenes that have a performer, studio, tag or group.
+
+        None where this release cannot find them.
+        """
         after = 0
         while True:
 
             async def ask(dialect: Dialect, after: int = after) -> Page:
-                scenes = {
-                    "id": {"modifier": "GREATER_THAN", "value": after},
-                    f"{dialect.kind(kind)}s": {
-                        "modifier": "INCLUDES",
-                        "value": [str(entity_id)],
-                    },
-                }
+                name = f"{dialect.kind(kind)}s"
+                if not dialect.filters(name):
+                    return Page(rows=0, count=0, last=after, is_last=True)
+                wanted = {"modifier": "INCLUDES", "value": [str(entity_id)]}
+                beyond = {"modifier": "GREATER_THAN", "value": after}
                 query = queries.entries(dialect)
+                scenes = {"id": beyond, name: wanted}
                 return await self._page_of(query, dialect, scenes, after)
 
             page = await self.fitting(ask)
@@ -457,6 +462,10 @@ class StashClient(StashConnection):
         }
 
     async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
+        """Return the first page of what a filter finds; nothing where there is none."""
+        dialect = await self.dialect()
+        if not all(dialect.filters(name) for name in scenes if name not in _COMBINED):
+            return []
         return (await self._find_page(scenes)).entries
 
     async def _find_page(self, scenes: dict[str, Any], after: int = 0) -> Page:

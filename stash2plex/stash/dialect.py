@@ -24,7 +24,9 @@ OPTIONAL = {
         *("findPerformers", "findStudios", "findTags", "findGroups"),
         *("findPerformer", "findStudio", "systemStatus"),
     ],
-    "SceneFilterType": ["is_missing"],
+    "SceneFilterType": (
+        "is_missing path oshash stash_id_endpoint performers studios tags groups"
+    ).split(),
     "PerformerFilterType": ["updated_at"],
     "StudioFilterType": ["updated_at", "name"],
     "TagFilterType": ["updated_at"],
@@ -88,6 +90,10 @@ class Dialect:
         # Everything has a name.
         return all(self.has(one) for one in needed if one != f"{name}.name")
 
+    def filters(self, name: str) -> bool:
+        """Whether scenes can be found by something, such as ``path``."""
+        return self.has(f"SceneFilterType.{name}")
+
     @cached_property
     def unknown(self) -> frozenset[str]:
         """What a `Scene` read from here does not tell, by its attributes."""
@@ -100,10 +106,10 @@ class Dialect:
     def missing(self) -> list[str]:
         """What is asked for elsewhere and is not there, each with its type."""
         names = [f"{kind}.{name}" for kind, all_ in OPTIONAL.items() for name in all_]
+        if self.group == "movie":  # of groups there is nothing then
+            names = [one for one in names if "group" not in one.lower()]
         if not self.has_groups:
             names.append("Scene.groups")
-        if self.group == "movie":  # of groups there is nothing then
-            names = [one for one in names if "Group" not in one]
         return [one for one in names if not self.has(one)]
 
     @property
