@@ -24,5 +24,8 @@ if __name__ == "__main__":
     time.time = _shifted
     threading.Thread(target=_obey, daemon=True).start()
     from stash2plex.cli import main
+    from stash2plex.push import owed
 
+    # A storm is shorter than what a share may be away for.
+    owed._FIRST_WAIT, owed._LONGEST_WAIT = 0.5, 2.0
     sys.exit(main(sys.argv[1:]))

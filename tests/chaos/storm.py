@@ -241,9 +241,15 @@ class Storm:
 
     async def _stash_fault(self) -> None:
         stash, chance = self.stash, self.chance
-        match chance.randrange(5):
+        match chance.randrange(8):
             case 0:
                 stash.status = chance.choice(STATUSES)
+            case 5:
+                stash.state = "NEEDS_MIGRATION"
+            case 6:
+                stash.fails_reading = "disk I/O error"
+            case 7:
+                stash.lost_blobs = True
             case 1:
                 stash.latency = chance.uniform(0.05, 0.5)
             case 2:
@@ -307,6 +313,7 @@ class Storm:
         stash = self.stash
         stash.status, stash.latency, stash.hangs = None, 0.0, False
         stash.garbles, stash.line.how = None, ""
+        stash.state, stash.fails_reading, stash.lost_blobs = "OK", "", False
 
     def _limit_files(self, size: int) -> None:
         """Let no file of the daemon grow beyond *size*: that is a full disk to it."""
