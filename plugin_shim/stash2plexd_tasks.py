@@ -104,15 +104,17 @@ def outages(ask, args, say):
     )
     for one in answer.get("outages", [])[:MAX_ROWS]:
         end = "to %s" % one["ended_at"] if one.get("ended_at") else "goes on"
+        verb = "waited" if one.get("ended_at") else "wait now"
         say(
             "i",
-            "%s: %s %s, %s, %s waited: %s"
+            "%s: %s %s, %s, %s %s: %s"
             % (
                 one.get("service"),
                 one.get("started_at"),
                 end,
                 spelled(one.get("seconds")),
                 counted(one.get("jobs", 0), "job"),
+                verb,
                 one.get("cause"),
             ),
         )

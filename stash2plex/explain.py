@@ -443,14 +443,16 @@ def _of_differences(differences: Sequence[Difference]) -> Verdict:
     fields = sorted({one.field for each in differences for one in each.changes})
     if fields:
         return Verdict(State.DIFFERS, f"a delivery would change {', '.join(fields)}")
-    reasons = [one.reason for one in differences if one.reason]
-    if reasons:
-        return Verdict(State.UNKNOWN, reasons[0])
+    unread = [o.reason for o in differences if o.reason and o.rating_key is None]
+    if unread:
+        return Verdict(State.UNKNOWN, unread[0])
     respected = sorted({name for one in differences for name in one.respected})
     left = (
         f", but for what somebody locked: {', '.join(respected)}" if respected else ""
     )
-    return Verdict(State.IN_SYNC, f"Plex shows what Stash knows{left}")
+    pictures = [one.reason for one in differences if one.reason]
+    lacking = f", but for a picture: {pictures[0]}" if pictures else ""
+    return Verdict(State.IN_SYNC, f"Plex shows what Stash knows{left}{lacking}")
 
 
 def _of_item(item: ItemStory, scenes: Sequence[SceneStory]) -> Verdict:

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import io
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -23,6 +24,7 @@ from PIL import (
     ImageFilter,
     ImageOps,
     ImageStat,
+    PngImagePlugin,
     UnidentifiedImageError,
 )
 
@@ -49,6 +51,9 @@ _MEGA = 1_000_000
 _MAX_PIXELS = 40 * _MEGA
 _MAX_REDUCED = 250 * _MEGA
 Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", "Corrupt EXIF data")  # many are, and are of no use
+# Programs write whole work-flows into the text of a PNG.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 _BLUR_RADIUS = 24
 _SRGB = ImageCms.createProfile("sRGB")
 # What covers are. Pillow would hand PostScript to another program, and read the inside
@@ -58,6 +63,15 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 _PLAIN = frozenset({"JPEG", "PNG", "WEBP"})
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Where a PNG tells how many bits a channel has.
 _PNG_DEPTH, _EIGHT = 24, 8
 _SIXTEEN_BITS = 256
@@ -175,7 +189,7 @@ def _is_fit(opened: Image.Image, data: bytes, shape: Shape) -> bool:
         and opened.mode in modes
         and "transparency" not in opened.info
         and getattr(opened, "n_frames", 1) == 1
-        and opened.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
+        and _orientation(opened) == _UPRIGHT
         and not (opened.format == "PNG" and data[_PNG_DEPTH] > _EIGHT)
     )
     if not is_plain or _pixels(opened) > _MAX_PIXELS:
@@ -205,6 +219,7 @@ def _small(opened: Image.Image, *, keeps_alpha: bool) -> Image.Image:
     Whole pictures are dropped as soon as there is something smaller: one of 40
     megapixels takes 160 MB, and some decoders two copies beside it.
     """
+    upright = _orientation(opened)
     picture = _of_eight_bits(opened)
     if picture is not opened:
         opened.close()
@@ -215,11 +230,21 @@ def _small(opened: Image.Image, *, keeps_alpha: bool) -> Image.Image:
         largest = round(_MAX_HEIGHT * _WIDE)
         picture.thumbnail((largest, largest))
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    ImageOps.exif_transpose(picture, in_place=True)
+    turn = _TURNS.get(upright)
+    if turn is not None:  # one of them is 0
+        picture = picture.transpose(turn)
     picture = _in_common_colours(picture)
     if picture.mode == "RGBA" and not keeps_alpha:
         picture = _on_ground(picture)
     return picture if picture.mode == "RGBA" else picture.convert("RGB")
+
+
+def _orientation(opened: Image.Image) -> int:
+    """Return how a picture is turned, by EXIF; many files have one that is broken."""
+    try:
+        return int(opened.getexif().get(_ORIENTATION, _UPRIGHT))
+    except Exception:
+        return _UPRIGHT
 
 
 def _of_eight_bits(opened: Image.Image) -> Image.Image:

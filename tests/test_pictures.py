@@ -71,7 +71,7 @@ def test_whatever_pillow_raises_is_no_bug_of_ours():
     from PIL.PngImagePlugin import PngInfo
 
     text = PngInfo()
-    text.add_text("workflow", "x" * 3_000_000, zip=True)
+    text.add_text("workflow", "x" * 30_000_000, zip=True)
     written = io.BytesIO()
     Image.new("RGB", (4, 4)).save(written, "PNG", pnginfo=text)
 
@@ -348,3 +348,39 @@ def test_a_transparent_logo_of_grey_keeps_no_profile_of_grey():
     with Image.open(io.BytesIO(shaped(data, "logo"))) as made:
         assert made.mode == "RGBA"
         assert "icc_profile" not in made.info
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_what_programs_write_into_pictures_damages_none():
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=True)
+    data = saved(WIDE, "PNG", pnginfo=text)
+    assert shaped(data, "wide") is data
+    junk = saved(WIDE, "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+    assert size(shaped(junk, "crop")) == (600, 900)
+    assert shaped(junk, "wide") is junk
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_right(orientation):
+    upright = Image.new("RGB", (400, 608), (0, 0, 255))
+    upright.paste((255, 0, 0), (0, 0, 400, 112))  # above
+    upright.paste((0, 255, 0), (0, 0, 112, 608))  # on the left
+    back = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }.get(orientation)
+    turned = upright.transpose(back) if back is not None else upright
+    data = saved(turned, "JPEG", exif=exif(orientation), quality=95)
+    made = opened(shaped(data, "crop"))
+    assert made.size == (400, 600)
+    assert made.getpixel((300, 30))[0] > 200
+    assert made.getpixel((30, 400))[1] > 200
+    assert made.getpixel((300, 500))[2] > 200

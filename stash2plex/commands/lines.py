@@ -108,9 +108,10 @@ def outage_lines(document: dict[str, Any]) -> Iterable[str]:
     )
     for one in document["outages"]:
         end = f"to {one['ended_at']}" if one["ended_at"] else "goes on"
+        verb = "waited" if one["ended_at"] else "wait now"
         yield (
             f"{one['service']}: {one['started_at']} {end}, {_time(one['seconds'])},"
-            f" {counted(one['jobs'], 'job')} waited: {one['cause']}"
+            f" {counted(one['jobs'], 'job')} {verb}: {one['cause']}"
         )
 
 

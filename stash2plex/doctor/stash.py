@@ -11,10 +11,11 @@ from stash2plex.doctor.finding import Finding
 from stash2plex.errors import (
     AccessDenied,
     NotWorking,
+    PictureUnreadable,
     SchemaMismatch,
     Stash2PlexError,
 )
-from stash2plex.pictures import NotAPicture, shaped_aside
+from stash2plex.pictures import NoMemory, NotAPicture, shaped_aside
 from stash2plex.queue.job import PARTS
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
@@ -46,6 +47,8 @@ async def examine(stash: StashClient, settings: Settings) -> tuple[list[Finding]
             code, fix = "stash_version", TOO_OLD
         elif isinstance(error, NotWorking):
             code, fix = "stash_ready", f"open Stash's page at {settings.stash.url}"
+            if "cannot read" in str(error):
+                fix = "is there room on Stash's disk? its log tells more"
         return [Finding(code, "fail", str(error), fix)], False
     try:
         stash.refuse_if_too_old()
@@ -120,7 +123,7 @@ async def pictures(stash: StashClient, scenes: list[SceneEntry]) -> Finding:
     except Stash2PlexError as error:
         return Finding(code, "warn", f"scenes cannot be read: {error}", _PICTURES_FIX)
     found = [one for one in read if isinstance(one, Scene)][::-1]
-    wrong, well = [], []
+    wrong, well, fix = [], [], _PICTURES_FIX
     for what, fetch in _one_of_each(stash, found).items():
         try:
             answer = await fetch()
@@ -129,10 +132,13 @@ async def pictures(stash: StashClient, scenes: list[SceneEntry]) -> Finding:
                 well.append(f"{what} ({len(answer.data):,} bytes)")
             elif not what.startswith("the cover"):
                 wrong.append(f"{what}: Stash cannot read it")
-        except (Stash2PlexError, NotAPicture) as error:
+        except PictureUnreadable as error:
+            wrong.append(f"{what}: {error}")
+            fix = "mount the folder of Stash's blobs (blobs_path in its config.yml)"
+        except (Stash2PlexError, NotAPicture, NoMemory) as error:
             wrong.append(f"{what}: {error}")
     if wrong:
-        return Finding(code, "warn", "; ".join(wrong), _PICTURES_FIX)
+        return Finding(code, "warn", "; ".join(wrong), fix)
     if not well:
         return Finding(code, "ok", "the scenes that were looked at have no pictures")
     return Finding(code, "ok", f"pictures arrive: {', '.join(well)}")

@@ -142,6 +142,14 @@ class CircuitBreaker:
             self._move(State.CLOSED)
         self._failing_since = None
 
+    def answered(self) -> None:
+        """Note an answer that tells nothing of single scenes or items.
+
+        It ends no outage, and what stumbled stays in mind.
+        """
+        if self.state is State.CLOSED:
+            self._failures = self._unanswered = 0
+
     def fail(self, error: ServiceUnavailable) -> None:
         """Note that the server did not answer, or refused our token."""
         self._failures += 1

@@ -7,7 +7,7 @@ many are an outage of pictures, which text and everything else does not wait for
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stash2plex.errors import NotWorking
 from stash2plex.health.breaker import CircuitBreaker, State
@@ -54,12 +54,20 @@ class CoverHealth:
         self._row = set() if readable else (self._row & recent.keys()) | {scene_id}
         lost = sum(not one for _, one in recent.values())
         many = len(recent) >= _OF and lost >= _SHARE * len(recent)
-        if (
-            not readable
-            and self.breaker.state is not State.OPEN
-            and (len(self._row) > _IN_A_ROW or many)
+        if readable:
+            self._end_if_most_are_read(recent)
+        elif self.breaker.state is not State.OPEN and (
+            len(self._row) > _IN_A_ROW or many
         ):
             self.breaker.fail(NotWorking(SERVICE, CAUSE))
+
+    def _end_if_most_are_read(self, recent: Mapping[int, tuple[float, bool]]) -> None:
+        """End an outage when what is left of it is a few damaged covers."""
+        read = sum(one for _, one in recent.values())
+        lost = len(recent) - read
+        few = read > _IN_A_ROW and lost < min(read, _SHARE * len(recent))
+        if few and self.breaker.state is not State.CLOSED:
+            self.breaker.succeed()
 
     def forget(self, scene_id: int) -> None:
         """Note that there is no such scene any more."""

@@ -28,6 +28,7 @@ from stash2plex.errors import (
     OddAnswer,
     PictureFailed,
     RequestRejected,
+    SchemaMismatch,
     ServerFault,
     ServiceUnavailable,
     StaleCatalog,
@@ -63,6 +64,8 @@ T = TypeVar("T")
 
 # How long scenes that were written wait for others of their batch, seconds.
 _PATIENCE = 5.0
+# How long a question waits that Stash does not understand, seconds.
+_MISFITTING = 300.0
 
 
 @dataclass(slots=True)
@@ -143,6 +146,11 @@ class Delivery:
     async def _expand(self, job: Job, settle: Settle) -> None:
         try:
             scenes = await self._expander.expand(job)
+        except SchemaMismatch as error:
+            # Scenes may be read all the same: only what is asked for here is not there.
+            error.pause = _MISFITTING
+            await settle(job, Outcome(result=Result.FAILED, error=error))
+            return
         except Stash2PlexError as error:
             self._note_stash(job, error)
             await settle(job, Outcome(result=Result.FAILED, error=error))

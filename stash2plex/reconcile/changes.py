@@ -170,7 +170,7 @@ class Changes:
             log.warning("poll_failed", error=str(error))
             self._doubt_zone()
         else:
-            self._breaker.succeed()
+            self._breaker.answered()
 
     def _doubt_zone(self) -> None:
         """Ask in all zones for a while: Stash may have been started in another one."""

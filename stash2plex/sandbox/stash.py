@@ -113,15 +113,15 @@ class PretendStash:
         # Faults.
         self.fails_reading = ""  # the message of every question about its library
         self.lost_blobs = False  # the folder of its pictures is not mounted
+        self.damaged: set[int] = set()  # scenes whose covers it cannot read
         self.status: int | None = None
         self.retry_after = ""  # a header of such answers
         self.line = LineBreaker()
-        self.hangs = False
+        self.hangs = self.repeats_pages = False
         self.garbles: str | None = None
         self.failing: dict[int, str] = {}  # scene id -> message of a resolver error
         # Fields that make no sense, by scene id; a listing that always starts anew.
         self.odd: dict[int, dict[str, Any]] = {}
-        self.repeats_pages = False
         self.picture_status: int | None = None
         self.hanging_picture: int | None = None  # scene id
         self.picture_type: str | None = None

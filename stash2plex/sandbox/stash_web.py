@@ -309,7 +309,8 @@ class StashWeb:
         scene = stash.scenes.get(int(request.match_info["id"]))
         if scene is None:
             return _not_found()
-        there = scene.cover is not None and not stash.lost_blobs
+        lost = stash.lost_blobs or scene.id in stash.damaged
+        there = scene.cover is not None and not lost
         return self._picture(request, scene.cover if there else None, _PLACEHOLDER)
 
     async def _portrait(self, request: web.Request) -> web.StreamResponse:

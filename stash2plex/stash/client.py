@@ -19,6 +19,7 @@ from stash2plex.errors import (
     AnswerTooLarge,
     OddAnswer,
     PictureUnreadable,
+    PictureUnusable,
     ServerFault,
     ServiceUnavailable,
     Stash2PlexError,
@@ -32,7 +33,7 @@ from stash2plex.stash import queries
 from stash2plex.stash.answers import entry_from, id_of, picture_of, scene_from
 from stash2plex.stash.connection import WRONG_URL, StashConnection
 from stash2plex.stash.dialect import Dialect
-from stash2plex.stash.pictures import PictureAnswer, StashPictures
+from stash2plex.stash.pictures import SVG, PictureAnswer, StashPictures
 from stash2plex.stash.scans import scans
 from stash2plex.text import both_forms, name_key
 
@@ -106,6 +107,8 @@ class StashClient(StashConnection):
         self._page_size = settings.page_size
         self._oddities = Oddities("Stash", "scene")
         self._pictures = StashPictures(self)
+        # The ETag of what is shown of a scene without a cover, once it was seen.
+        self._placeholder: str | None = None
         # Told of the cover of a scene whether it could be read.
         self.on_cover: Callable[[int, bool], None] = lambda _, __: None
 
@@ -418,11 +421,32 @@ class StashClient(StashConnection):
                 self.on_cover(scene_id, True)
             return answer
         lacks = await self.lacks_cover(scene_id)
-        if lacks is False:
-            if notes:
-                self.on_cover(scene_id, False)
-            raise PictureUnreadable(UNREADABLE)
-        return replace(answer, is_certain=lacks is not None)
+        if lacks is not False:
+            self._placeholder = answer.svg if lacks else self._placeholder
+            return replace(answer, is_certain=lacks is not None)
+        known = await self._known_placeholder() if answer.svg else None
+        if known is not None and answer.svg != known:
+            raise PictureUnusable(f"the cover in Stash: {SVG}", etag=answer.svg)
+        if notes:
+            self.on_cover(scene_id, False)
+        raise PictureUnreadable(UNREADABLE)
+
+    async def _known_placeholder(self) -> str | None:
+        """Return the ETag of what is shown for no cover, None if no scene lacks one.
+
+        Nobody can tell it from a cover that is an SVG file then.
+        """
+        if self._placeholder is None:
+            wanted = {"is_missing": "cover"}
+            chosen = self._first_page() | {"per_page": 1}
+            query = queries.entries(await self.dialect())
+            answer = await self.ask(query, filter=chosen, scenes=wanted)
+            for row in _rows(answer, "findScenes", "scenes"):
+                found = await self.picture(
+                    self.url_of(f"/scene/{row['id']}/screenshot")
+                )
+                self._placeholder = found.svg or None
+        return self._placeholder
 
     async def _scenes(
         self, dialect: Dialect, scene_ids: Sequence[int], *, pictures: bool

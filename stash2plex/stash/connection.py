@@ -48,7 +48,8 @@ from stash2plex.text import shortened
 
 T = TypeVar("T")
 
-DENIED = frozenset({401, 403})
+FORBIDDEN = 403
+DENIED = frozenset({401, FORBIDDEN})
 REDIRECT, FOUND, FIRST_ERROR = 300, 302, 400
 WRONG_URL = (
     "it answers something else than GraphQL (a web page?); is stash.url right, base"
@@ -58,6 +59,7 @@ TOO_OLD = "update Stash to v0.25 or later"
 # GraphQL's own words for a query that does not fit the schema.
 _MISFIT = frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"})
 _WELL = "OK"
+_UNREADABLE = "Stash cannot read its database"
 # What a server that answers, and cannot be asked for anything, waits for.
 _WAITING = {
     "NEEDS_MIGRATION": "Stash waits for its database to be migrated: open its page",
@@ -126,11 +128,15 @@ class StashConnection:
 
         Raises `NotWorking` when it cannot be asked for more than that.
         """
+        await self._learn()
+        return await self.prove()
+
+    async def _learn(self) -> Dialect:
         answer = await self._answer(queries.PROBE)
         if any(answer.get(kind) is None for kind in ("Scene", "Query")):
             raise self._misfit("it knows no scenes")
         try:
-            self._dialect = Dialect.from_types(
+            self._dialect = dialect = Dialect.from_types(
                 (kind, [one["name"] for one in _fields(answer[kind], kind)])
                 for kind in TYPES
                 if answer.get(kind)
@@ -138,8 +144,7 @@ class StashConnection:
         except (KeyError, TypeError):
             raise ServiceUnavailable("Stash", WRONG_URL) from None
         self.version = version_from(answer)
-        await self.prove()
-        return self.version
+        return dialect
 
     async def ping(self) -> str:
         """Ask whether it is well and takes our key; returns its version.
@@ -159,25 +164,33 @@ class StashConnection:
         Raises `NotWorking` if they cannot. Its state is asked for first: while Stash
         waits for a migration, each question that reads fills its log.
         """
-        dialect = await self.dialect()
-        can_tell = dialect.has("Query.systemStatus")
-        answer = await self._answer(queries.STATUS if can_tell else queries.VERSION)
-        state = (answer.get("systemStatus") or {}).get("status", _WELL)
-        if state != _WELL:
-            waiting = f"Stash is not ready: its state is {shortened(str(state))}"
-            raise NotWorking("Stash", _WAITING.get(state, waiting))
+        dialect = self._dialect or await self._learn()
+        try:
+            version, state = await self._state(dialect)
+        except SchemaMismatch:  # another release was started behind our back
+            version, state = await self._state(await self._learn())
+        if state in _WAITING:
+            raise NotWorking("Stash", _WAITING[state])
         try:
             await self._answer(queries.READ)
         except ServerFault as error:
-            message = f"Stash cannot read its database: {error.reason}"
+            known = state in {"", _WELL}
+            said = "" if known else f", whose state is {shortened(state)}"
+            message = f"{_UNREADABLE}{said}: {error.reason}"
             raise NotWorking("Stash", message) from None
-        return version_from(answer)
+        return version
+
+    async def _state(self, dialect: Dialect) -> tuple[str, str]:
+        """Return the version, and the state, "" where it is not told."""
+        can_tell = dialect.has("Query.systemStatus")
+        answer = await self._answer(queries.STATUS if can_tell else queries.VERSION)
+        told = answer.get("systemStatus")
+        state = told.get("status") if isinstance(told, dict) else None
+        return version_from(answer), state if isinstance(state, str) else ""
 
     async def dialect(self) -> Dialect:
         """Return what the schema offers, asked for once."""
-        if self._dialect is None:
-            await self.probe()
-        return self._dialect or Dialect(frozenset())
+        return self._dialect or await self._learn()
 
     @property
     def missing(self) -> list[str]:
@@ -240,10 +253,10 @@ class StashConnection:
         try:
             return await ask(dialect)
         except SchemaMismatch:
-            await self.probe()
-            if await self.dialect() == dialect:
+            known = await self._learn()
+            if known == dialect:
                 raise
-            return await ask(await self.dialect())
+            return await ask(known)
 
     async def _answer(self, query: GraphQLRequest) -> dict[str, Any]:
         data, failed = await self._executed(query, {})
@@ -299,8 +312,13 @@ class StashConnection:
     def denied(self, status: int | None) -> AccessDenied:
         """Return the error for an answer that refuses us."""
         where = "the key under Settings > Security"
-        if "ApiKey" not in self.headers and status not in {None, 403}:
+        if "ApiKey" not in self.headers:
             message = f"Stash now wants a login: set stash.api_key to {where}"
+            if status == FORBIDDEN:
+                message = (
+                    "Stash refuses us: HTTP 403; it may have locked itself, see"
+                    " security_tripwire in its config.yml"
+                )
             return AccessDenied("Stash", message)
         return AccessDenied(
             "Stash",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import aiohttp
 
@@ -24,6 +25,9 @@ _NOT_MODIFIED = 304
 _NOT_FOUND = 404
 _MOST = 32 * 1024 * 1024
 _AT_ONCE = 4
+# Whose placeholder can be asked for.
+_BY_NAME = re.compile(r"/(?:performer|studio|tag|group)/")
+SVG = "SVG cannot be used; save it as JPEG, PNG or WebP in Stash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,15 @@ class PictureAnswer:
 
     *data* is None when Stash shows a placeholder, and when *unchanged*: then it is what
     *etag* said before. A placeholder stands for no picture, or for one that cannot be
-    read; *is_certain* unless nobody can tell which.
+    read; *is_certain* unless nobody can tell which. *svg* is the ETag of an SVG file:
+    that is what most placeholders are, and some pictures too.
     """
 
     data: bytes | None
     etag: str
     unchanged: bool = False
     is_certain: bool = True
+    svg: str = ""
 
     @property
     def is_known_to_be_none(self) -> bool:
@@ -52,8 +58,8 @@ class StashPictures:
     def __init__(self, stash: StashConnection) -> None:
         self._stash = stash
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        # What stands for a performer without a picture is one itself.
-        self._silhouettes: set[str] = set()
+        # The ETags of what stands for pictures of performers, studios and so on.
+        self._placeholders: set[str] = set()
 
     async def fetch(self, url: str, etag: str = "") -> PictureAnswer:
         """Fetch a picture's bytes, unless it still is the one that *etag* names.
@@ -63,24 +69,26 @@ class StashPictures:
         """
         async with self._turns:
             answer = await self._fetch(url, etag)
-            if answer.data is not None and await self._is_silhouette(url, answer.etag):
+            if not (answer.data or answer.svg) or not _BY_NAME.search(url):
+                return answer
+            if await self._stands_for_none(url, answer.etag or answer.svg):
                 return PictureAnswer(None, "")
-            return answer
+        if answer.svg:
+            raise PictureUnusable(SVG, etag=answer.svg)
+        return answer
 
-    async def _is_silhouette(self, url: str, etag: str) -> bool:
-        """Whether a performer's picture is what Stash shows of one without any.
+    async def _stands_for_none(self, url: str, etag: str) -> bool:
+        """Whether a performer's or studio's picture is what Stash shows without any.
 
         It does so where the picture cannot be read. There is one for each gender, or
-        some of the user's own, so it is compared for each performer.
+        some of the user's own, so it is compared for each.
         """
-        path = urlsplit(url).path
-        if not etag or "/performer/" not in path:
-            return False
-        if etag not in self._silhouettes:
+        if etag and etag not in self._placeholders:
             standing_in = f"{url.partition('?')[0]}?default=true"
             answer = await self._fetch(standing_in, etag, is_default=True)
-            self._silhouettes |= {etag if answer.unchanged else answer.etag} - {""}
-        return etag in self._silhouettes
+            told = etag if answer.unchanged else answer.etag or answer.svg
+            self._placeholders |= {told} - {""}
+        return etag in self._placeholders
 
     async def _fetch(
         self, url: str, etag: str, *, is_default: bool = False
@@ -102,10 +110,12 @@ class StashPictures:
     ) -> PictureAnswer:
         if answer.status == _NOT_MODIFIED:
             return PictureAnswer(None, etag, unchanged=True)
-        self._refuse_status(answer.status)
+        await self._refuse_status(answer)
         kind, told = answer.content_type, answer.headers.get("ETag", "")
-        if kind == "image/svg+xml" or (not is_default and _is_default(answer)):
+        if not is_default and _is_default(answer):
             return PictureAnswer(None, "")
+        if kind == "image/svg+xml":
+            return PictureAnswer(None, "", svg=told)
         if not kind.startswith("image/") and kind != "application/octet-stream":
             message = f"Stash answered {kind} for a picture"
             if told:
@@ -113,9 +123,15 @@ class StashPictures:
             raise PictureFailed(message)
         return PictureAnswer(await _body(answer, told), told)
 
-    def _refuse_status(self, status: int) -> None:
+    async def _refuse_status(self, answer: aiohttp.ClientResponse) -> None:
+        """Raise what a status means; a refusal may be of everything, or of this."""
+        status = answer.status
         if status in DENIED or REDIRECT <= status < FIRST_ERROR:
-            raise self._stash.denied(status)
+            await self._stash.prove()
+            raise PictureFailed(
+                f"Stash refused the picture: HTTP {status}; does a proxy guard"
+                f" {answer.url.path}?"
+            )
         if status == _NOT_FOUND:
             raise PictureNotFound("Stash has no such picture")
         if status >= FIRST_ERROR:

@@ -138,13 +138,18 @@ async def test_a_release_that_cannot_tell_removes_nothing(make, stash, plex):
     [
         (HEIC, "HEIC cannot be read here; save it as JPEG, PNG or WebP in Stash"),
         (cover(1)[: len(cover(1)) // 2], "the JPEG is damaged"),
+        (
+            b'<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>',
+            "SVG cannot be used; save it as JPEG, PNG or WebP in Stash",
+        ),
         (b"<html>a page</html>", "Stash answered text/html for a picture"),
         (b"\xff\xd8\xff" + bytes(33 * 1024 * 1024), "larger than 32 MB"),
     ],
-    ids=["HEIC", "truncated", "HTML", "large"],
+    ids=["HEIC", "truncated", "SVG", "HTML", "large"],
 )
 async def test_a_cover_of_no_use_costs_one_download(make, stash, plex, data, says):
     _, item = sample(stash, plex, cover=data)
+    stash.add("/media/none.mp4")  # what stands for no cover is learned from it
     item.provided["thumb"] = THEIRS
     async with make() as daemon:
         status = await daemon.deliver(1)
@@ -152,7 +157,7 @@ async def test_a_cover_of_no_use_costs_one_download(make, stash, plex, data, say
         assert (status["queue"]["dead"], status["gaps"]["picture"]) == (0, 1)
         (gap,) = await gaps(daemon)
         assert says in gap["detail"]
-        assert stash.picture_bytes <= len(data)
+        assert stash.picture_bytes <= len(data) + 100
         fetched, first_seen = stash.picture_bytes, gap["first_seen"]
 
         for title in ("One", "Two"):
@@ -339,3 +344,34 @@ async def test_one_picture_of_no_use_is_fetched_once_too(make, stash, plex, fiel
         stash.change(1, title="Other")
         await daemon.deliver(1)
         assert stash.picture_bytes == len(HEIC)
+
+
+async def test_an_outage_ends_where_only_damaged_covers_are_left(make, stash, plex):
+    for number in range(1, 9):
+        sample(stash, plex, number, cover=cover(number))
+    stash.lost_blobs = True
+    async with make() as daemon:
+        await daemon.deliver(*range(1, 9))
+        await daemon.until(lambda found: found["outages"]["current"])
+        stash.lost_blobs = False
+        stash.damaged = set(range(1, 9))
+        for number in range(9, 60):
+            sample(stash, plex, number, cover=cover(number))
+        await daemon.post("reconcile", {"scope": "all"})
+        await daemon.until(lambda found: found["outages"]["current"] is None)
+        await daemon.until(lambda found: found["gaps"]["picture"] == 8)
+
+
+@pytest.mark.parametrize("status", [302, 401, 403])
+async def test_a_proxy_that_guards_pictures_alone(make, stash, plex, status):
+    _, item = sample(stash, plex, cover=cover(1))
+    stash.picture_status = status
+    async with make() as daemon:
+        found = await daemon.deliver(1)
+        assert item.text["title"] == "Title 1"
+        assert (found["stash"]["state"], found["queue"]["dead"]) == ("up", 1)
+        assert (await daemon.get("outages"))["outages"] == []
+        (gap,) = await gaps(daemon)
+        assert (
+            f"HTTP {status}; does a proxy guard /scene/1/screenshot?" in gap["detail"]
+        )

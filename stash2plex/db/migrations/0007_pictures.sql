@@ -20,3 +20,5 @@ CREATE INDEX gap_name ON gap (name) WHERE name IS NOT NULL;
 CREATE INDEX open_gap ON gap (kind, first_seen) WHERE resolved_at IS NULL;
 CREATE INDEX gap_subject ON gap (subject);
 CREATE INDEX open_gap_path ON gap (path) WHERE resolved_at IS NULL;
+-- What stands for a performer without a picture was taken for one.
+DELETE FROM picture WHERE subject LIKE 'performer-%';
