@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from stash2plex.config import StashSettings
-from stash2plex.errors import NotWorking
+from stash2plex.errors import NotWorking, PictureUnreadable, PictureUnusable
 from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.server import serving
 from stash2plex.stash.client import StashClient
@@ -276,3 +276,30 @@ async def test_portraits_and_their_silhouettes(described):
         away = stash.blobs.with_name("elsewhere")
         await asyncio.to_thread(shutil.move, stash.blobs, away)
         assert (await client.picture(urls["Seen"])).is_known_to_be_none
+
+
+async def test_covers_and_logos_that_are_svg(described):
+    """Most placeholders are; these are of no use, and not lost."""
+    import base64
+
+    stash, paths = described
+    scene = (await stash.scenes())[str(paths[0])]
+    drawn = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+    data = f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
+    studio = await stash.create("studio", "Drawn", image=data)
+    await stash.update(scene, cover_image=data, studio_id=studio)
+    await stash.ask(
+        "mutation C($i: SceneCreateInput!) { sceneCreate(input: $i) { id } }",
+        i={"title": "No file, no cover"},
+    )
+    async with StashClient.connect(StashSettings(url=stash.url)) as client:
+        with pytest.raises(PictureUnusable, match="SVG cannot be used; save it as"):
+            await client.cover(scene)
+        found = (await client.scenes([scene], pictures=True))[scene]
+        with pytest.raises(PictureUnusable, match="SVG cannot be used"):
+            await client.picture(found.studio_image)
+        away = stash.blobs.with_name("elsewhere")
+        await asyncio.to_thread(shutil.move, stash.blobs, away)
+        with pytest.raises(PictureUnreadable):
+            await client.cover(scene)
+        assert (await client.picture(found.studio_image)).is_known_to_be_none
