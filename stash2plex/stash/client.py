@@ -424,12 +424,18 @@ class StashClient(StashConnection):
         if lacks is not False:
             self._placeholder = answer.svg if lacks else self._placeholder
             return replace(answer, is_certain=lacks is not None)
-        known = await self._known_placeholder() if answer.svg else None
-        if known is not None and answer.svg != known:
+        if answer.svg and await self._is_a_picture(answer.svg):
             raise PictureUnusable(f"the cover in Stash: {SVG}", etag=answer.svg)
         if notes:
             self.on_cover(scene_id, False)
         raise PictureUnreadable(UNREADABLE)
+
+    async def _is_a_picture(self, svg: str) -> bool:
+        """Whether an SVG file is certainly not what is shown for no cover."""
+        if await self._known_placeholder() in {None, svg}:
+            return False
+        self._placeholder = None  # it may be that of another release
+        return await self._known_placeholder() not in {None, svg}
 
     async def _known_placeholder(self) -> str | None:
         """Return the ETag of what is shown for no cover, None if no scene lacks one.
