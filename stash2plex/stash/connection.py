@@ -151,12 +151,7 @@ class StashConnection:
 
         Raises `NotWorking` when it answers, and cannot be asked for anything.
         """
-        if self._dialect is None:
-            return await self.probe()
-        version = await self.prove()
-        if version != self.version:
-            return await self.probe()
-        return version
+        return await self.prove()
 
     async def prove(self) -> str:
         """See that scenes can be read; returns the version.
@@ -167,7 +162,10 @@ class StashConnection:
         dialect = self._dialect or await self._learn()
         try:
             version, state = await self._state(dialect)
-        except SchemaMismatch:  # another release was started behind our back
+        except SchemaMismatch:
+            version, state = None, ""
+        if version is None or version != self.version:
+            # Another release was started behind our back.
             version, state = await self._state(await self._learn())
         if state in _WAITING:
             raise NotWorking("Stash", _WAITING[state])
@@ -178,9 +176,9 @@ class StashConnection:
             said = "" if known else f", whose state is {shortened(state)}"
             message = f"{_UNREADABLE}{said}: {error.reason}"
             raise NotWorking("Stash", message) from None
-        return version
+        return version or ""
 
-    async def _state(self, dialect: Dialect) -> tuple[str, str]:
+    async def _state(self, dialect: Dialect) -> tuple[str | None, str]:
         """Return the version, and the state, "" where it is not told."""
         can_tell = dialect.has("Query.systemStatus")
         answer = await self._answer(queries.STATUS if can_tell else queries.VERSION)

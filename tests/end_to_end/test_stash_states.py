@@ -180,13 +180,3 @@ async def test_a_daemon_that_is_started_anew_says_the_same(stash, plex, tmp_path
         mend(stash)
         await daemon.idle()
         assert delivered(plex, 1)
-
-
-async def test_a_probe_learns_another_release(ready, stash):
-    """With nothing to deliver nobody else does."""
-    stash.become("v0.31.0", without=("Query.systemStatus",))
-    asked = stash.operations["Stash2PlexVersion"]
-    await ready.until(lambda found: found["stash"]["version"] == "v0.31.0", 80)
-    assert (await ready.status())["stash"]["state"] == "up"
-    assert (await ready.get("outages"))["outages"] == []
-    assert asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stash2plex.errors import AccessDenied, SchemaMismatch
+from stash2plex.errors import AccessDenied, NotWorking, SchemaMismatch
 from stash2plex.paths import normal
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
@@ -229,3 +229,30 @@ async def test_a_refused_socket_is_a_refusal(stash, stash_client):
     stash.wants_login = True
     with pytest.raises(AccessDenied, match="Stash now wants a login"):
         await anext(stash_client.scans(lambda: None))
+
+
+async def test_a_probe_learns_another_release(stash, stash_client):
+    """With nothing to deliver nobody else does."""
+    assert await stash_client.ping() == "v0.30.1"
+    stash.become("v0.31.0", without=("Query.systemStatus",))
+    assert await stash_client.ping() == "v0.31.0"
+    stash.become("v0.30.1")
+    stash.state = "NEEDS_MIGRATION"
+    with pytest.raises(NotWorking, match="waits for its database to be migrated"):
+        await stash_client.ping()
+
+
+@pytest.mark.parametrize("state", ["REPAIRING", None, ["OK"]])
+async def test_a_state_that_nobody_knows_decides_nothing(
+    stash, stash_client, monkeypatch, state
+):
+    await stash_client.ping()
+
+    async def told(dialect):
+        return "v0.30.1", state if isinstance(state, str) else ""
+
+    monkeypatch.setattr(stash_client, "_state", told)
+    await stash_client.prove()
+    stash.fails_reading = "disk I/O error"
+    with pytest.raises(NotWorking, match=r"cannot read its database.*disk I/O error"):
+        await stash_client.prove()
