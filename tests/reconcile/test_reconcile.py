@@ -471,7 +471,9 @@ async def test_runs_never_overlap_and_join_what_covers_them(synced, plex):
     assert all(run["state"] == "done" for run in runs)
     assert runs[0]["finished_at"] <= runs[1]["started_at"]
     assert runs[1]["finished_at"] <= runs[2]["started_at"]
-    history = (await synced.status())["reconcile"]["history"]
+    # It is over a moment before it is on record.
+    status = await synced.until(lambda found: len(found["reconcile"]["history"]) > 2)
+    history = status["reconcile"]["history"]
     assert [run["run"] for run in history[:3]] == [r["run"] for r in reversed(runs)]
 
 
