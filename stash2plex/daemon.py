@@ -302,7 +302,7 @@ async def _work(
     notifications = Notifications(settings.plex, identifier)
     listener = Listener(notifications, catalog, own)
 
-    stash_probe = Probe(stash.ping, stash_breaker, settings.outage)
+    stash_probe = Probe(stash.prove, stash_breaker, settings.outage)
     ask_plex = partial(_ask_plex, plex, catalog, plex_breaker)
     plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
     await catalog.load()

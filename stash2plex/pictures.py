@@ -28,6 +28,8 @@ from PIL import (
     UnidentifiedImageError,
 )
 
+from stash2plex.errors import PictureFailed
+
 # Posters are cropped, blurred, letterboxed or left alone; backgrounds are wide. A logo
 # may be transparent.
 Shape = Literal["crop", "blur", "letterbox", "original", "wide", "square", "logo"]
@@ -94,7 +96,7 @@ class NotAPicture(ValueError):
     """The bytes are no picture that we can read."""
 
 
-class NoMemory(RuntimeError):
+class NoMemory(PictureFailed):
     """There is not enough memory for a picture at the moment."""
 
 

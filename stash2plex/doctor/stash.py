@@ -15,7 +15,7 @@ from stash2plex.errors import (
     SchemaMismatch,
     Stash2PlexError,
 )
-from stash2plex.pictures import NoMemory, NotAPicture, shaped_aside
+from stash2plex.pictures import NotAPicture, shaped_aside
 from stash2plex.queue.job import PARTS
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash.client import StashClient
@@ -135,7 +135,7 @@ async def pictures(stash: StashClient, scenes: list[SceneEntry]) -> Finding:
         except PictureUnreadable as error:
             wrong.append(f"{what}: {error}")
             fix = "mount the folder of Stash's blobs (blobs_path in its config.yml)"
-        except (Stash2PlexError, NotAPicture, NoMemory) as error:
+        except (Stash2PlexError, NotAPicture) as error:
             wrong.append(f"{what}: {error}")
     if wrong:
         return Finding(code, "warn", "; ".join(wrong), fix)

@@ -7,7 +7,7 @@ many are an outage of pictures, which text and everything else does not wait for
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from stash2plex.errors import NotWorking
 from stash2plex.health.breaker import CircuitBreaker, State
@@ -53,21 +53,16 @@ class CoverHealth:
         recent = {key: one for key, one in self._seen.items() if one[0] > now - _WINDOW}
         self._row = set() if readable else (self._row & recent.keys()) | {scene_id}
         lost = sum(not one for _, one in recent.values())
-        many = len(recent) >= _OF and lost >= _SHARE * len(recent)
+        read, share = len(recent) - lost, lost / len(recent)
+        many = len(recent) >= _OF and share >= _SHARE
         if readable:
-            self._end_if_most_are_read(recent)
+            # What is left of an outage then is a few damaged covers.
+            if read > max(_IN_A_ROW, lost) and share < _SHARE:
+                self._end()
         elif self.breaker.state is not State.OPEN and (
             len(self._row) > _IN_A_ROW or many
         ):
             self.breaker.fail(NotWorking(SERVICE, CAUSE))
-
-    def _end_if_most_are_read(self, recent: Mapping[int, tuple[float, bool]]) -> None:
-        """End an outage when what is left of it is a few damaged covers."""
-        read = sum(one for _, one in recent.values())
-        lost = len(recent) - read
-        few = read > _IN_A_ROW and lost < min(read, _SHARE * len(recent))
-        if few and self.breaker.state is not State.CLOSED:
-            self.breaker.succeed()
 
     def forget(self, scene_id: int) -> None:
         """Note that there is no such scene any more."""
@@ -78,5 +73,8 @@ class CoverHealth:
         """Note that what could not be read can be, or is not there any more."""
         for scene_id in self.lost:
             self.forget(scene_id)
+        self._end()
+
+    def _end(self) -> None:
         if self.breaker.state is not State.CLOSED:
             self.breaker.succeed()

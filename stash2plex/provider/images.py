@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stash2plex.errors import (
-    PictureFailed,
     PictureNotFound,
     PictureUnreadable,
     PictureUnusable,
@@ -24,7 +23,7 @@ from stash2plex.errors import (
     StoreUnavailable,
 )
 from stash2plex.movie import LINE_LIMIT
-from stash2plex.pictures import NoMemory, NotAPicture, Shape, shaped_aside
+from stash2plex.pictures import NotAPicture, Shape, shaped_aside
 from stash2plex.provider.documents import Pictures
 from stash2plex.provider.scenes import PATIENCE
 from stash2plex.scene import rating_key_of, scene_of_rating_key
@@ -236,8 +235,6 @@ class Images:
             data = await shaped_aside(source, shape)
         except NotAPicture as error:
             raise PictureUnusable(f"the picture in Stash: {error}") from error
-        except NoMemory as error:
-            raise PictureFailed(str(error)) from error
         await self._cache.put(f"{digest}-{shape}", data)
         return data
 
@@ -350,8 +347,6 @@ async def _digest_of_picture(data: bytes) -> str:
         await shaped_aside(data, "original")
     except NotAPicture:
         return ""
-    except NoMemory as error:
-        raise PictureFailed(str(error)) from error
     return _digest(data)
 
 

@@ -22,7 +22,6 @@ from stash2plex.errors import (
 from stash2plex.movie import Field, Movie
 from stash2plex.pictures import (
     JUDGE,
-    NoMemory,
     NotAPicture,
     Shape,
     bytes_hash,
@@ -238,8 +237,6 @@ class Artwork:
         except NotAPicture as error:
             msg = f"the cover in Stash: {error}"
             raise PictureUnusable(msg, etag=answer.etag) from error
-        except NoMemory as error:
-            raise PictureFailed(str(error)) from error
         digest = bytes_hash(data)
         remembered = WrittenPicture(one.hash_of(answer.data), answer.etag, digest)
         candidate = await one.candidate(digest)

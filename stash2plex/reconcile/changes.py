@@ -109,7 +109,7 @@ class Changes:
         cursor = float(await self._database.fact(_CURSOR) or 0)
         if not cursor:
             # All that was before is the business of the comparison.
-            await self._stash.ping()
+            await self._stash.prove()
             await self._database.set_fact(_CURSOR, str(self._server_now()))
             return 0
         fact = await self._database.fact(_OFFSET)

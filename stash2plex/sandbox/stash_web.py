@@ -28,6 +28,7 @@ from graphql import (
     validate,
 )
 
+from stash2plex.pictures import content_type
 from stash2plex.sandbox.stash_filters import NIL
 from stash2plex.sandbox.stash_resolvers import Root
 from stash2plex.sandbox.stash_variables import misfit_of
@@ -48,12 +49,7 @@ SILHOUETTE = base64.b64decode(
 _JSON = "application/json"
 _OTHER_JSON = "application/graphql-response+json"
 _FOR_EVER = "private, max-age=31536000, immutable"
-_MAGIC = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG": "image/png",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-    b"BM": "image/bmp",
+_TEXTS = {
     b"<svg": "image/svg+xml",
     b"<!DOCTYPE": "text/html",
     b"<html": "text/html",
@@ -458,10 +454,10 @@ def _operation(parsed: DocumentNode, name: str) -> OperationDefinitionNode:
 
 def _sniffed(data: bytes) -> str:
     """Return the type that Go's library would guess."""
-    for start, kind in _MAGIC.items():
+    for start, kind in _TEXTS.items():
         if data.startswith(start):
             return kind
-    return "application/octet-stream"
+    return content_type(data)
 
 
 def _ranged(data: bytes, wanted: str, headers: Mapping[str, str]) -> web.Response:

@@ -343,8 +343,7 @@ class StashClient(StashConnection):
         return found
 
     async def _named(self, dialect: Dialect, names: Sequence[str]) -> set[str]:
-        kinds = [one for one in ("studio", "group") if dialect.lists(one, by="name")]
-        if not kinds:
+        if not dialect.named:
             return set()
         query = queries.studios_and_groups_named(dialect, len(names))
         variables = {f"n{n}": _spelled(name) for n, name in enumerate(names)}
@@ -353,7 +352,7 @@ class StashClient(StashConnection):
         for number, name in enumerate(names):
             rows = [
                 row
-                for kind in kinds
+                for kind in dialect.named
                 for row in _rows(answer, f"{kind[0]}{number}", "parts")
             ]
             keys = {name_key(str(row.get("name"))) for row in rows if row}

@@ -146,13 +146,6 @@ class StashConnection:
         self.version = version_from(answer)
         return dialect
 
-    async def ping(self) -> str:
-        """Ask whether it is well and takes our key; returns its version.
-
-        Raises `NotWorking` when it answers, and cannot be asked for anything.
-        """
-        return await self.prove()
-
     async def prove(self) -> str:
         """See that scenes can be read; returns the version.
 
@@ -219,10 +212,7 @@ class StashConnection:
 
     async def ask(self, query: GraphQLRequest, **variables: Any) -> dict[str, Any]:
         """Return the answer to one of our documents; raises our errors."""
-        data, failed = await self.ask_partly(query, variables)
-        if failed:
-            raise ServerFault("Stash", next(iter(failed.values())))
-        return data
+        return _whole(*await self.ask_partly(query, variables))
 
     async def ask_partly(
         self, query: GraphQLRequest, variables: dict[str, Any]
@@ -257,10 +247,7 @@ class StashConnection:
             return await ask(known)
 
     async def _answer(self, query: GraphQLRequest) -> dict[str, Any]:
-        data, failed = await self._executed(query, {})
-        if failed:
-            raise ServerFault("Stash", next(iter(failed.values())))
-        return data
+        return _whole(*await self._executed(query, {}))
 
     async def _executed(
         self, query: GraphQLRequest, variables: dict[str, Any]
@@ -372,6 +359,13 @@ class StashConnection:
         version = f" {self.version}" if self.version else ""
         message = f"Stash{version} does not understand our query ({reason}); {older}"
         return SchemaMismatch("Stash", message)
+
+
+def _whole(data: dict[str, Any], failed: Mapping[str, str]) -> dict[str, Any]:
+    """Return an answer of which nothing may be missing."""
+    if failed:
+        raise ServerFault("Stash", next(iter(failed.values())))
+    return data
 
 
 def _fields(found: dict[str, Any], kind: str) -> list[dict[str, Any]]:

@@ -18,8 +18,10 @@ OPTIONAL = {
     ).split(),
     "ScenePathsType": ["screenshot"],
     "VideoFile": ["size", "duration"],
-    "Studio": ["image_path", "parent_studio"],
-    "Performer": ["image_path"],
+    "Studio": ["image_path", "parent_studio", "updated_at"],
+    "Performer": ["image_path", "updated_at"],
+    "Tag": ["updated_at"],
+    "Group": ["updated_at"],
     "Query": [
         *("findPerformers", "findStudios", "findTags", "findGroups"),
         *("findPerformer", "findStudio", "systemStatus"),
@@ -32,9 +34,6 @@ OPTIONAL = {
     "TagFilterType": ["updated_at"],
     "GroupFilterType": ["updated_at", "name"],
 }
-_ENTITIES = ("Performer", "Studio", "Tag", "Group", "Movie")
-for _kind in _ENTITIES[:-1]:
-    OPTIONAL.setdefault(_kind, []).append("updated_at")
 # What is asked about beside those: what groups were called.
 _OTHERS = ("Movie", "MovieFilterType", "Mutation")
 # The first release that can do all that is wanted has it (v0.25).
@@ -53,13 +52,6 @@ class Dialect:
         """Return the dialect of types, each with the names of its fields."""
         named = ((kind, name) for kind, names in types for name in names)
         return cls(frozenset(f"{kind}.{name}" for kind, name in named))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.fields)
 
     def has(self, name: str) -> bool:
         """Whether there is a field, such as ``Scene.title``."""
@@ -89,6 +81,12 @@ class Dialect:
         needed = (f"Query.find{name}s", f"{name}FilterType.{by}", f"{name}.{by}")
         # Everything has a name.
         return all(self.has(one) for one in needed if one != f"{name}.name")
+
+    @cached_property
+    def named(self) -> tuple[str, ...]:
+        """Which of studios and groups can be found by their names."""
+        kinds = ("studio", "group")
+        return tuple(one for one in kinds if self.lists(one, by="name"))
 
     def filters(self, name: str) -> bool:
         """Whether scenes can be found by something, such as ``path``."""

@@ -192,12 +192,11 @@ def studios_and_groups_named(dialect: Dialect, count: int) -> GraphQLRequest:
     Answers are ``s0`` and ``g0``, and so on; the name is compared with LIKE. What
     cannot be listed is left out.
     """
-    kinds = [one for one in ("studio", "group") if dialect.lists(one, by="name")]
     variables = ", ".join(f"$n{number}: String!" for number in range(count))
     fields = " ".join(
         f"{kind[0]}{number}: {_listing(dialect.kind(kind), number)}"
         for number in range(count)
-        for kind in kinds
+        for kind in dialect.named
     )
     return gql(f"query Stash2PlexNames({variables}) {{ {fields} }}")
 

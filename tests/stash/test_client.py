@@ -152,7 +152,7 @@ async def test_a_key_that_stash_does_not_have_is_refused_too(stash, settings):
     extra = settings.stash.model_copy(update={"api_key": SecretStr("some-key")})
     async with StashClient.connect(extra) as client:
         with pytest.raises(AccessDenied, match="or to nothing if Stash has none"):
-            await client.ping()
+            await client.prove()
 
 
 async def test_an_outage_passes(stash, stash_client):
@@ -170,13 +170,13 @@ async def test_a_page_instead_of_json_names_the_remedy(stash, settings):
     wrong = settings.stash.model_copy(update={"url": f"{stash.url}/elsewhere"})
     async with StashClient.connect(wrong) as client:
         with pytest.raises(ServiceUnavailable, match=r"is stash\.url right"):
-            await client.ping()
+            await client.prove()
 
 
 async def test_redirects_are_refused(stash, stash_client):
     stash.garbles = "<html>login</html>"
     with pytest.raises(ServiceUnavailable, match=r"is stash\.url right"):
-        await stash_client.ping()
+        await stash_client.prove()
 
 
 async def test_a_stash_that_hangs_is_given_up(stash, settings):
@@ -184,7 +184,7 @@ async def test_a_stash_that_hangs_is_given_up(stash, settings):
     stash.hangs = True
     async with StashClient.connect(quick) as client:
         with pytest.raises(ServiceUnavailable, match="no answer in time"):
-            await client.ping()
+            await client.prove()
         with pytest.raises(PictureFailed, match="no answer in time"):
             await client.picture(f"{stash.url}/scene/1/screenshot")
 
@@ -193,7 +193,7 @@ async def test_nobody_there(settings):
     nowhere = settings.stash.model_copy(update={"url": "http://127.0.0.1:9"})
     async with StashClient.connect(nowhere) as client:
         with pytest.raises(ServiceUnavailable, match="connection refused"):
-            await client.ping()
+            await client.prove()
         with pytest.raises(ServiceUnavailable, match="connection refused"):
             await client.picture("http://127.0.0.1:9/scene/1/screenshot")
 
@@ -259,12 +259,12 @@ async def test_a_query_no_release_understands_says_so(stash, stash_client):
 
 
 async def test_ping_asks_little_and_notices_a_new_version(stash, stash_client):
-    assert await stash_client.ping() == "v0.30.1"
-    assert await stash_client.ping() == "v0.30.1"
+    assert await stash_client.prove() == "v0.30.1"
+    assert await stash_client.prove() == "v0.30.1"
     assert stash.operations["Stash2PlexProbe"] == 1
     stash.version = "v0.31.0"
 
-    assert await stash_client.ping() == "v0.31.0"
+    assert await stash_client.prove() == "v0.31.0"
 
     assert stash.operations["Stash2PlexProbe"] == 2
 

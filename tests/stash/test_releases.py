@@ -233,20 +233,20 @@ async def test_a_refused_socket_is_a_refusal(stash, stash_client):
 
 async def test_a_probe_learns_another_release(stash, stash_client):
     """With nothing to deliver nobody else does."""
-    assert await stash_client.ping() == "v0.30.1"
+    assert await stash_client.prove() == "v0.30.1"
     stash.become("v0.31.0", without=("Query.systemStatus",))
-    assert await stash_client.ping() == "v0.31.0"
+    assert await stash_client.prove() == "v0.31.0"
     stash.become("v0.30.1")
     stash.state = "NEEDS_MIGRATION"
     with pytest.raises(NotWorking, match="waits for its database to be migrated"):
-        await stash_client.ping()
+        await stash_client.prove()
 
 
 @pytest.mark.parametrize("state", ["REPAIRING", None, ["OK"]])
 async def test_a_state_that_nobody_knows_decides_nothing(
     stash, stash_client, monkeypatch, state
 ):
-    await stash_client.ping()
+    await stash_client.prove()
 
     async def told(dialect):
         return "v0.30.1", state if isinstance(state, str) else ""

@@ -46,7 +46,7 @@ async def test_a_server_that_was_never_set_up(tmp_path, plex):
     try:
         async with StashClient.connect(StashSettings(url=stash.url)) as client:
             with pytest.raises(NotWorking, match="was not set up yet: open its page"):
-                await client.ping()
+                await client.prove()
             with pytest.raises(NotWorking, match="was not set up yet"):
                 await client.scenes([1])
         settings = make_settings(stash, plex, tmp_path)
