@@ -26,7 +26,7 @@ async def plex_at(url, **settings):
 @asynccontextmanager
 async def stash_at(url, **settings):
     async with StashClient.connect(StashSettings(url=url, **settings)) as client:
-        yield client.ping
+        yield client.probe
 
 
 @pytest.fixture(params=["plex", "stash"])
