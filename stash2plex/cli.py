@@ -21,6 +21,7 @@ from stash2plex.config import ENV_PREFIX
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, InvalidRequest, Stash2PlexError
 from stash2plex.gap_kinds import GapKind
+from stash2plex.plugin import Hooks
 from stash2plex.scene import MOST_SQLITE_HOLDS
 
 _DEMO_PORT = 9898
@@ -277,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "install-plugin",
         "install_plugin.install_plugin",
-        "Put the Stash plugin into a folder, or have Stash install it.",
+        "Put the Stash plugins into a folder, or have Stash install them.",
     )
     _with_ways_to_install(installing)
     return parser
@@ -319,7 +320,18 @@ def _command(
 def _with_ways_to_install(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, nargs="?")
     parser.add_argument(
-        "--via-stash", action="store_true", help="have Stash install and configure it"
+        "--via-stash",
+        action="store_true",
+        help="have Stash install and configure them",
+    )
+    parser.add_argument(
+        "--hooks",
+        choices=[one.value for one in Hooks],
+        help="how Stash tells of changes: by its log (the default), or by a process"
+        " each, over HTTP",
+    )
+    parser.add_argument(
+        "--remove", action="store_true", help="take all of our plugins away"
     )
     parser.add_argument(
         "--daemon-url", metavar="URL", help="of this daemon, as Stash reaches it"

@@ -37,6 +37,7 @@ from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.covers import CoverHealth
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
+from stash2plex.health.plugin_state import PluginState
 from stash2plex.health.probe import Probe
 from stash2plex.health.proof import Proof
 from stash2plex.health.ramp import Ramp
@@ -56,6 +57,8 @@ from stash2plex.provider.signing import Signer, image_key
 from stash2plex.provider.traffic import Traffic
 from stash2plex.push.delivery import Delivery
 from stash2plex.push.expand import Expander
+from stash2plex.push.hook_lines import HookLines
+from stash2plex.push.hooks import HookTaker
 from stash2plex.push.learned import Learned
 from stash2plex.push.ledger import Ledger
 from stash2plex.push.owed import OwedCovers
@@ -213,9 +216,8 @@ async def _work(
         StashClient.connect(settings.stash, measures.server("stash"))
     )
     identifier = await _client_identifier(database)
-    connection = await answering.enter_async_context(
-        PlexConnection.open(settings.plex, identifier, measures.server("plex"))
-    )
+    opening = PlexConnection.open(settings.plex, identifier, measures.server("plex"))
+    connection = await answering.enter_async_context(opening)
     plex = PlexLibrary(connection, settings.plex.libraries)
 
     stash_breaker, plex_breaker = _breakers(settings.outage)
@@ -243,13 +245,13 @@ async def _work(
         on_moved=look_at,
     )
     gaps, own, paths = Gaps(database), OwnWrites(), PathMap(settings.path_rules)
-    learned = Learned(database, settings.plex.longest_target)
+    ledger, learned = Ledger(database), Learned(database, settings.plex.longest_target)
     delivery = Delivery(
         settings,
         stash=stash,
         plex=plex,
         catalog=catalog,
-        ledger=(ledger := Ledger(database)),
+        ledger=ledger,
         gaps=gaps,
         pace=Pace(
             settings.plex.concurrency, settings.plex.pace, on_slow=ramp.begin_anew
@@ -299,12 +301,12 @@ async def _work(
         Schedule, settings.reconcile.interval, settings.reconcile.timezone
     )
 
-    notifications = Notifications(settings.plex, identifier)
-    listener = Listener(notifications, catalog, own)
+    listener = Listener(Notifications(settings.plex, identifier), catalog, own)
 
     stash_probe = Probe(stash.prove, stash_breaker, settings.outage)
-    ask_plex = partial(_ask_plex, plex, catalog, plex_breaker)
-    plex_probe = Probe(ask_plex, plex_breaker, settings.outage)
+    plex_probe = Probe(
+        partial(_ask_plex, plex, catalog, plex_breaker), plex_breaker, settings.outage
+    )
     await catalog.load()
     completion = Completion(jobs, worker.wake) if settings.sync.enabled else None
     provider = await answering.enter_async_context(
@@ -328,13 +330,22 @@ async def _work(
         ledger=ledger,
         learned=learned,
     )
+    taker, hook_lines = await _hooks(
+        settings,
+        database=database,
+        jobs=jobs,
+        stash=stash,
+        catalog=catalog,
+        changes=changes,
+        provider=provider,
+        wake=worker.wake,
+    )
     parts = Parts(
         token=base.token,
         secrets=secrets,
-        sync=settings.sync,
         jobs=jobs,
         measures=measures,
-        hooked=LastTime(database, LAST_HOOK),
+        hooks=taker,
         wake=worker.wake,
         syncer=Syncer(stash, jobs),
         preview=preview,
@@ -361,6 +372,9 @@ async def _work(
             plex_breaker=plex_breaker,
             stash=stash_probe,
             stash_breaker=stash_breaker,
+            plugins=(plugins := PluginState(stash, stash_breaker)),
+            hook_lines=hook_lines,
+            hooked=taker.hooked,
             pictures_breaker=covers.breaker,
             provider=base.traffic,
             outages=outages,
@@ -412,7 +426,9 @@ async def _work(
                 "plex probe": plex_probe.run,
                 "stash probe": stash_probe.run,
                 "listener": listener.run if settings.plex.notifications else None,
-                "poll": changes.run if settings.stash.poll_interval else None,
+                "poll": changes.run,
+                "hook lines": hook_lines.run,
+                "plugins": plugins.run,
                 "reconciler": reconciler.run,
                 "first comparison": partial(_at_start, reconciler, runs)
                 if settings.reconcile.on_start
@@ -549,6 +565,33 @@ async def _provider(
             completion=completion,
             traffic=traffic,
         )
+
+
+async def _hooks(
+    settings: Settings,
+    *,
+    database: Database,
+    jobs: JobStore,
+    stash: StashClient,
+    catalog: Catalog,
+    changes: Changes,
+    provider: Provider | None,
+    wake: Callable[[], None],
+) -> tuple[HookTaker, HookLines]:
+    """Return what takes hooks, and what hears of those that Stash's log tells."""
+    hooked = LastTime(database, LAST_HOOK)
+    await hooked.load()
+    taker = HookTaker(
+        jobs=jobs,
+        sync=settings.sync,
+        stash=stash,
+        hooked=hooked,
+        wake=wake,
+        forget=provider.forget if provider else lambda _: None,
+    )
+    scenes_with = catalog.store.scenes_with_part
+    look = changes.look_soon
+    return taker, HookLines(stash, taker, look=look, scenes_with=scenes_with)
 
 
 async def _outage_log(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Generic, TypeVar
 
 import aiohttp
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 # Connects, calls its argument once it is, and yields what comes until it breaks.
-Listen = Callable[[Callable[[], None]], AsyncIterator[T]]
+Listen = Callable[[Callable[[], None]], AsyncGenerator[T, None]]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -46,23 +47,25 @@ async def no_redirects(
 class Link(Generic[T]):
     """Follows *listen*, hands on what comes; *is_up* while it is connected.
 
-    Waits are in seconds.
+    What comes next is read when *take* is through with what came. Waits are in seconds.
     """
 
     def __init__(
         self,
         listen: Listen[T],
-        take: Callable[[T], None],
+        take: Callable[[T], Awaitable[None] | None],
         *,
         first_wait: float,
         longest_wait: float,
         on_connected: Callable[[], None] = lambda: None,
+        on_lost: Callable[[Stash2PlexError], None] = lambda _: None,
     ) -> None:
         self._listen = listen
         self._take = take
         self._first_wait = first_wait
         self._longest_wait = longest_wait
         self._on_connected = on_connected
+        self._on_lost = on_lost
         self.is_up = False
 
     async def run(self) -> None:
@@ -70,10 +73,13 @@ class Link(Generic[T]):
         wait = self._first_wait
         while True:
             try:
-                async for what in self._listen(self._connected):
-                    self._take(what)
+                async with aclosing(self._listen(self._connected)) as told:
+                    async for what in told:
+                        if (taking := self._take(what)) is not None:
+                            await taking
             except Stash2PlexError as error:
                 log.debug("link_lost", error=str(error))
+                self._on_lost(error)
             if self.is_up:
                 wait = self._first_wait
             self.is_up = False

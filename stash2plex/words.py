@@ -57,7 +57,8 @@ _URL = re.compile(
 # What may stand below it: our own and the servers' words.
 _BELOW = frozenset(
     "api v1 graphql img index.yml library matches media metadata playground plex plugin"
-    " provider providers scene screenshot sections stash2plexd.zip".split()
+    " provider providers scene screenshot sections stash2plexd.zip"
+    " stash2plexd_hooks.zip stash2plexd_http_hooks.zip".split()
 )
 _HOST = re.compile(r"^\[?[^\]]*?\]?(?=(?::\d+)?$)")
 # A machine and a port without a scheme.

@@ -69,15 +69,16 @@ def install(source: str, plugin_id: str, plugins_path: Path, local_path: str) ->
 
 
 def installer(plugins_path: Path):
-    """Return what the pretend Stash installs plugins with; it runs the shim then."""
+    """Return what the pretend Stash installs plugins with."""
 
-    def work(plugin_id: str, source: str) -> Path:
+    def work(plugin_id: str, source: str) -> tuple[Path, str]:
         folder = install(source, plugin_id, plugins_path, "stash2plex")
         (manifest,) = folder.glob("*.yml")
         assert manifest.stem == plugin_id
-        return folder / f"{plugin_id}.py"
+        told = yaml.safe_load((folder / "manifest").read_text())
+        return folder, told["version"]
 
-    async def run(plugin_id: str, source: str) -> Path:
+    async def run(plugin_id: str, source: str) -> tuple[Path, str]:
         return await asyncio.to_thread(work, plugin_id, source)
 
     return run

@@ -1,7 +1,7 @@
 """``make release VERSION=1.2.3``: sets version and date, and says what is left to do.
 
-The version stands in the package and in the plugin's manifest, which Stash reads; a test
-compares them.
+The version stands in the package and in the plugins' manifests, which Stash reads; a
+test compares them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stash2plex" / "__init__.py"
-MANIFEST = ROOT / "plugin_shim" / "stash2plexd.yml"
+MANIFESTS = sorted((ROOT / "plugin_shim").glob("*/*.yml"))
 CHANGES = ROOT / "CHANGELOG.md"
 
 
@@ -31,8 +31,9 @@ def release(version: str, now: datetime) -> None:
     )
     moment = f'__released__ = "{now:%Y-%m-%d %H:%M:%S}"'
     PACKAGE.write_text(replaced(package, r'^__released__ = ".*"$', moment))
-    manifest = replaced(MANIFEST.read_text(), r"^version: .*$", f"version: {version}")
-    MANIFEST.write_text(manifest)
+    for file in MANIFESTS:
+        text = replaced(file.read_text(), r"^version: .*$", f"version: {version}")
+        file.write_text(text)
     head = f"## Unreleased\n\n## {version} - {now:%Y-%m-%d}"
     CHANGES.write_text(replaced(CHANGES.read_text(), r"^## Unreleased$", head))
 

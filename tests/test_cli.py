@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -219,8 +220,21 @@ def test_install_plugin(tmp_path, capsys):
         "stash2plexd_tasks.py",
     }
     assert "Daemon URL" in capsys.readouterr().out
+    # The folder of a fresh Stash is not there yet.
+    assert main(["install-plugin", str(tmp_path / "none"), "--hooks", "http"]) == 0
+    assert sorted(one.name for one in (tmp_path / "none").iterdir()) == [
+        "stash2plexd",
+        "stash2plexd_http_hooks",
+    ]
+    assert main(["install-plugin", str(tmp_path / "none"), "--hooks", "none"]) == 0
+    assert [one.name for one in (tmp_path / "none").iterdir()] == ["stash2plexd"]
+    assert main(["install-plugin", str(tmp_path / "none"), "--remove"]) == 0
+    assert list((tmp_path / "none").iterdir()) == []
+    # Stash installed it from a source, and would have it twice.
+    shutil.copytree(tmp_path / "stash2plexd", tmp_path / "none" / "x" / "stash2plexd")
+    capsys.readouterr()
     assert main(["install-plugin", str(tmp_path / "none")]) == 1
-    assert "is not a folder" in capsys.readouterr().err
+    assert "uninstall it" in capsys.readouterr().err
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "stash2plexd").write_text("in the way")
     assert main(["install-plugin", str(tmp_path / "other")]) == 1

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stash2plex.cli import _parser
 from stash2plex.config_file import load
 from stash2plex.gap_kinds import GapKind
-from stash2plex.plugin import PLUGIN_ID, plugin_folder
+from stash2plex.plugin import PLUGIN_ID, TASKS
 from tests.docs import habits, tables
 from tests.docs.reading import DOCS, ROOT, anchors_of, prose_of, table_rows
 from tests.docs.tables import keys
@@ -80,9 +80,11 @@ def test_every_finding_of_the_doctor_is_documented():
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     told = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", text))
     found = set()
-    for file in (ROOT / "stash2plex" / "doctor").glob("*.py"):
+    package = ROOT / "stash2plex"
+    faults = package / "health" / "plugin_state.py"
+    for file in (*(package / "doctor").glob("*.py"), faults):
         source = file.read_text()
-        found |= set(re.findall(r'Finding\(\s*"(\w+)"', source))
+        found |= set(re.findall(r'(?:Finding|Fault)\(\s*"(\w+)"', source))
         found |= set(re.findall(r'\bcode(?:, \w+)* = "(\w+)"', source))
     assert len(found) > 20
     assert found <= told
@@ -194,7 +196,7 @@ async def test_every_metric_is_documented(daemon):
 
 
 def test_every_task_is_documented_with_its_command():
-    manifest = yaml.safe_load((plugin_folder() / f"{PLUGIN_ID}.yml").read_text())
+    manifest = yaml.safe_load((TASKS.folder / f"{PLUGIN_ID}.yml").read_text())
     rows = {row[0]: row for row in table_rows(prose_of(DOCS / "stash.md"))}
     for task in manifest["tasks"]:
         name, _, command = rows[task["name"]]

@@ -9,18 +9,19 @@ import socket
 from collections import namedtuple
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from urllib.parse import quote
 
 import pytest
 
 from stash2plex.cli import main
 from stash2plex.plex.item import Section
+from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGIN_ID, TASKS
 from stash2plex.provider.setup import steps
 from stash2plex.sandbox.agent import RegisteredProvider
-from stash2plex.sandbox.plugin_runs import PLUGIN_ID
+from stash2plex.sandbox.subscriptions import LOG
 from tests.conftest import free_port, make_settings
 from tests.end_to_end.test_delivery import sample
-from tests.plugin_shim.test_shim import SHIM
 from tests.running import running
 
 IDENTIFIER = "tv.plex.agents.custom.stash2plex"
@@ -34,7 +35,13 @@ class SetUp:
         self.stash = stash
         self.plex = plex
         self.file = folder / "config.toml"
-        self.settings = make_settings(stash, plex, folder, provider={"secret": SECRET})
+        self.settings = make_settings(
+            stash,
+            plex,
+            folder,
+            provider={"secret": SECRET},
+            stash={"poll_interval": 60},
+        )
         port = self.settings.server.port
         self.tables = {
             "server": {"host": "127.0.0.1", "port": port, "token": "test-token"},
@@ -43,9 +50,20 @@ class SetUp:
             "provider": {"secret": SECRET, "image_cache_mb": 1},
         }
         sample(stash, plex)
-        stash.plugin = SHIM
+        self.put_plugins(TASKS, IN_PROCESS_HOOKS)
         self.point_plugin(f"http://127.0.0.1:{port}", "test-token")
         self.register(f"http://127.0.0.1:{port}/plex/{SECRET}")
+
+    def put_plugins(self, *plugins):
+        """Have Stash have these plugins of ours, and no others."""
+        self.stash.plugins.clear()
+        for plugin in plugins:
+            self.stash.put_plugin(plugin.folder)
+
+    def age(self, plugin_id, version):
+        """Have Stash have another release of a plugin."""
+        plugin = self.stash.plugins[plugin_id]
+        plugin.manifest = plugin.manifest.replace("version: ", f"version: {version} #")
 
     def point_plugin(self, url, token):
         self.stash.plugin_settings[PLUGIN_ID] = {
@@ -85,7 +103,8 @@ async def checked(setup, capsys):
 
 async def test_all_is_well(setup, stash, plex, capsys):
     async with running(setup.settings, stash, plex) as daemon:
-        await stash.edit(1, title="New")  # its hook comes through the plugin
+        await stash.facts.until(lambda: LOG in stash.subscriptions.listening)
+        await stash.edit(1, title="New")  # its hook comes through the log
         await plex.facts.until(lambda: plex.items[1].text["title"] == "New")
         url = f"{daemon.url}/plex/{SECRET}"
         async with daemon.session.get(url) as answer:
@@ -173,7 +192,7 @@ def table(name, **values):
 
 
 def attribute(server, name, value):
-    return lambda setup: setattr(getattr(setup, server), name, value)
+    return lambda setup: setattr(attrgetter(server)(setup), name, value)
 
 
 def clock(setup):
@@ -322,11 +341,11 @@ MISTAKES = {
         ("provider_secret", "warn", "set provider.secret"),
     ),
     "the plugin is not installed": (
-        attribute("stash", "plugin", None),
+        lambda setup: setup.stash.plugins.clear(),
         ("plugin", "warn", "stash2plex install-plugin --via-stash"),
     ),
     "the plugin is disabled": (
-        attribute("stash", "plugin_enabled", False),
+        lambda setup: setattr(setup.stash.plugins[PLUGIN_ID], "enabled", False),
         ("plugin", "warn", "enable it under Settings > Plugins"),
     ),
     "the plugin has no token": (
@@ -337,12 +356,32 @@ MISTAKES = {
         lambda setup: setup.point_plugin("http://127.0.0.1:9898", "stale"),
         ("plugin_token", "fail", "copy server.token"),
     ),
-    "no hook has come": (
-        lambda setup: None,
+    "no hook has come over HTTP": (
+        lambda setup: setup.put_plugins(TASKS, HTTP_HOOKS),
         ("plugin_hooks", "warn", "edit a scene in Stash"),
     ),
+    "Stash's own update button took the hooks": (
+        lambda setup: setup.put_plugins(TASKS),
+        ("plugin_hooks", "warn", "stash2plex install-plugin --via-stash"),
+    ),
+    "hooks of both kinds": (
+        lambda setup: setup.put_plugins(TASKS, IN_PROCESS_HOOKS, HTTP_HOOKS),
+        ("plugin_hooks_twice", "warn", "keeps one kind of hooks"),
+    ),
+    "a plugin of another release": (
+        lambda setup: setup.age(PLUGIN_ID, "0.0.9"),
+        ("plugin_version", "warn", "Settings > Plugins > Check for updates"),
+    ),
+    "a proxy that lets no sockets through": (
+        attribute("stash.subscriptions", "refused", True),
+        ("stash_socket", "warn", "--hooks http"),
+    ),
+    "no polls": (
+        lambda setup: setup.tables["stash"].update(poll_interval=0),
+        ("poll", "warn", "set stash.poll_interval = 60"),
+    ),
     "the older plugin is enabled too": (
-        lambda setup: setup.stash.plugins.update(Stash2Plex=True),
+        lambda setup: setup.stash.other_plugins.update(Stash2Plex=True),
         ("plugin_older", "warn", "both write to Plex"),
     ),
     "the daemon does not run": (
@@ -449,6 +488,38 @@ async def test_a_plugin_that_does_not_reach_the_daemon(
     assert findings["plugin_reaches"]["level"] == "fail"
     assert words in findings["plugin_reaches"]["message"]
     assert "<address of this machine>" in findings["plugin_reaches"]["fix"]
+
+
+@pytest.mark.parametrize("plugins", [(TASKS,), (HTTP_HOOKS,)], ids=str)
+async def test_a_python_that_stash_does_not_find(setup, stash, plex, capsys, plugins):
+    setup.put_plugins(*plugins)
+    stash.plugin_runs.python = None
+    async with running(setup.settings, stash, plex):
+        _, findings = await checked(setup, capsys)
+
+    (found,) = [one for one in findings.values() if "$PATH" in one["message"]]
+    assert found["level"] == "fail"
+    assert "install Python 3.9 or newer where Stash runs" in found["fix"]
+
+
+async def test_a_python_that_does_not_run(setup, stash, plex, capsys):
+    stash.plugin_runs.python = "/bin/false"
+    async with running(setup.settings, stash, plex):
+        _, findings = await checked(setup, capsys)
+
+    assert "exit status 1" in findings["plugin_reaches"]["message"]
+    assert "name Python 3.9 or newer" in findings["plugin_reaches"]["fix"]
+
+
+async def test_looking_writes_nothing_into_stash_s_log(setup, stash, plex, capsys):
+    """Its page holds thirty lines, and they are for people."""
+    setup.put_plugins(TASKS, HTTP_HOOKS)
+    async with running(setup.settings, stash, plex):
+        _, findings = await checked(setup, capsys)
+
+    assert findings["plugin_hooks"]["message"].startswith("hooks: http; a hook over")
+    assert list(stash.log.page) == []
+    assert stash.plugin_log == []
 
 
 async def test_addresses_that_mean_somebody_else_s_machine(

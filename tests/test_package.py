@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from stash2plex import __version__
-from stash2plex.plugin import FILES
+from stash2plex.plugin import PLUGINS, Hooks, wanted
 from tests.conftest import free_port
 from tests.running import unmeasured
 
 ROOT = Path(__file__).parents[1]
+SHIMS = {
+    f"stash2plex/plugin_shim/{one.id}/{name}" for one in PLUGINS for name in one.files
+}
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -50,10 +53,10 @@ def test_the_wheel_holds_all_that_runs_and_nothing_else(built):
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert source <= names
-    assert {f"stash2plex/plugin_shim/{name}" for name in FILES} <= names
+    assert names >= SHIMS
     assert "stash2plex/py.typed" in names
     assert any(name.endswith(".sql") for name in names)
-    others = names - source - {f"stash2plex/plugin_shim/{name}" for name in FILES}
+    others = names - source - SHIMS
     assert all(".dist-info/" in name for name in others), others
 
 
@@ -108,11 +111,13 @@ def test_the_demo_runs_from_the_wheel_alone(installed, tmp_path):
 
 
 def test_so_does_the_plugin(installed, tmp_path):
-    (tmp_path / "plugins").mkdir()
-    run(installed / "stash2plex", "install-plugin", tmp_path / "plugins", cwd=tmp_path)
+    plugins = tmp_path / "plugins"
+    run(installed / "stash2plex", "install-plugin", plugins, cwd=tmp_path)
 
-    folder = tmp_path / "plugins" / "stash2plexd"
-    assert sorted(one.name for one in folder.iterdir()) == sorted(FILES)
+    found = {
+        one.name: {file.name for file in one.iterdir()} for one in plugins.iterdir()
+    }
+    assert found == {one.id: set(one.files) for one in wanted(Hooks.IN_PROCESS)}
     out = run(
         installed / "python",
         "-m",

@@ -1,4 +1,4 @@
-"""The plugin as a package: built, served, and installed through Stash."""
+"""The plugins as packages: built, served, and installed through Stash."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ import yaml
 
 from stash2plex import __released__, __version__
 from stash2plex.cli import main
-from stash2plex.plugin import FILES, PLUGIN_ID, plugin_folder
-from stash2plex.plugin_source import index_text, write, zip_bytes
+from stash2plex.plugin import (
+    HTTP_HOOKS,
+    IN_PROCESS_HOOKS,
+    PLUGIN_ID,
+    PLUGINS,
+    TASKS,
+)
+from stash2plex.plugin_source import index_text, versions_in, write, zip_bytes, zip_name
+from stash2plex.sandbox.subscriptions import LOG
 from tests import packages
 from tests.conftest import free_port, make_settings
-from tests.plugin_shim.test_shim import SHIM
 from tests.running import running
 
 
@@ -37,40 +43,52 @@ def test_the_same_bytes_every_time(tmp_path, monkeypatch):
         env=os.environ | {"PYTHONHASHSEED": "7"},
     )
     assert done.returncode == 0
-    for name in ("index.yml", f"{PLUGIN_ID}.zip"):
+    for name in ("index.yml", *map(zip_name, PLUGINS)):
         one, two = (tmp_path / folder / name for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_the_zip_has_one_manifest_and_readable_files():
-    with zipfile.ZipFile(io.BytesIO(zip_bytes())) as archive:
+each = pytest.mark.parametrize("plugin", PLUGINS, ids=lambda one: one.id)
+
+
+@each
+def test_a_zip_has_one_manifest_and_readable_files(plugin):
+    with zipfile.ZipFile(io.BytesIO(zip_bytes(plugin))) as archive:
         assert archive.testzip() is None
         entries = archive.infolist()
     names = [one.filename for one in entries]
 
-    assert set(names) == set(FILES)
-    assert set(names) == {
-        one.name for one in plugin_folder().iterdir() if one.is_file()
-    }
-    assert [one for one in names if one.endswith(".yml")] == [f"{PLUGIN_ID}.yml"]
+    assert set(names) == set(plugin.files)
+    assert set(names) == {one.name for one in plugin.folder.iterdir() if one.is_file()}
+    assert [one for one in names if one.endswith(".yml")] == [f"{plugin.id}.yml"]
     for one in entries:
         assert stat.S_IMODE(one.external_attr >> 16) == 0o644
 
 
 def test_the_index_is_as_stash_reads_it():
-    (found,) = packages.read_index(index_text(zip_bytes()).encode())
+    found = {one["id"]: one for one in packages.read_index(index_text().encode())}
 
-    assert found["id"] == PLUGIN_ID
-    assert found["date"] == __released__
-    assert found["version"].startswith(f"{__version__}-")
-    assert found["requires"] == []
+    assert list(found) == [one.id for one in PLUGINS]
+    for plugin in PLUGINS:
+        row = found[plugin.id]
+        assert row["name"] == plugin.name
+        assert row["date"] == __released__
+        assert row["version"].startswith(f"{__version__}-")
+        assert row["requires"] == []
+        assert versions_in(index_text())[plugin.id] == row["version"]
 
 
-def test_the_manifest_is_of_this_release_and_of_known_keys_only():
+@each
+def test_a_manifest_is_of_this_release_and_of_known_keys_only(plugin):
     """Stash refuses the whole plugin over a key that it does not know."""
-    manifest = yaml.safe_load((plugin_folder() / f"{PLUGIN_ID}.yml").read_text())
+    manifest = yaml.safe_load((plugin.folder / f"{plugin.id}.yml").read_text())
 
     assert str(manifest["version"]) == __version__
+    assert (manifest["name"], manifest["description"]) == (
+        plugin.name,
+        plugin.description,
+    )
+    assert manifest["url"] == f"plugins/{PLUGIN_ID}"
     assert set(manifest) <= {
         "name",
         "description",
@@ -84,30 +102,49 @@ def test_the_manifest_is_of_this_release_and_of_known_keys_only():
         "settings",
         "ui",
     }
-    assert set(manifest["ui"]) <= {"javascript", "css", "requires", "assets", "csp"}
-    for name in (*manifest["ui"]["javascript"], *manifest["ui"]["css"]):
-        assert name in FILES
-    for one in manifest["tasks"]:
+    page = manifest.get("ui", {})
+    assert set(page) <= {"javascript", "css", "requires", "assets", "csp"}
+    for name in (*page.get("javascript", ()), *page.get("css", ())):
+        assert name in plugin.files
+    for one in manifest.get("tasks", ()):
         assert set(one) <= {"name", "description", "execArgs", "defaultArgs"}
         assert all(isinstance(value, str) for value in one["defaultArgs"].values())
-    for one in manifest["settings"].values():
+    for one in manifest.get("settings", {}).values():
         assert set(one) <= {"displayName", "description", "type"}
 
 
-def test_installed_from_a_file_and_updated(tmp_path):
+def test_both_kinds_of_hooks_tell_of_the_same():
+    triggers = {
+        plugin.id: [
+            kind
+            for hook in yaml.safe_load(
+                (plugin.folder / f"{plugin.id}.yml").read_text()
+            ).get("hooks", ())
+            for kind in hook["triggeredBy"]
+        ]
+        for plugin in PLUGINS
+    }
+
+    assert triggers[TASKS.id] == []
+    assert triggers[IN_PROCESS_HOOKS.id] == triggers[HTTP_HOOKS.id]
+    assert len(triggers[HTTP_HOOKS.id]) == 14
+
+
+@each
+def test_installed_from_a_file_and_updated(tmp_path, plugin):
     write(tmp_path / "dist")
     source = (tmp_path / "dist" / "index.yml").as_uri()
     for _ in range(2):
-        folder = packages.install(source, PLUGIN_ID, tmp_path / "plugins", "local")
+        folder = packages.install(source, plugin.id, tmp_path / "plugins", "local")
 
-    assert {one.name for one in folder.iterdir()} == {*FILES, "manifest"}
+    assert {one.name for one in folder.iterdir()} == {*plugin.files, "manifest"}
 
 
 async def test_served_without_a_token_and_with_nothing_else(daemon):
     async with aiohttp.ClientSession() as session:
         for name, kind in (
             ("index.yml", "application/yaml"),
-            (f"{PLUGIN_ID}.zip", "application/zip"),
+            *((zip_name(one), "application/zip") for one in PLUGINS),
         ):
             async with session.get(f"{daemon.url}/plugin/{name}") as answer:
                 assert (answer.status, answer.content_type) == (200, kind)
@@ -146,7 +183,6 @@ async def told(stash, plex, tmp_path, capsys):
 async def test_all_the_way_through_stash(told, stash, plex):
     stash.plugin_settings[PLUGIN_ID] = {"hidden": [1], "daemonToken": "old"}
     stash.plugin_settings["other"] = {"kept": True}
-    stash.plugin_enabled = False
     before = list(stash.package_sources)
     status, out, err = await told(
         "--via-stash", "--daemon-url", f"{told.url}/", "--yes"
@@ -161,8 +197,10 @@ async def test_all_the_way_through_stash(told, stash, plex):
     url = f"{told.url}/plugin/index.yml"
     ours = {"name": "stash2plex", "url": url, "local_path": "stash2plex"}
     assert stash.package_sources == [*before, ours]
-    assert stash.plugin_enabled
-    assert stash.plugin.parent.name == PLUGIN_ID
+    assert list(stash.plugins) == [TASKS.id, IN_PROCESS_HOOKS.id]
+    offered = versions_in(await asyncio.to_thread(index_text))
+    assert f"  {TASKS.id} {offered[TASKS.id]}\n" in out
+    assert f"  {IN_PROCESS_HOOKS.id} {offered[IN_PROCESS_HOOKS.id]}\n" in out
     assert "test-token" not in out
     # The proof of it touched no scene.
     found = await told.daemon.status()
@@ -172,12 +210,109 @@ async def test_all_the_way_through_stash(told, stash, plex):
     stash.add("/media/1.mp4", scene_id=1, title="Old", details="x")
     plex.add("/media/1.mp4")
     await told.daemon.cataloged()
+    await stash.facts.until(lambda: LOG in stash.subscriptions.listening)
     await stash.edit(1, title="New")
     await plex.facts.until(lambda: plex.items[1].text["title"] == "New")
-    # Again: an update, from another address than before.
+    # Again: an update, from another address than before, of what was disabled.
+    stash.plugins[TASKS.id].enabled = False
     status, _, _ = await told("--via-stash", "--yes")
     assert status == 0
     assert len(stash.package_sources) == len(before) + 1
+    assert stash.plugins[TASKS.id].enabled
+
+
+async def installed(told, *words):
+    """Have them installed; returns what it printed."""
+    status, out, err = await told(
+        "--via-stash", "--daemon-url", told.url, "--yes", *words
+    )
+    assert (status, err) == (0, "")
+    return out
+
+
+async def test_one_kind_of_hooks_or_none(told, stash):
+    for words, kept in (
+        ((), [IN_PROCESS_HOOKS]),
+        (("--hooks", "http"), [HTTP_HOOKS]),
+        (("--hooks", "none"), []),
+        (("--hooks", "in-process"), [IN_PROCESS_HOOKS]),
+    ):
+        out = await installed(told, *words)
+        assert set(stash.plugins) == {one.id for one in (TASKS, *kept)}
+        assert all(f"  {one.id} 0" in out for one in (TASKS, *kept))
+
+
+async def test_hooks_of_an_older_installation_go(told, stash, tmp_path):
+    """Those of a copied folder are disabled: nobody else may delete it."""
+    stash.put_plugin(HTTP_HOOKS.folder)
+    out = await installed(told)
+
+    assert not stash.plugins[HTTP_HOOKS.id].enabled
+    assert f"Disabled: {HTTP_HOOKS.id}, whose folder somebody copied there" in out
+    assert f"  {HTTP_HOOKS.id} {__version__}, a copied folder, disabled" in out
+
+
+async def test_all_of_it_can_be_taken_away(told, stash):
+    before = list(stash.package_sources)
+    await installed(told)
+    status, out, _ = await told("--via-stash", "--remove")
+    assert (status, "nothing" in out) == (2, False)
+    assert stash.plugins
+    status, out, _ = await told("--via-stash", "--remove", "--yes")
+
+    assert status == 0
+    assert "Stash has none of our plugins now" in out
+    assert stash.plugins == {}
+    assert stash.package_sources == before
+    assert stash.plugin_settings[PLUGIN_ID] == {}
+    status, _, err = await told("--via-stash", "--remove", "--hooks", "http")
+    assert status == 2
+    assert "--remove takes all" in err
+
+
+@pytest.mark.parametrize("had", [None, "0.0.1-abc"])
+async def test_a_stash_that_cannot_install_says_that_it_is_done(told, stash, had):
+    """Its folder is read-only, or the zip is another: its job is FINISHED all the same."""
+    await installed(told)
+
+    async def install(plugin_id, source):
+        raise OSError("read-only file system")
+
+    stash.installer = install
+    if had is None:
+        stash.plugins.clear()
+    else:
+        stash.plugins[TASKS.id].package_version = had
+    status, out, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+
+    assert status == 1
+    assert "Done" not in out
+    assert "may it write into its plugins folder?" in err
+    assert (f"still has {had}" in err) == (had is not None)
+    assert "read-only" in stash.log.page[0]["message"]
+
+
+async def test_hooks_that_nothing_gets_through_to_hear(told, stash):
+    stash.subscriptions.refused = True
+    status, out, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+
+    assert status == 1
+    assert "Done" not in out
+    assert "no WebSocket gets through (HTTP 400)" in err
+    assert "--hooks http" in err
+    # And that is what mends it.
+    await installed(told, "--hooks", "http")
+
+
+async def test_a_daemon_of_another_release_offers_other_plugins(
+    told, stash, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.commands.install_plugin.__version__", "9.9.9")
+    status, _, err = await told("--via-stash", "--yes")
+
+    assert status == 1
+    assert f"the daemon that runs is stash2plex {__version__}" in err
+    assert stash.plugins == {}
 
 
 async def test_nothing_is_changed_without_a_yes(told, stash):
@@ -237,11 +372,11 @@ async def test_a_stash_that_is_too_old(told, stash):
     status, _, err = await told("--via-stash", "--yes")
     assert status == 1
     assert "Stash v0.24.3 is too old; update Stash to v0.25 or later" in err
-    assert stash.plugin is None
+    assert stash.plugins == {}
 
 
 async def test_never_a_second_folder_of_the_plugin(told, stash):
-    stash.plugin = SHIM
+    stash.put_plugin(TASKS.folder)
     status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
 
     assert status == 1
@@ -250,7 +385,7 @@ async def test_never_a_second_folder_of_the_plugin(told, stash):
     # From a source that somebody added by hand, whose folder is another.
     theirs = {"name": "mine", "url": "http://10.9.9.9/index.yml", "local_path": "mine"}
     stash.package_sources.append(theirs)
-    stash.installed_from = theirs["url"]
+    stash.plugins[PLUGIN_ID].source = theirs["url"]
     status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
 
     assert status == 1
@@ -258,7 +393,8 @@ async def test_never_a_second_folder_of_the_plugin(told, stash):
     assert stash.package_jobs == {}
     assert stash.package_sources[1:] == [theirs]
     # The same source by another name is no other folder.
-    theirs["url"] = stash.installed_from = f"{told.url}/plugin/index.yml"
+    theirs["url"] = f"{told.url}/plugin/index.yml"
+    stash.plugins[PLUGIN_ID].source = theirs["url"]
     status, out, _ = await told("--via-stash", "--yes", "--daemon-url", told.url)
 
     assert (status, "Done" in out) == (0, True)
@@ -271,7 +407,7 @@ async def test_a_source_that_stash_does_not_reach(told, stash):
     )
 
     assert status == 1
-    assert "does its machine or container reach that address?" in err
+    assert "does its machine or container reach that address" in err
     await asyncio.gather(*stash.package_jobs.values(), return_exceptions=True)
 
 

@@ -13,10 +13,12 @@ from tests import release
 
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
-    for name in ("PACKAGE", "MANIFEST", "CHANGES"):
+    for name in ("PACKAGE", "CHANGES"):
         target = tmp_path / name
         shutil.copyfile(getattr(release, name), target)
         monkeypatch.setattr(release, name, target)
+    manifests = [shutil.copyfile(one, tmp_path / one.name) for one in release.MANIFESTS]
+    monkeypatch.setattr(release, "MANIFESTS", manifests)
 
 
 def test_version_and_date_are_set_everywhere(copies):
@@ -25,7 +27,8 @@ def test_version_and_date_are_set_everywhere(copies):
     package = release.PACKAGE.read_text()
     assert '__version__ = "1.2.3"' in package
     assert '__released__ = "2027-01-02 03:04:05"' in package
-    assert yaml.safe_load(release.MANIFEST.read_text())["version"] == "1.2.3"
+    versions = [yaml.safe_load(one.read_text())["version"] for one in release.MANIFESTS]
+    assert versions == ["1.2.3"] * 3
     assert "## Unreleased\n\n## 1.2.3 - 2027-01-02\n" in release.CHANGES.read_text()
 
 

@@ -6,53 +6,94 @@ import argparse
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.prompt import Confirm, Prompt
 
-from stash2plex import plugin
+from stash2plex import __version__, plugin
 from stash2plex.commands.asking import ask, demand_token
 from stash2plex.commands.shared import WELL, settings_of
 from stash2plex.config import Settings, checked_url
 from stash2plex.errors import ConfigError, RequestRejected, Stash2PlexError
+from stash2plex.health.plugin_state import unheard
 from stash2plex.hosts import is_loopback
-from stash2plex.plugin import PLUGIN_ID
-from stash2plex.plugin_source import INDEX, SOURCE_NAME
+from stash2plex.plugin import (
+    HOOK_PLUGINS,
+    HTTP_HOOKS,
+    IN_PROCESS_HOOKS,
+    PLUGIN_ID,
+    PLUGINS,
+    Hooks,
+)
+from stash2plex.plugin_source import INDEX, SOURCE_NAME, index_text, versions_in
 from stash2plex.stash.client import StashClient
-from stash2plex.stash.plugins import StashPlugins, found_among
+from stash2plex.stash.plugins import HEARD_WITHIN, StashPlugins, found_among
+from stash2plex.stash.subscription import NoSocket
 
 # What deploy/compose.yaml calls the daemon, and so what its network does.
 _SERVICE = "stash2plex"
 
 
 def install_plugin(options: argparse.Namespace) -> int:
-    """Put the Stash plugin into a folder, or have Stash install it."""
+    """Put the Stash plugins into a folder, or have Stash install them."""
     if options.via_stash == bool(options.folder):
         raise ConfigError(
-            "name Stash's plugins folder, or give --via-stash and have Stash install it"
+            "name Stash's plugins folder, or give --via-stash and have Stash install"
+            " them"
         )
+    if options.remove and options.hooks:
+        raise ConfigError("--remove takes all of our plugins away; --hooks keeps some")
+    hooks = Hooks(options.hooks or Hooks.IN_PROCESS)
     if options.via_stash:
-        _via_stash(settings_of(options), options)
-        return WELL
-    folder = plugin.install(options.folder)
-    print(f"The plugin is in {folder}.")
+        _via_stash(settings_of(options), options, hooks)
+    elif options.remove:
+        _removed_from(options.folder)
+    else:
+        _copied_into(options.folder, hooks)
+    return WELL
+
+
+def _copied_into(plugins: Path, hooks: Hooks) -> None:
+    folders = plugin.install(plugins, hooks)
+    print("The plugins are in")
+    for folder in folders:
+        print(f"  {folder}")
     print("In Stash: Settings > Plugins > Reload plugins, then set there")
     print("  Daemon URL    where this daemon listens, as seen from Stash's machine or")
     print("                container, such as http://192.168.1.5:9898")
     print("  Daemon token  server.token, or the content of 'token' in server.data_dir")
-    return WELL
 
 
-def _via_stash(settings: Settings, options: argparse.Namespace) -> None:
+def _removed_from(plugins: Path) -> None:
+    gone = plugin.remove(plugins, [*PLUGINS])
+    for folder in gone:
+        print(f"Gone: {folder}")
+    if gone:
+        print("In Stash: Settings > Plugins > Reload plugins")
+    else:
+        print(f"None of our plugins is in {plugins}.")
+
+
+# --- through Stash ------------------------------------------------------------------
+
+
+def _via_stash(settings: Settings, options: argparse.Namespace, hooks: Hooks) -> None:
     """Add the source, install, set, and try it; asks before it changes anything.
 
-    Raises `DaemonUnreachable` unless the daemon runs: Stash gets the plugin from it.
+    Raises `DaemonUnreachable` unless the daemon runs: Stash gets the plugins from it.
     """
-    token = demand_token(settings.server)
-    ask(settings.server, "GET", "/api/v1/queue?limit=1")  # raises unless it runs
     asks = sys.stdin.isatty() and sys.stdout.isatty()
+    if options.remove:
+        print(f"In Stash at {settings.stash.url} this will")
+        print("  take away our plugins, their settings and their source")
+        _demand_yes(options, asks=asks)
+        asyncio.run(_remove(settings))
+        return
+    token = demand_token(settings.server)
+    _demand_same_release(settings)
     url = options.daemon_url or _own_url(settings)
     if asks and not options.daemon_url:
         url = Prompt.ask("This daemon's URL, as Stash reaches it", default=url)
@@ -60,34 +101,137 @@ def _via_stash(settings: Settings, options: argparse.Namespace) -> None:
         url = checked_url(url.strip())
     except ValueError as error:
         raise ConfigError(f"--daemon-url {url!r}: {error}") from None
-    source = f"{url}/plugin/{INDEX}"
+    belong = plugin.wanted(hooks)
     print(f"In Stash at {settings.stash.url} this will")
-    print(f"  add the plugin source {source}")
-    print(f"  install the plugin {PLUGIN_ID} from it, or update it, and enable it")
-    print("  set its Daemon URL and Daemon token; nothing else of Stash is changed")
+    print(f"  add the plugin source {_source_at(url)}")
+    for one in belong:
+        print(f"  install the plugin {one.id} from it, or update it, and enable it")
+    print("  take away what else there is of our hooks")
+    print("  set Daemon URL and Daemon token; nothing else of Stash is changed")
+    _demand_yes(options, asks=asks)
+    offered = versions_in(index_text())
+    asyncio.run(_install(settings, hooks, url=url, token=token, offered=offered))
+    print("Done: Stash runs the plugins, and they reach the daemon.")
+
+
+def _source_at(url: str) -> str:
+    return f"{url}/plugin/{INDEX}"
+
+
+def _demand_yes(options: argparse.Namespace, *, asks: bool) -> None:
     if not options.yes and not (asks and Confirm.ask("Go on?", default=True)):
         raise ConfigError("nothing was changed; --yes goes on without asking")
-    asyncio.run(_install(settings, url, source, token))
-    print("Done: Stash runs the plugin, and the plugin reaches the daemon.")
 
 
-async def _install(settings: Settings, url: str, source: str, token: str) -> None:
+def _demand_same_release(settings: Settings) -> None:
+    """Raise `RequestRejected` if the daemon offers plugins that are unknown here."""
+    status = ask(settings.server, "GET", "/api/v1/status")  # raises unless it runs
+    if status.get("version") != __version__:
+        raise RequestRejected(
+            f"the daemon that runs is stash2plex {status.get('version')}, and this is"
+            f" {__version__}: restart the daemon first"
+        )
+
+
+async def _install(
+    settings: Settings,
+    hooks: Hooks,
+    *,
+    url: str,
+    token: str,
+    offered: Mapping[str, str],
+) -> None:
+    source = _source_at(url)
+    belong = plugin.wanted(hooks)
     async with StashClient.connect(settings.stash) as stash:
         await stash.probe()
         stash.refuse_if_too_old()
         plugins = StashPlugins(stash)
-        await _refuse_a_second(plugins, source)
+        for one in belong:
+            await _refuse_a_second(plugins, one.id, source)
         async with _put_back_on_failure(plugins):
             await plugins.add_source(SOURCE_NAME, source)
-            await plugins.install(PLUGIN_ID, source)
-            found = found_among(await plugins.installed(), PLUGIN_ID)
-            if found is not None and not found.enabled:
-                await plugins.enable(PLUGIN_ID)
+            for one in belong:
+                await plugins.install(one.id, source, offered[one.id])
+                found = found_among(await plugins.installed(), one.id)
+                if found is not None and not found.enabled:
+                    await plugins.enable(one.id)
             given = {"daemonUrl": url, "daemonToken": token}
             await plugins.merge_settings(PLUGIN_ID, given)
             answer = await plugins.run(PLUGIN_ID, {"mode": "ping"})
             if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
                 raise RequestRejected(f"the plugin was tried, but answered {answer!r}")
+        for other in HOOK_PLUGINS.values():
+            if other not in belong:
+                await _take_away(plugins, other.id)
+        await _say_what_is_there(plugins)
+        await _try_hooks(plugins, hooks)
+
+
+async def _try_hooks(plugins: StashPlugins, hooks: Hooks) -> None:
+    """Have a hook tell of nothing; raises `RequestRejected` when that is not heard."""
+    if hooks is Hooks.HTTP:
+        await plugins.run(HTTP_HOOKS.id, {})
+    if hooks is not Hooks.IN_PROCESS:
+        return
+    try:
+        seconds = await plugins.heard(IN_PROCESS_HOOKS.id)
+    except NoSocket as error:
+        fault = unheard(error)
+        raise RequestRejected(
+            f"the plugins are installed, but hooks are not heard: {fault.message};"
+            f" {fault.fix}"
+        ) from None
+    if seconds is None:
+        raise RequestRejected(
+            "the plugins are installed, but a hook was not heard within"
+            f" {HEARD_WITHIN:.0f} s; restart Stash, and run: stash2plex check"
+        )
+
+
+async def _remove(settings: Settings) -> None:
+    async with StashClient.connect(settings.stash) as stash:
+        await stash.probe()
+        plugins = StashPlugins(stash)
+        for one in PLUGINS:
+            await _take_away(plugins, one.id)
+            if await plugins.settings(one.id):
+                await plugins.set_settings(one.id, {})
+        known = await plugins.sources()
+        kept = [one for one in known if one["name"] != SOURCE_NAME]
+        if kept != known:
+            await plugins.set_sources(kept)
+        await _say_what_is_there(plugins)
+
+
+async def _take_away(plugins: StashPlugins, plugin_id: str) -> None:
+    """Uninstall a plugin; a folder that somebody copied is left, and disabled."""
+    found = found_among(await plugins.installed(), plugin_id)
+    if found is None:
+        return
+    package = (await plugins.packages()).get(plugin_id)
+    if package is not None:
+        await plugins.uninstall(plugin_id, package.source)
+    elif found.enabled:
+        await plugins.enable(plugin_id, enabled=False)
+        print(
+            f"Disabled: {plugin_id}, whose folder somebody copied there; delete that"
+            " folder when you like"
+        )
+
+
+async def _say_what_is_there(plugins: StashPlugins) -> None:
+    packages = await plugins.packages()
+    ours = {one.id for one in PLUGINS}
+    there = [one for one in await plugins.installed() if one.id in ours]
+    if not there:
+        print("Stash has none of our plugins now.")
+        return
+    print("Stash has now")
+    for one in there:
+        package = packages.get(one.id)
+        version = package.version if package else f"{one.version}, a copied folder"
+        print(f"  {one.id} {version}{'' if one.enabled else ', disabled'}")
 
 
 @asynccontextmanager
@@ -108,26 +252,27 @@ async def _put_back_on_failure(plugins: StashPlugins) -> AsyncIterator[None]:
         raise
 
 
-async def _refuse_a_second(plugins: StashPlugins, source: str) -> None:
-    """Raise `RequestRejected` when Stash would have the plugin in two folders.
+async def _refuse_a_second(plugins: StashPlugins, plugin_id: str, source: str) -> None:
+    """Raise `RequestRejected` when Stash would have a plugin in two folders.
 
     It runs the one that it finds first, so an update would seem to do nothing.
     """
-    if found_among(await plugins.installed(), PLUGIN_ID) is None:
+    if found_among(await plugins.installed(), plugin_id) is None:
         return
-    origin = await plugins.package_source(PLUGIN_ID)
-    if origin is None:
+    package = (await plugins.packages()).get(plugin_id)
+    if package is None:
         raise RequestRejected(
-            f"nothing was changed: Stash has the plugin in a folder {PLUGIN_ID} that"
+            f"nothing was changed: Stash has the plugin in a folder {plugin_id} that"
             " was copied there, and would get a second one; delete that folder, click"
             " Settings > Plugins > Reload plugins in Stash, and run this again"
         )
     for known in await plugins.sources():
-        if known["url"] == origin != source and known["name"] != SOURCE_NAME:
+        is_its = known["url"] == package.source != source
+        if is_its and known["name"] != SOURCE_NAME:
             raise RequestRejected(
                 f"nothing was changed: Stash has the plugin from its source"
-                f" {known['name']!r}, {origin}, and would get a second one; uninstall"
-                " it under Settings > Plugins, and run this again"
+                f" {known['name']!r}, {package.source}, and would get a second one;"
+                " uninstall it under Settings > Plugins, and run this again"
             )
 
 

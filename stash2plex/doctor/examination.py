@@ -32,6 +32,8 @@ async def examine(settings: Settings) -> AsyncGenerator[Finding, None]:
         if answers:
             for finding in await plugin.examine(client, settings, runs=runs):
                 yield finding
+            if warned := plugin.polling(settings):
+                yield warned
             scenes = await stash.some_scenes(client)
             yield await stash.pictures(client, scenes)
         async for finding in _plex(settings, client, scenes):

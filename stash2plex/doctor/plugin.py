@@ -1,4 +1,4 @@
-"""The plugin in Stash: there, enabled, and able to reach the daemon."""
+"""The plugins in Stash: there, enabled, and able to tell the daemon of changes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.db.last_time import LAST_HOOK
 from stash2plex.doctor.finding import Finding
 from stash2plex.errors import DataDirUnusable, Stash2PlexError
+from stash2plex.health.plugin_state import INSTALL, POLLED, OurPlugins, unheard
 from stash2plex.hosts import HERE, is_loopback
 from stash2plex.older_plugin import OLDER_PLUGIN
-from stash2plex.plugin import PLUGIN_ID
+from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGIN_ID
 from stash2plex.stash.client import StashClient
-from stash2plex.stash.plugins import InstalledPlugin, StashPlugins, found_among
-
-_POLLED = "changes are found by asking Stash instead, a minute later"
+from stash2plex.stash.plugins import (
+    HEARD_WITHIN,
+    InstalledPlugin,
+    StashPlugins,
+    found_among,
+    python_remedy,
+)
+from stash2plex.stash.subscription import NoSocket
 
 
 async def examine(
@@ -32,13 +38,17 @@ async def examine(
         given = await plugins.settings(PLUGIN_ID)
     except Stash2PlexError as error:
         return [Finding("plugin", "warn", str(error), "look at Stash's log")]
+    ours = OurPlugins.among(installed)
     findings = [_installed(found_among(installed, PLUGIN_ID))]
     if findings[0].level == "ok":
         findings += await asyncio.to_thread(_settings, given, settings)
         if runs:
-            ours = all(one.code != "plugin_token" for one in findings)
-            findings.append(await _reaches(plugins, settings, given, ours=ours))
-        findings.append(await asyncio.to_thread(_hooks, settings))
+            is_ours = all(one.code != "plugin_token" for one in findings)
+            findings.append(await _reaches(plugins, settings, given, ours=is_ours))
+    faults = ours.faults if ours.installed else []
+    findings += [Finding(one.code, "warn", one.message, one.fix) for one in faults]
+    if ours.hooks:
+        findings.append(await _hooks(plugins, settings, ours, runs=runs))
     older = found_among(installed, OLDER_PLUGIN)
     if older is not None and older.enabled:
         message = f"the plugin {OLDER_PLUGIN} is enabled too: both write to Plex"
@@ -47,14 +57,25 @@ async def examine(
     return findings
 
 
+def polling(settings: Settings) -> Finding | None:
+    """Say that what no hook tells of is not looked for, if so."""
+    if settings.stash.poll_interval:
+        return None
+    message = (
+        "stash.poll_interval is 0: what no hook tells of, or what was lost on the way,"
+        " waits for the next comparison"
+    )
+    return Finding("poll", "warn", message, "set stash.poll_interval = 60")
+
+
 def _installed(plugin: InstalledPlugin | None) -> Finding:
     code = "plugin"
     if plugin is None:
-        fix = "stash2plex install-plugin --via-stash, with the daemon running"
-        message = f"Stash does not have the plugin {PLUGIN_ID}; {_POLLED}"
+        fix = f"{INSTALL}, with the daemon running"
+        message = f"Stash does not have the plugin {PLUGIN_ID}; {POLLED}"
         return Finding(code, "warn", message, fix)
     if not plugin.enabled:
-        message = f"the plugin {PLUGIN_ID} is disabled in Stash; {_POLLED}"
+        message = f"the plugin {PLUGIN_ID} is disabled in Stash: no tasks and no page"
         return Finding(code, "warn", message, "enable it under Settings > Plugins")
     return Finding(code, "ok", f"Stash has the plugin {PLUGIN_ID} {plugin.version}")
 
@@ -81,7 +102,7 @@ def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
     if ours is not None and token != ours:
         state = "is not the daemon's" if token else "is empty"
         fix = "copy server.token, or the content of data_dir/token, to Daemon token"
-        message = f"the plugin's Daemon token {state}: hooks are refused"
+        message = f"the plugin's Daemon token {state}: tasks and page are refused"
         found.append(Finding("plugin_token", "fail", message, fix))
     return found
 
@@ -89,15 +110,15 @@ def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
 async def _reaches(
     plugins: StashPlugins, settings: Settings, given: Mapping[str, Any], *, ours: bool
 ) -> Finding:
-    """Have the plugin ask the daemon for its status, from where Stash runs.
+    """Have the plugin ask the daemon something, from where Stash runs; nothing is said.
 
     With a token that is not *ours* it can only be another daemon that answers.
     """
     code = "plugin_reaches"
     try:
-        await plugins.run(PLUGIN_ID, {"mode": "status"})
+        await plugins.run(PLUGIN_ID, {"mode": "ping"})
     except Stash2PlexError as error:
-        fix = (
+        fix = python_remedy(str(error)) or (
             "see Settings > Plugins in Stash; Daemon URL is"
             f" http://{HERE}:{settings.server.port} as Stash's machine or container"
             " reaches it"
@@ -106,17 +127,46 @@ async def _reaches(
     if not ours:
         message = f"the plugin reaches another daemon, at {given.get('daemonUrl')}"
         fix = (
-            "stash2plex install-plugin --via-stash makes it ask this one; restart the"
-            " daemon first if server.token has changed"
+            f"{INSTALL} makes it ask this one; restart the daemon first if server.token"
+            " has changed"
         )
         return Finding(code, "fail", message, fix)
     return Finding(code, "ok", "the plugin reaches the daemon")
 
 
-def _hooks(settings: Settings) -> Finding:
+async def _hooks(
+    plugins: StashPlugins,
+    settings: Settings,
+    ours: OurPlugins,
+    *,
+    runs: bool,
+) -> Finding:
+    """Have each kind of hooks tell of nothing, and see whether that arrives."""
     code, file = "plugin_hooks", settings.server.data_dir / DATABASE
-    moment = read_fact(file, LAST_HOOK)
-    if moment:
-        return Finding(code, "ok", f"the last hook came at {moment}")
-    fix = "edit a scene in Stash; if none comes, look at Settings > Logs there"
-    return Finding(code, "warn", "no hook has come yet", fix)
+    told = []
+    if ours.in_process:
+        try:
+            seconds = await plugins.heard(IN_PROCESS_HOOKS.id)
+        except NoSocket as error:
+            fault = unheard(error)
+            return Finding(fault.code, "warn", fault.message, fault.fix)
+        except Stash2PlexError as error:
+            return Finding(code, "warn", str(error), "look at Stash's log")
+        if seconds is None:
+            message = f"a hook inside Stash was not heard within {HEARD_WITHIN:.0f} s"
+            return Finding(code, "warn", message, f"restart Stash; or {INSTALL}")
+        told.append(f"a hook inside Stash was heard after {seconds:.1f} s")
+    if found_among(ours.installed, HTTP_HOOKS.id) and runs:
+        try:
+            await plugins.run(HTTP_HOOKS.id, {})
+        except Stash2PlexError as error:
+            fix = python_remedy(str(error)) or "see Settings > Plugins in Stash"
+            return Finding(code, "fail", str(error), fix)
+        told.append("a hook over HTTP arrived")
+    if moment := await asyncio.to_thread(read_fact, file, LAST_HOOK):
+        told.append(f"the last change was told of at {moment}")
+    if not told:
+        fix = "edit a scene in Stash; if none comes, look at Settings > Logs there"
+        return Finding(code, "warn", "no hook has come yet", fix)
+    kinds = " and ".join(ours.hooks)
+    return Finding(code, "ok", f"hooks: {kinds}; {', '.join(told)}")

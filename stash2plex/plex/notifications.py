@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,9 @@ class Notifications:
             "X-Plex-Client-Identifier": client_identifier,
         }
 
-    async def listen(self, on_connected: Callable[[], None]) -> AsyncIterator[Hint]:
+    async def listen(
+        self, on_connected: Callable[[], None]
+    ) -> AsyncGenerator[Hint, None]:
         """Connect, and yield hints until the link breaks.
 
         Raises `ServiceUnavailable` when it cannot be made, or broke.

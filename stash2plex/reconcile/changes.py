@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,10 @@ _FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
 
 
 class Changes:
-    """Looks for changes every *interval* seconds, and when a scan was completed."""
+    """Looks for changes every *interval* seconds, and when a scan was completed.
+
+    With an interval of 0 only when told to: `look_soon`.
+    """
 
     def __init__(
         self,
@@ -98,8 +102,13 @@ class Changes:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll())
-            # Without it the next poll finds the same, later.
-            tasks.create_task(self._link.run())
+            if self._interval:
+                # Without it the next poll finds the same, later.
+                tasks.create_task(self._link.run())
+
+    def look_soon(self) -> None:
+        """Look as soon as Stash can be asked."""
+        self._triggered.set()
 
     async def poll(self) -> int:
         """Look once; returns how many things were enqueued.
@@ -145,15 +154,17 @@ class Changes:
         return count
 
     async def _poll(self) -> None:
+        is_due = bool(self._interval)
         while True:
-            self._triggered.clear()
-            if self._breaker.state is not State.OPEN:
+            if is_due:
+                self._triggered.clear()
+                while self._breaker.state is State.OPEN:
+                    await self._breaker.changed()
                 await self._look()
-            try:
-                async with asyncio.timeout(self._interval):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval or None):
                     await self._triggered.wait()
-            except TimeoutError:
-                continue
+            is_due = True
 
     async def _look(self) -> None:
         """Look once, and tell the breaker what came of it."""

@@ -18,7 +18,6 @@ from urllib.parse import urljoin
 
 from rich.console import Console
 
-from stash2plex.plugin import PLUGIN_ID
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import PLEX_ROOT, populate
 from stash2plex.sandbox.server import serving
@@ -56,25 +55,29 @@ async def run_servers(console: Console, *, scenes: int) -> int:
     return 0
 
 
-def installer(plugins: Path) -> Callable[[str, str], Awaitable[Path]]:
+def installer(plugins: Path) -> Callable[[str, str], Awaitable[tuple[Path, str]]]:
     """Return what the pretend Stash installs plugins into *plugins* with."""
 
-    async def install(plugin_id: str, source: str) -> Path:
-        return await asyncio.to_thread(_install, plugins / plugin_id, source)
+    async def install(plugin_id: str, source: str) -> tuple[Path, str]:
+        return await asyncio.to_thread(_install, plugins, plugin_id, source)
 
     return install
 
 
-def _install(folder: Path, source: str) -> Path:
-    """Install our own plugin from the index at *source*; returns the script."""
+def _install(plugins: Path, plugin_id: str, source: str) -> tuple[Path, str]:
+    """Install a plugin of ours from the index at *source*."""
     index = _fetched(source).decode()
-    told = dict(re.findall(r"^  (path|sha256): (\S+)$", index, re.MULTILINE))
+    entry = re.search(rf"^- id: {plugin_id}\n((?:  .*\n)+)", index, re.MULTILINE)
+    if entry is None:
+        raise LookupError(f"{source} offers no {plugin_id}")
+    told = dict(re.findall(r'^  (path|sha256|version): "?([^"\s]+)"?$', entry[1], re.M))
     zipped = _fetched(urljoin(source, told["path"]))
     if hashlib.sha256(zipped).hexdigest() != told["sha256"]:
         raise ValueError(f"{source}: the zip is another than its index says")
+    folder = plugins / plugin_id
     with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
         archive.extractall(folder)
-    return folder / f"{PLUGIN_ID}.py"
+    return folder, told["version"]
 
 
 def _fetched(url: str) -> bytes:

@@ -1,7 +1,7 @@
 """``stash2plex demo``: the real daemon between a pretend Stash and a pretend Plex.
 
-Nothing is simulated but the two servers: edits run the real plugin as a process,
-which talks to the real daemon over HTTP.
+Nothing is simulated but the two servers: edits run a hook inside of the one, and the
+daemon hears of it as it does from a real one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.table import Table
 from stash2plex import daemon
 from stash2plex.config import Settings
 from stash2plex.logs import Secrets
-from stash2plex.plugin import PLUGIN_ID, plugin_folder
+from stash2plex.plugin import PLUGIN_ID, Hooks, wanted
 from stash2plex.sandbox.items import PretendItem
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.scenes import PLEX_ROOT, populate
@@ -105,7 +105,8 @@ async def _servers(demo: Demo) -> AsyncIterator[None]:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stash2plex-"))
         demo.stash.url = await stack.enter_async_context(serving(demo.stash.app))
         demo.plex.url = await stack.enter_async_context(serving(demo.plex.app))
-        demo.stash.plugin = plugin_folder() / f"{PLUGIN_ID}.py"
+        for plugin in wanted(Hooks.IN_PROCESS):
+            demo.stash.put_plugin(plugin.folder)
         demo.stash.plugin_settings[PLUGIN_ID] = {
             "daemonUrl": demo.daemon_url,
             "daemonToken": _TOKEN,
@@ -157,12 +158,12 @@ async def _first_sync(demo: Demo, scenes: int) -> None:
 
 
 async def _edits(demo: Demo) -> None:
-    demo.say("2. A scene is edited in Stash; its hook runs the plugin")
+    demo.say("2. A scene is edited in Stash; its hook tells the daemon")
     item = demo.plex.items[1]
     started = time.monotonic()
     await demo.stash.edit(1, title="A new title", tags=["Night", "Rain"], rating100=90)
     seconds = time.monotonic() - started
-    demo.console.print(f"  the save took {seconds * 1000:.0f} ms, plugin included")
+    demo.console.print(f"  the save took {seconds * 1000:.0f} ms, hook included")
     await demo.show(
         "the title arrived", lambda: item.text.get("title") == "A new title"
     )

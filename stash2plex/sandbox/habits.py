@@ -184,6 +184,7 @@ _FIXED = (
         " it is not the title.",
         Certainty.REPORTED,
     ),
+    Habit("Every answer has the header `X-Plex-Protocol: 1.0`.", Certainty.MEASURED),
     Habit("In the `file` filter a comma means “or”.", Certainty.MEASURED),
 )
 

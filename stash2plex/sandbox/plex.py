@@ -96,7 +96,7 @@ class PretendPlex(PlexFaults):
         self.on_disk: list[str] = []  # files that a scan finds
         self.scans: list[str] = []  # folders that were asked for; "" for a library
         self.tells = True  # whether it says what happens on its notification socket
-        self.app.on_response_prepare.append(self._date)
+        self.app.on_response_prepare.append(self._sign)
         self.app.on_shutdown.append(self._hang_up)
         self.app.on_cleanup.append(self._end)
         self.app.add_routes(self._routes())
@@ -218,7 +218,8 @@ class PretendPlex(PlexFaults):
 
     # --- who may ask, and what goes wrong ------------------------------------
 
-    async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
+    async def _sign(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Plex-Protocol"] = "1.0"
         response.headers["Date"] = formatdate(self.clock(), usegmt=True)
 
     @web.middleware

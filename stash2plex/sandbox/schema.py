@@ -35,6 +35,7 @@ type Query {
   plugins: [Plugin!]
   findJob(input: FindJobInput!): Job
   installedPackages(type: PackageType!): [Package!]!
+  logs: [LogEntry!]!
 }
 
 type Mutation {
@@ -44,6 +45,9 @@ type Mutation {
   configurePlugin(plugin_id: ID!, input: Map!): Map!
   setPluginsEnabled(enabledMap: BoolMap!): Boolean!
   installPackages(type: PackageType!, packages: [PackageSpecInput!]!): ID!
+  updatePackages(type: PackageType!, packages: [PackageSpecInput!]): ID!
+  uninstallPackages(type: PackageType!, packages: [PackageSpecInput!]!): ID!
+  reloadPlugins: Boolean!
 }
 input SceneUpdateInput {
   id: ID!  title: String  details: String  date: String  rating100: Int  organized: Boolean
@@ -51,7 +55,7 @@ input SceneUpdateInput {
 scalar BoolMap
 enum PackageType { Scraper Plugin }
 input PackageSpecInput { id: String!  sourceURL: String! }
-type Package { package_id: String!  sourceURL: String! }
+type Package { package_id: String!  version: String  sourceURL: String! }
 type PackageSource { name: String  url: String!  local_path: String }
 input PackageSourceInput { name: String  url: String!  local_path: String }
 input ConfigGeneralInput { pluginPackageSources: [PackageSourceInput!] }
@@ -60,7 +64,9 @@ enum JobStatus { READY RUNNING FINISHED STOPPING CANCELLED FAILED }
 type Job { id: ID!  status: JobStatus! }
 input FindJobInput { id: ID! }
 
-type Subscription { scanCompleteSubscribe: Boolean! }
+type Subscription { scanCompleteSubscribe: Boolean!  loggingSubscribe: [LogEntry!]! }
+enum LogLevel { Trace Debug Info Progress Warning Error }
+type LogEntry { time: Time!  level: LogLevel!  message: String! }
 
 type FindPerformersResultType { count: Int!  performers: [Performer!]! }
 type FindStudiosResultType { count: Int!  studios: [Studio!]! }
@@ -74,7 +80,8 @@ input MovieFilterType { updated_at: TimestampCriterionInput  name: StringCriteri
 enum SystemStatusEnum { SETUP NEEDS_MIGRATION OK }
 type SystemStatus { status: SystemStatusEnum!  databaseSchema: Int  appSchema: Int!  os: String! }
 type Version { version: String  hash: String!  build_time: String! }
-type Plugin { id: ID!  name: String!  version: String  enabled: Boolean! }
+type Plugin { id: ID!  name: String!  version: String  enabled: Boolean!  hooks: [PluginHook!] }
+type PluginHook { name: String! }
 type ConfigResult {
   general: ConfigGeneralResult!
   plugins(include: [ID!]): PluginConfigMap!

@@ -19,10 +19,11 @@ from typing import Any, Literal
 from aiohttp import web
 from graphql import GraphQLError
 
-from stash2plex.sandbox.plugin_runs import PluginResult, run_plugin
+from stash2plex.sandbox.plugins import PluginResult, PluginRuns, PretendPlugin
 from stash2plex.sandbox.schema import schema
 from stash2plex.sandbox.server import Facts, LineBreaker
 from stash2plex.sandbox.stash_filters import NIL, Filters
+from stash2plex.sandbox.stash_log import StashLog
 from stash2plex.sandbox.stash_web import COOKIE, StashWeb
 from stash2plex.sandbox.subscriptions import Subscriptions
 
@@ -91,8 +92,8 @@ class PretendStash:
         self.parents: dict[int, int] = {}  # of studios
         self.portraits: dict[tuple[str, int], bytes] = {}  # performers and studios
         self.plugin_settings: dict[str, dict[str, Any]] = {}
-        self.plugins: dict[str, bool] = {}  # other plugins, and whether enabled
-        self.plugin_enabled = True
+        self.other_plugins: dict[str, bool] = {}  # by id, and whether enabled
+        self.plugins: dict[str, PretendPlugin] = {}  # those it has the folders of
         self.package_sources: list[dict[str, Any]] = [
             {
                 "name": "Community (stable)",
@@ -100,14 +101,14 @@ class PretendStash:
                 "local_path": "community",
             }
         ]
-        # Installs a plugin as Stash does, given its id and source; returns the shim.
-        self.installer: Callable[[str, str], Awaitable[Path]] | None = None
-        self.installed_from: str | None = None  # the index; None is a copied folder
-        self.package_jobs: dict[str, asyncio.Task[Path]] = {}
-        self.plugin: Path | None = None  # the shim, run for every hook
+        # Installs a plugin as Stash does, given its id and source; returns its folder
+        # and version.
+        self.installer: Callable[[str, str], Awaitable[tuple[Path, str]]] | None = None
+        self.package_jobs: dict[str, asyncio.Task[None]] = {}
         # Where it was started, if plugins are below it and their paths relative.
         self.started_in: Path | None = None
-        self.plugin_log: list[str] = []
+        self.log = StashLog()
+        self.plugin_runs = PluginRuns(self.log)
         self.facts = Facts()
 
         # Faults.
@@ -134,7 +135,7 @@ class PretendStash:
         self.operations: Counter[str] = Counter()
         self.documents: set[str] = set()
 
-        self.subscriptions = Subscriptions(self.facts)
+        self.subscriptions = Subscriptions(self.facts, self.log)
         self._ids: list[int] = []
         self._filters = Filters(self.parents)
         # Whether a listing without an order is refused: nobody may rely on one.
@@ -259,38 +260,47 @@ class PretendStash:
     async def fire(
         self, kind: str, entity_id: int, given: Any, fields: list[str] | None = None
     ) -> None:
-        """Run the plugin for one hook and wait for it, as Stash does."""
+        """Run each plugin for a hook, one after the other, and wait, as Stash does."""
         hook: dict[str, Any] = {"id": entity_id, "type": kind, "input": given}
         if fields:
             hook["inputFields"] = fields
-        await self.run_plugin({"hookContext": hook})
+        for plugin_id, plugin in list(self.plugins.items()):
+            if plugin.enabled and kind in plugin.triggers:
+                await self.run_plugin(plugin_id, {"hookContext": hook})
 
-    async def run_plugin(self, args: Mapping[str, Any]) -> PluginResult:
-        """Run the plugin with *args*, if there is one, and keep what it logged."""
-        if self.plugin is None:
-            return PluginResult()
-        message = {"server_connection": self.connection(), "args": args}
-        result = await run_plugin(self.plugin, message, folder=self.started_in)
-        self.plugin_log += result.log
-        return result
+    def put_plugin(self, folder: Path, source: str | None = None) -> PretendPlugin:
+        """Have a plugin from now on, copied or installed from an index at *source*."""
+        plugin = PretendPlugin(folder, source=source)
+        self.plugins[plugin.id] = plugin
+        return plugin
 
-    def connection(self) -> dict[str, Any]:
-        """Return what Stash tells a plugin about itself."""
+    async def run_plugin(self, plugin_id: str, args: Mapping[str, Any]) -> PluginResult:
+        """Run a plugin with *args*, and keep what it logged."""
+        plugin = self.plugins[plugin_id]
+        message = {"server_connection": self.connection(plugin.folder), "args": args}
+        return await self.plugin_runs.run(
+            plugin, message, folder=self.started_in, release=self.version
+        )
+
+    @property
+    def plugin_log(self) -> list[str]:
+        """What plugins wrote, as they wrote it."""
+        return self.plugin_runs.said
+
+    def connection(self, plugin: Path | None = None) -> dict[str, Any]:
+        """Return what Stash tells a plugin in a folder about itself."""
         port = int(self.url.rpartition(":")[2].partition("/")[0] or 9999)
+        shown = plugin or ""
+        if plugin is not None and self.started_in is not None:
+            shown = plugin.relative_to(self.started_in)
         return {
             "Scheme": "http",
             "Host": "0.0.0.0",  # noqa: S104 - the bind address, as Stash sends it
             "Port": port,
             "SessionCookie": {"Name": "session", "Value": COOKIE, "Quoted": False},
             "Dir": "/root/.stash",
-            "PluginDir": self._plugin_dir(),
+            "PluginDir": str(shown),
         }
-
-    def _plugin_dir(self) -> str:
-        if self.plugin is None:
-            return ""
-        folder = self.plugin.parent
-        return str(folder.relative_to(self.started_in) if self.started_in else folder)
 
     def _now(self) -> datetime:
         moment = self.clock().replace(microsecond=0).astimezone(self.zone)

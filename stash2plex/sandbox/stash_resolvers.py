@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import zlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError
 
-from stash2plex.sandbox.plugin_runs import PLUGIN_ID
 from stash2plex.sandbox.stash_filters import (
     NIL,
     STASH_BOX,
@@ -19,6 +17,7 @@ from stash2plex.sandbox.stash_filters import (
     like,
     time_text,
 )
+from stash2plex.sandbox.stash_log import entries
 
 if TYPE_CHECKING:
     from stash2plex.sandbox.stash import PretendScene, PretendStash
@@ -86,46 +85,102 @@ class Root:
         return input
 
     def setPluginsEnabled(self, _info: Any, enabledMap: dict[str, bool]) -> bool:
-        self._stash.plugin_enabled = enabledMap.get(
-            PLUGIN_ID, self._stash.plugin_enabled
-        )
+        for key, enabled in enabledMap.items():
+            if key in self._stash.plugins:
+                self._stash.plugins[key].enabled = enabled
+            if key in self._stash.other_plugins:
+                self._stash.other_plugins[key] = enabled
+        return True
+
+    def reloadPlugins(self, _info: Any) -> bool:
+        for key, plugin in list(self._stash.plugins.items()):
+            if not (plugin.folder / f"{key}.yml").exists():
+                del self._stash.plugins[key]
         return True
 
     def installPackages(
         self, _info: Any, type: str, packages: list[dict[str, str]]
     ) -> str:
+        return self._job(self._install(one["id"], one["sourceURL"]) for one in packages)
+
+    updatePackages = installPackages  # which is what it does
+
+    def uninstallPackages(
+        self, _info: Any, type: str, packages: list[dict[str, str]]
+    ) -> str:
+        return self._job(
+            self._uninstall(one["id"], one["sourceURL"]) for one in packages
+        )
+
+    def _job(self, steps: Iterable[Awaitable[None]]) -> str:
+        """Start a job of several steps; what goes wrong with one is only logged."""
+
+        async def work() -> None:
+            for step in steps:
+                try:
+                    await step
+                except Exception as error:
+                    self._stash.log.write("error", f"Error with package: {error}")
+
         number = str(len(self._stash.package_jobs) + 1)
-        (package,) = packages
-
-        async def install() -> Path:
-            assert self._stash.installer  # noqa: S101
-            shim = await self._stash.installer(package["id"], package["sourceURL"])
-            self._stash.plugin = shim
-            self._stash.installed_from = package["sourceURL"]
-            return shim
-
-        self._stash.package_jobs[number] = asyncio.create_task(install())
+        self._stash.package_jobs[number] = asyncio.create_task(work())
         return number
 
-    def installedPackages(self, _info: Any, type: str) -> list[dict[str, str]]:
-        source = self._stash.installed_from
-        return [{"package_id": PLUGIN_ID, "sourceURL": source}] if source else []
+    async def _install(self, key: str, source: str) -> None:
+        assert self._stash.installer  # noqa: S101
+        folder, version = await self._stash.installer(key, source)
+        enabled = key not in self._stash.plugins or self._stash.plugins[key].enabled
+        plugin = self._stash.put_plugin(folder, source)
+        plugin.package_version, plugin.enabled = version, enabled
+
+    async def _uninstall(self, key: str, source: str) -> None:
+        found = self._stash.plugins.get(key)
+        if found is None or found.source != source:
+            raise LookupError(f"{key} is not installed from {source}")
+        del self._stash.plugins[key]
+
+    def installedPackages(self, _info: Any, type: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "package_id": key,
+                "sourceURL": one.source,
+                "version": one.package_version,
+            }
+            for key, one in self._stash.plugins.items()
+            if one.source
+        ]
 
     def findJob(self, _info: Any, input: dict[str, str]) -> dict[str, str] | None:
         job = self._stash.package_jobs.get(input["id"])
         if job is None:
             return None
-        # What went wrong with a package is in Stash's log only.
         return {"id": input["id"], "status": "FINISHED" if job.done() else "RUNNING"}
 
     def plugins(self, _info: Any) -> list[dict[str, Any]] | None:
-        known = dict(self._stash.plugins)
-        if self._stash.plugin is not None:
-            known[PLUGIN_ID] = self._stash.plugin_enabled
-        return [
-            {"id": key, "name": key, "version": "0.1.0", "enabled": enabled}
-            for key, enabled in known.items()
-        ] or None  # not an empty list
+        others = [
+            {
+                "id": key,
+                "name": key,
+                "version": "0.1.0",
+                "enabled": enabled,
+                "hooks": None,
+            }
+            for key, enabled in self._stash.other_plugins.items()
+        ]
+        ours = [
+            {
+                "id": key,
+                "name": one.value("name"),
+                "version": one.value("version"),
+                "enabled": one.enabled,
+                "hooks": [{"name": "Forward"}] if one.triggers else None,
+            }
+            for key, one in self._stash.plugins.items()
+        ]
+        return others + ours or None  # not an empty list
+
+    def logs(self, _info: Any) -> list[dict[str, Any]]:
+        return entries(list(self._stash.log.page), {"level", "message"})
 
     def findScene(self, _info: Any, id: str | None = None, **_: Any) -> Any:
         self._stash.may_read()
@@ -137,9 +192,9 @@ class Root:
     async def runPluginOperation(
         self, _info: Any, plugin_id: str, args: dict[str, Any] | None = None
     ) -> Any:
-        if plugin_id != PLUGIN_ID or self._stash.plugin is None:
+        if plugin_id not in self._stash.plugins:
             raise GraphQLError(NIL)
-        printed = await self._stash.run_plugin(args or {})
+        printed = await self._stash.run_plugin(plugin_id, args or {})
         if printed.error is not None:  # an empty text is an error too
             raise GraphQLError(printed.error)
         return printed.output
@@ -196,7 +251,16 @@ class Root:
             return len(list(stash.find(wanted, sys.maxsize)))
 
         part = listed[(page - 1) * size : page * size]
+        self._trace(len(part))
         return {"count": count, "scenes": [self._shown(one) for one in part]}
+
+    def _trace(self, scenes: int) -> None:
+        """Log the SQL of a listing, as Stash traces it."""
+        log = self._stash.log
+        if log.is_read:
+            log.write("trace", "SQL [1.2ms]: SELECT id FROM scenes WHERE id > ? [1]")
+            for _ in range(scenes if log.sql_bytes else 0):
+                log.write("trace", "SQL [61us]: SELECT ".ljust(log.sql_bytes, "x"))
 
     def findPerformers(self, _info: Any, **given: Any) -> Any:
         return self._entities("performer", given)

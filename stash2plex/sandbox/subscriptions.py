@@ -1,33 +1,47 @@
-"""Stash's subscriptions: a socket that tells when a scan is complete.
+"""Stash's subscriptions: a socket that tells what happens as it does.
 
 Two protocols, as measured: the newer one sends no pings of its own, the older one a
-``ka`` at once and every ten seconds. Each frame ends with a newline.
+``ka`` at once and every ten seconds. Each frame ends with a newline, and holds HTML's
+own characters escaped, as Go writes JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 from stash2plex.sandbox.server import Facts
+from stash2plex.sandbox.stash_log import Batch, StashLog, entries
 
 _PROTOCOL = "graphql-transport-ws"
 _OLDER = "graphql-ws"
+_WHAT = re.compile(r"\b(scanCompleteSubscribe|loggingSubscribe)\b\s*(?:\{([^}]*)\})?")
+_SCANS = "scanCompleteSubscribe"
+LOG = "loggingSubscribe"
+_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 class Subscriptions:
-    """Who listens, by socket the ids of what was subscribed to."""
+    """Who listens, by socket what each of its ids was subscribed to."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, log: StashLog) -> None:
         self._facts = facts
-        self._told: set[asyncio.Task[None]] = set()
-        self.open: dict[web.WebSocketResponse, list[str]] = {}
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.open: dict[web.WebSocketResponse, dict[str, str]] = {}
         self.refused = False  # as behind a proxy that lets no sockets through
         # A message that every operation is refused with, and then completed.
         self.fault = ""
+
+    @property
+    def listening(self) -> list[str]:
+        """What is listened to now, by its name in the schema."""
+        return [name for keys in self.open.values() for name in keys.values()]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Take a subscriber."""
@@ -35,16 +49,22 @@ class Subscriptions:
             raise web.HTTPBadRequest
         socket = web.WebSocketResponse(protocols=[_PROTOCOL, _OLDER])
         await socket.prepare(request)
-        self.open[socket] = []
+        self.open[socket] = {}
+        ended: list[Callable[[], None]] = []
         try:
             async for message in socket:
-                await self._understand(socket, json.loads(message.data))
+                await self._understand(socket, json.loads(message.data), ended)
         finally:
             del self.open[socket]
+            for end in ended:
+                end()
         return socket
 
     async def _understand(
-        self, socket: web.WebSocketResponse, said: dict[str, Any]
+        self,
+        socket: web.WebSocketResponse,
+        said: dict[str, Any],
+        ended: list[Callable[[], None]],
     ) -> None:
         match said["type"]:
             case "connection_init":
@@ -60,21 +80,48 @@ class Subscriptions:
                 await _send(socket, {"payload": payload, "id": key, "type": "error"})
                 await _send(socket, {"id": key, "type": "complete"})
             case "subscribe" | "start":
-                self.open[socket].append(said["id"])
+                query = said["payload"]["query"]
+                found = _WHAT.search(query)
+                assert found, query  # noqa: S101
+                self.open[socket][said["id"]] = found[1]
+                if found[1] != _SCANS:
+                    fields = set((found[2] or "").split())
+                    ended.append(self._follow_log(socket, said["id"], fields))
                 self._facts.changed()
             case "complete" | "stop":
                 await _send(socket, {"id": said["id"], "type": "complete"})
 
     def tell_scan_completed(self) -> None:
         """Say that a scan was completed, and not cancelled."""
-        payload = {"data": {"scanCompleteSubscribe": True}}
         for socket, keys in self.open.items():
-            word = "next" if socket.ws_protocol == _PROTOCOL else "data"
-            for key in keys:
-                frame = {"payload": payload, "id": key, "type": word}
-                task = asyncio.create_task(_send(socket, frame))
-                self._told.add(task)
-                task.add_done_callback(self._told.discard)
+            for key, name in keys.items():
+                if name == _SCANS:
+                    _ = self._start(_send(socket, _told(socket, key, name, True)))
+
+    def _follow_log(
+        self, socket: web.WebSocketResponse, key: str, fields: set[str]
+    ) -> Callable[[], None]:
+        queue, end = self._log.subscribe()
+
+        async def follow() -> None:
+            while True:
+                batch: Batch = await queue.get()
+                told = entries(batch, fields)
+                await _send(socket, _told(socket, key, LOG, told))
+
+        task = self._start(follow())
+
+        def stop() -> None:
+            end()
+            task.cancel()
+
+        return stop
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def hang_up(self, _: web.Application) -> None:
         """End all sockets."""
@@ -82,5 +129,15 @@ class Subscriptions:
             await socket.close()
 
 
+def _told(
+    socket: web.WebSocketResponse, key: str, name: str, what: Any
+) -> dict[str, Any]:
+    word = "next" if socket.ws_protocol == _PROTOCOL else "data"
+    return {"payload": {"data": {name: what}}, "id": key, "type": word}
+
+
 async def _send(socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
-    await socket.send_str(json.dumps(frame) + "\n")
+    text = json.dumps(frame, separators=(",", ":"), ensure_ascii=False)
+    for char, escaped in _ESCAPED.items():
+        text = text.replace(char, escaped)
+    await socket.send_str(text + "\n")

@@ -5,7 +5,14 @@ Nothing of it is changed. Every failure leaves as one of our errors.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +40,7 @@ from stash2plex.stash import queries
 from stash2plex.stash.answers import entry_from, id_of, picture_of, scene_from
 from stash2plex.stash.connection import WRONG_URL, StashConnection
 from stash2plex.stash.dialect import Dialect
+from stash2plex.stash.hook_lines import hook_lines
 from stash2plex.stash.pictures import SVG, PictureAnswer, StashPictures
 from stash2plex.stash.scans import scans
 from stash2plex.text import both_forms, name_key
@@ -209,9 +217,15 @@ class StashClient(StashConnection):
                 return found
             chosen = chosen | {"page": chosen["page"] + 1}
 
-    def scans(self, on_listening: Callable[[], None]) -> AsyncIterator[None]:
+    def scans(self, on_listening: Callable[[], None]) -> AsyncGenerator[None, None]:
         """Yield whenever a scan was completed; see `stash2plex.stash.scans`."""
         return scans(self, on_listening)
+
+    def hook_lines(
+        self, on_listening: Callable[[], None]
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Yield what our script in Stash says; see `stash2plex.stash.hook_lines`."""
+        return hook_lines(self, on_listening)
 
     async def entries_at(self, path: str) -> list[SceneEntry]:
         """Return the scenes that have this file, in whatever form of Unicode.

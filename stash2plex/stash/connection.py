@@ -188,6 +188,11 @@ class StashConnection:
         """What is asked for elsewhere and is missing here, such as ``Scene.date``."""
         return self._dialect.missing if self._dialect else []
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether it is known to have groups; movies are their former name."""
+        return self._dialect is not None and self._dialect.group == "group"
+
     def refuse_if_too_old(self) -> None:
         """Raise `SchemaMismatch` for a release before v0.25."""
         if self._dialect and self._dialect.is_too_old:
@@ -274,7 +279,7 @@ class StashConnection:
             if isinstance(cause, BodyTooLarge):
                 raise AnswerTooLarge("Stash", str(cause)) from None
             if isinstance(cause, Redirected):
-                raise self._redirected(cause.location) from None
+                raise self.redirected(cause.location) from None
             raise ServiceUnavailable("Stash", await self.reason(error)) from None
         except (AssertionError, AttributeError, TypeError, ValueError):
             # JSON, but no answer of a GraphQL server; gql trusts what it gets.
@@ -328,8 +333,8 @@ class StashConnection:
             raise ServerFault("Stash", messages[0]) from None
         return _table(error.data), failed
 
-    def _redirected(self, location: str) -> Stash2PlexError:
-        """Say why Stash, or a proxy before it, sends us elsewhere."""
+    def redirected(self, location: str) -> Stash2PlexError:
+        """Return the error for Stash, or a proxy before it, sending us elsewhere."""
         parts = urlsplit(location)
         if parts.path.endswith("/login"):
             return self.denied(FOUND)

@@ -6,17 +6,22 @@ The only place that changes anything in Stash, and never anything of its library
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from gql import gql
+from gql import GraphQLRequest, gql
 
-from stash2plex.errors import RequestRejected, ServiceUnavailable
+from stash2plex.errors import RequestRejected, ServiceUnavailable, Stash2PlexError
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.connection import WRONG_URL
 
-_INSTALLED = gql("query Stash2PlexPlugins { plugins { id enabled version } }")
+_INSTALLED = gql(
+    "query Stash2PlexPlugins { plugins { id enabled version hooks { name } } }"
+)
 _SETTINGS = gql(
     "query Stash2PlexPluginSettings($ids: [ID!])"
     " { configuration { plugins(include: $ids) } }"
@@ -31,7 +36,7 @@ _SOURCES = gql(
 )
 _PACKAGES = gql(
     "query Stash2PlexPackages"
-    " { installedPackages(type: Plugin) { package_id sourceURL } }"
+    " { installedPackages(type: Plugin) { package_id version sourceURL } }"
 )
 _SET_SOURCES = gql(
     "mutation Stash2PlexSetSources($sources: [PackageSourceInput!])"
@@ -42,6 +47,11 @@ _INSTALL = gql(
     "mutation Stash2PlexInstall($packages: [PackageSpecInput!]!)"
     " { job: installPackages(type: Plugin, packages: $packages) }"
 )
+_UNINSTALL = gql(
+    "mutation Stash2PlexUninstall($packages: [PackageSpecInput!]!)"
+    " { job: uninstallPackages(type: Plugin, packages: $packages) }"
+)
+_RELOAD = gql("mutation Stash2PlexReload { reloadPlugins }")
 _JOB = gql(
     "query Stash2PlexJob($id: ID!) { job: findJob(input: {id: $id}) { status } }"
 )
@@ -57,6 +67,8 @@ _GOES_ON = frozenset({"READY", "RUNNING", "STOPPING"})
 _ASKED_EVERY = 0.5
 # An index and a zip, behind whatever other jobs Stash has, seconds.
 _PATIENCE = 120.0
+# How long a line may take from Stash's log to us, seconds; one is usual.
+HEARD_WITHIN = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,15 @@ class InstalledPlugin:
 
     id: str
     enabled: bool
+    version: str
+    has_hooks: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """What Stash installed from the index at *source*."""
+
+    source: str
     version: str
 
 
@@ -83,6 +104,7 @@ class StashPlugins:
                     id=str(one["id"]),
                     enabled=bool(one["enabled"]),
                     version=str(one["version"] or ""),
+                    has_hooks=bool(one["hooks"]),
                 )
                 for one in answer["plugins"] or ()
             ]
@@ -114,22 +136,19 @@ class StashPlugins:
         answer = await self._stash.ask(_OPERATION, id=plugin_id, args=dict(args))
         return answer.get("output")
 
-    async def package_source(self, plugin_id: str) -> str | None:
-        """Return the URL of the index that an installed plugin came from.
+    async def packages(self) -> dict[str, Package]:
+        """Return what Stash installed from an index, by plugin.
 
-        None for one that nobody installed, or whose folder was copied.
+        Plugins whose folders were copied are not among them.
         """
         answer = await self._stash.ask(_PACKAGES)
         try:
-            found = answer["installedPackages"]
-            return next(
-                (
-                    str(one["sourceURL"])
-                    for one in found
-                    if one["package_id"] == plugin_id
-                ),
-                None,
-            )
+            return {
+                str(one["package_id"]): Package(
+                    source=str(one["sourceURL"]), version=str(one["version"] or "")
+                )
+                for one in answer["installedPackages"]
+            }
         except (KeyError, TypeError):
             raise ServiceUnavailable("Stash", WRONG_URL) from None
 
@@ -158,36 +177,112 @@ class StashPlugins:
         """Set the package sources that Stash knows."""
         await self._stash.ask(_SET_SOURCES, sources=[dict(one) for one in sources])
 
-    async def install(self, plugin_id: str, source: str) -> None:
+    async def install(self, plugin_id: str, source: str, version: str) -> None:
         """Install a plugin from a source that Stash knows, or update it; wait for it.
 
-        Raises `RequestRejected` when it is not there afterwards.
+        Stash ends such a job well whatever came of it. Raises `RequestRejected` when
+        afterwards it has not the *version* that the source offers.
         """
+        await self._package_job(_INSTALL, plugin_id, source)
+        found = (await self.packages()).get(plugin_id)
+        there = found_among(await self.installed(), plugin_id) is not None
+        if found is None or not there:
+            raise RequestRejected(
+                f"Stash could not install {plugin_id} from {source}: does its machine"
+                " or container reach that address, and may it write into its plugins"
+                " folder? Its log (Settings > Logs) tells more"
+            )
+        if found.version != version:
+            raise RequestRejected(
+                f"Stash did not install {plugin_id} {version}, but still has"
+                f" {found.version}: may it write into its plugins folder? Its log"
+                " (Settings > Logs) tells more"
+            )
+
+    async def uninstall(self, plugin_id: str, source: str) -> None:
+        """Take away a plugin that came from a source; wait for it.
+
+        Raises `RequestRejected` when it is still there.
+        """
+        await self._package_job(_UNINSTALL, plugin_id, source)
+        if found_among(await self.installed(), plugin_id) is not None:
+            raise RequestRejected(
+                f"Stash could not take away {plugin_id}: may it write into its plugins"
+                " folder? Its log (Settings > Logs) tells more"
+            )
+
+    async def reload(self) -> None:
+        """Have Stash look into its plugins folder again."""
+        await self._stash.ask(_RELOAD)
+
+    async def _package_job(
+        self, mutation: GraphQLRequest, plugin_id: str, source: str
+    ) -> None:
         packages = [{"id": plugin_id, "sourceURL": source}]
-        answer = await self._stash.ask(_INSTALL, packages=packages)
+        answer = await self._stash.ask(mutation, packages=packages)
         try:
             async with asyncio.timeout(_PATIENCE):
                 while await self._goes_on(answer["job"]):  # noqa: ASYNC110 - Stash's
                     await asyncio.sleep(_ASKED_EVERY)
         except TimeoutError:
             raise RequestRejected(
-                "Stash is busy with other jobs, and installs the plugin after them (see"
+                "Stash is busy with other jobs, and comes to the plugin after them (see"
                 " Settings > Tasks); run this again then"
             ) from None
-        if all(one.id != plugin_id for one in await self.installed()):
-            raise RequestRejected(
-                f"Stash could not install the plugin from {source}: does its machine or"
-                " container reach that address? Its log (Settings > Logs) tells more"
-            )
 
     async def _goes_on(self, job: Any) -> bool:
         """Whether a job of Stash is not over; those long over are not known."""
         found = (await self._stash.ask(_JOB, id=job)).get("job") or {}
         return found.get("status") in _GOES_ON
 
-    async def enable(self, plugin_id: str) -> None:
-        """Enable a plugin."""
-        await self._stash.ask(_ENABLE, enabled={plugin_id: True})
+    async def enable(self, plugin_id: str, *, enabled: bool = True) -> None:
+        """Enable a plugin, or disable it."""
+        await self._stash.ask(_ENABLE, enabled={plugin_id: enabled})
+
+    async def heard(self, plugin_id: str) -> float | None:
+        """Have the script of hooks tell of nothing; returns after how long we heard.
+
+        None when we did not. Raises the errors of `subscription`.
+        """
+        nonce = secrets.token_hex(8)
+        running: list[asyncio.Task[Any]] = []
+        started = time.monotonic()
+
+        def start() -> None:
+            work = self.run(plugin_id, {"nonce": nonce})
+            running.append(asyncio.create_task(work))
+
+        try:
+            async with (
+                asyncio.timeout(HEARD_WITHIN),
+                aclosing(self._stash.hook_lines(start)) as told,
+            ):
+                async for lines in told:
+                    if any(line.get("nonce") == nonce for line in lines):
+                        return time.monotonic() - started
+        except TimeoutError:
+            pass
+        finally:
+            for task in running:
+                task.cancel()
+            outcomes = await asyncio.gather(*running, return_exceptions=True)
+        for error in outcomes:
+            if isinstance(error, Stash2PlexError):
+                raise error
+        return None
+
+
+def python_remedy(error: str) -> str | None:
+    """Return what to do about a plugin that Stash could not run; None if it could."""
+    setting = "Settings > System > Python executable path in Stash"
+    if "error running plugin" in error:
+        return (
+            "Stash finds no Python: install Python 3.9 or newer where Stash runs (its"
+            f" official image has one), or name it under {setting}"
+        )
+    if "exit status" in error or "needs 3.9" in error:
+        return f"name Python 3.9 or newer under {setting}; its log says what went wrong"
+    return None
 
 
 def found_among(

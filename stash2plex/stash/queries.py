@@ -210,3 +210,4 @@ def _listing(kind: str, number: int) -> str:
 
 
 SCANS = gql("subscription Stash2PlexScans { scanCompleteSubscribe }")
+LOG = gql("subscription Stash2PlexLog { loggingSubscribe { message } }")

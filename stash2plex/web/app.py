@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,23 +16,22 @@ from aiohttp import web
 from stash2plex import plugin_source
 from stash2plex.body import json_body
 from stash2plex.catalog.gaps import Gaps
-from stash2plex.config import SyncSettings
-from stash2plex.db.last_time import LastTime
 from stash2plex.doctor import Finding
 from stash2plex.errors import Stash2PlexError
 from stash2plex.explain import Explainer
 from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
 from stash2plex.measures import Measures
+from stash2plex.plugin import PLUGINS, Plugin
 from stash2plex.provider.routes import ProviderRoutes
 from stash2plex.provider.service import Provider
+from stash2plex.push.hooks import Hook, HookTaker
 from stash2plex.push.preview import Preview
 from stash2plex.push.recovery import Recovery
 from stash2plex.push.sync import Syncer
-from stash2plex.queue.job import Kind
 from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.reconciler import Reconciler
-from stash2plex.web import hooks, jobs
+from stash2plex.web import jobs
 from stash2plex.web.auth import check_token
 from stash2plex.web.explain import Question, explanation_shown, parse_question
 from stash2plex.web.gaps import GapPage, parse_page, shown
@@ -42,7 +42,7 @@ from stash2plex.web.outages import outage_report
 from stash2plex.web.reconcile import ReconcileRequest, parse_reconcile
 from stash2plex.web.status import Status
 from stash2plex.web.sync import SyncRequest, differences, parse_sync
-from stash2plex.web.validation import Page
+from stash2plex.web.validation import Page, parsed
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ log = structlog.get_logger()
 _SOME = 50
 MAX_BODY = 1024 * 1024
 _API = "/api/"
+_EXPECTED = '; expected {"type": "Scene.Update.Post", "id": 45}'
 _DIGITS = 18  # of the largest number that SQLite holds, less one
 
 
@@ -59,9 +60,8 @@ class Parts:
 
     token: str
     secrets: Secrets
-    sync: SyncSettings
     jobs: JobStore
-    hooked: LastTime
+    hooks: HookTaker
     measures: Measures
     wake: Callable[[], None]
     syncer: Syncer
@@ -95,7 +95,12 @@ def create_app(parts: Parts) -> web.Application:
             web.get("/readyz", ready),
             web.get("/metrics", metrics),
             web.get(f"/plugin/{plugin_source.INDEX}", plugin_index),
-            web.get(f"/plugin/{plugin_source.ZIP}", plugin_zip),
+            *(
+                web.get(
+                    f"/plugin/{plugin_source.zip_name(one)}", partial(plugin_zip, one)
+                )
+                for one in PLUGINS
+            ),
             *(one.route() for one in OPERATIONS),
         ]
     )
@@ -137,35 +142,23 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 async def plugin_index(_: web.Request) -> web.Response:
-    """Tell Stash which plugin there is to install: the one of this release."""
-    zipped = await asyncio.to_thread(plugin_source.zip_bytes)
-    return web.Response(
-        text=plugin_source.index_text(zipped), content_type="application/yaml"
-    )
+    """Tell Stash which plugins there are to install: those of this release."""
+    index = await asyncio.to_thread(plugin_source.index_text)
+    return web.Response(text=index, content_type="application/yaml")
 
 
-async def plugin_zip(_: web.Request) -> web.Response:
-    """Hand out the plugin; it holds no token."""
-    zipped = await asyncio.to_thread(plugin_source.zip_bytes)
+async def plugin_zip(plugin: Plugin, _: web.Request) -> web.Response:
+    """Hand out a plugin; it holds no token."""
+    zipped = await asyncio.to_thread(plugin_source.zip_bytes, plugin)
     return web.Response(body=zipped, content_type="application/zip")
 
 
 async def receive_hook(request: web.Request) -> web.Response:
     """Make the change durable, wake the worker, answer; all in milliseconds."""
     parts = request.app[PARTS]
-    hook = hooks.parse(await json_body(request))
-    if hook.type != hooks.PING:
-        await parts.hooked.note()
-    wanted = hooks.sort_out(hook, parts.sync)
-    if isinstance(wanted, hooks.Ignored):
-        log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)
-        return _accepted({"outcome": "ignored", "reason": wanted.reason})
-    outcome = await parts.jobs.enqueue(wanted.kind, wanted.id, wanted.reason)
-    if parts.provider is not None:
-        parts.provider.forget(wanted.id if wanted.kind is Kind.SCENE else None)
-    parts.wake()
-    log.debug("hook_received", type=hook.type, id=hook.id, outcome=outcome)
-    return _accepted({"outcome": outcome, "reason": None})
+    hook = parsed(Hook, await json_body(request), _EXPECTED)
+    outcome, reason = await parts.hooks.take(hook)
+    return _accepted({"outcome": outcome, "reason": reason})
 
 
 async def sync(request: web.Request) -> web.Response:
@@ -334,7 +327,7 @@ async def openapi(_: web.Request) -> web.Response:
 
 
 OPERATIONS = (
-    Operation("POST", "/api/v1/hooks", receive_hook, body=hooks.Hook, status=202),
+    Operation("POST", "/api/v1/hooks", receive_hook, body=Hook, status=202),
     Operation("POST", "/api/v1/sync", sync, body=SyncRequest, status=202),
     Operation("GET", "/api/v1/status", status),
     Operation("GET", "/api/v1/gaps", list_gaps, query=GapPage),

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from stash2plex.moments import iso, iso_or_none
+from stash2plex.push.hooks import StashNumber
 from stash2plex.queue.store import Choice, Entry
 from stash2plex.scene import MOST_SQLITE_HOLDS
-from stash2plex.web.validation import Page, StashNumber, parsed
+from stash2plex.web.validation import Page, parsed
 
 _DAY = 24 * 3600
 # A short coalescing delay counts as due, seconds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,17 +10,21 @@ from stash2plex import __version__
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.listener import Listener
+from stash2plex.db.last_time import LastTime
 from stash2plex.health.breaker import CircuitBreaker
 from stash2plex.health.outages import OutageLog
+from stash2plex.health.plugin_state import PluginState, unheard
 from stash2plex.health.probe import Probe
 from stash2plex.moments import iso
 from stash2plex.provider.traffic import Traffic
+from stash2plex.push.hook_lines import HookLines
 from stash2plex.queue.outcome import Result
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import Worker
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.reconcile.runs import Runs
 from stash2plex.schedule import Schedule
+from stash2plex.stash.subscription import NoSocket
 from stash2plex.web.outages import outage_summary
 
 
@@ -38,6 +42,9 @@ class Status:
     plex_breaker: CircuitBreaker
     stash: Probe
     stash_breaker: CircuitBreaker
+    plugins: PluginState
+    hook_lines: HookLines
+    hooked: LastTime
     pictures_breaker: CircuitBreaker
     provider: Traffic
     outages: OutageLog
@@ -77,6 +84,7 @@ class Status:
                 "version": self.stash.version,
                 "latency_ms": self.stash.latency_ms,
                 "error": self._stash_error(),
+                "hooks": self._hooks(),
             },
             "catalog": {
                 "scenes": scenes,
@@ -88,6 +96,21 @@ class Status:
             "gaps": await self.gaps.counts(),
             "outages": await outage_summary(self.outages),
             "provider": self.provider.as_json(),
+        }
+
+    def _hooks(self) -> dict[str, Any]:
+        """Return how changes are told of, and what is wrong with that."""
+        ours, faults = self.plugins.ours, []
+        if ours is not None:
+            faults = [*ours.faults]
+            error = self.hook_lines.error
+            if ours.in_process and isinstance(error, NoSocket):
+                faults.append(unheard(error))
+        return {
+            "kinds": ours.hooks if ours else None,
+            "listening": self.hook_lines.listening,
+            "last_at": self.hooked.at,
+            "faults": [asdict(one) for one in faults],
         }
 
     def _stash_error(self) -> str | None:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stash2plex.push.hooks import StashNumber
 from stash2plex.push.preview import Difference, Preview
 from stash2plex.push.sync import Syncer
-from stash2plex.web.validation import StashNumber, parsed
+from stash2plex.web.validation import parsed
 
 # Items whose differences one answer shows.
 SHOWN = 1000

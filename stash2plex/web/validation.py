@@ -8,12 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stash2plex.errors import InvalidRequest
 from stash2plex.plainly import plainly
-from stash2plex.scene import MOST_SQLITE_HOLDS
 
 M = TypeVar("M", bound=BaseModel)
-
-# The number of a scene, or of another thing, in Stash.
-StashNumber = Annotated[int, Field(ge=1, le=MOST_SQLITE_HOLDS, strict=True)]
 
 
 class Page(BaseModel):

@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from stash2plex.plugin import IN_PROCESS_HOOKS
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
+from stash2plex.sandbox.subscriptions import LOG
 from tests import packages
 from tests.conftest import make_settings
 from tests.running import RunningDaemon, running
@@ -72,8 +74,13 @@ async def world(folder: Path) -> AsyncIterator[RunningDaemon]:
         furnish(stash, plex)
         settings = make_settings(stash, plex, folder, queue=_PATIENT, path_rules=[RULE])
         stash.installer = packages.installer(folder / "plugins")
+        stash.put_plugin(IN_PROCESS_HOOKS.folder)
         async with running(settings, stash, plex) as daemon:
             await daemon.cataloged()
+            await stash.facts.until(lambda: LOG in stash.subscriptions.listening)
+            await stash.fire("Scene.Update.Post", 1, {"id": "1"}, ["organized"])
+            await daemon.until(lambda status: status["stash"]["hooks"]["last_at"])
+            stash.plugins.clear()  # the page of commands installs them
             await _live(daemon)
             yield daemon
 

@@ -1,26 +1,34 @@
-"""The plugin as Stash runs it: a process with JSON on its standard input."""
+"""Hooks over HTTP as Stash runs them: a process with JSON on its standard input."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from stash2plex.plugin import plugin_folder
-from stash2plex.sandbox.plugin_runs import PLUGIN_ID
+from stash2plex.plugin import HTTP_HOOKS, PLUGIN_ID, TASKS, Plugin
 from stash2plex.sandbox.server import serving
 from tests.end_to_end.test_delivery import sample
 
-SHIM = plugin_folder() / f"{PLUGIN_ID}.py"
+
+def script_of(plugin: Plugin) -> Path:
+    return plugin.folder / f"{plugin.id}.py"
+
+
+def is_hook(message: Any) -> bool:
+    return "hookContext" in ((message or {}).get("args") or {})
 
 
 async def run(
-    message: Any, raw: bytes | None = None
+    message: Any, raw: bytes | None = None, *, script: Path | None = None
 ) -> tuple[dict[str, Any], list[str], float]:
     """Run the shim; returns its result, its log lines, and how long it took."""
     loop = asyncio.get_running_loop()
@@ -29,7 +37,7 @@ async def run(
         sys.executable,
         "-I",
         "-S",
-        str(SHIM),
+        str(script or script_of(HTTP_HOOKS if is_hook(message) else TASKS)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -67,7 +75,7 @@ async def heard():
 @pytest.fixture
 def installed(stash, heard):
     posts, url = heard
-    stash.plugin = SHIM
+    stash.put_plugin(HTTP_HOOKS.folder)
     stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": f"{url}/", "daemonToken": "tok"}
     return posts
 
@@ -82,13 +90,13 @@ NULLS = dict.fromkeys(("title", "details", "cover_image", "tag_ids"))
             "Scene.Update.Post",
             NULLS | {"id": "45"},
             ["id", "title"],
-            {"fields": ["id", "title"]},
+            {"fields": ["title"]},
         ),
         (
             "Scene.Update.Post",
             [NULLS, NULLS],
             ["id", "organized"],
-            {"fields": ["id", "organized"]},
+            {"fields": ["organized"]},
         ),
         (
             "Scene.Update.Post",
@@ -126,7 +134,7 @@ async def test_every_shape_of_hook_is_forwarded(
 
 async def test_the_daemon_takes_what_the_shim_sends(daemon, stash, plex):
     scene, item = sample(stash, plex)
-    stash.plugin = SHIM
+    stash.put_plugin(HTTP_HOOKS.folder)
     stash.plugin_settings[PLUGIN_ID] = {
         "daemonUrl": daemon.url,
         "daemonToken": "test-token",
@@ -181,17 +189,98 @@ async def test_something_else_than_the_daemon_is_named(stash, plex):
     assert "is not the daemon" in line
 
 
-async def test_a_daemon_that_hangs_does_not_keep_the_user_waiting(stash, plex):
+async def saved(stash) -> tuple[list[str], float]:
+    """Run the hook of a save; returns what it logged and how long it took."""
+    message = hook(stash, "Scene.Update.Post", 45, NULLS, ["title"])
+    result, log, seconds = await run(message)
+    assert result == {"output": "ok"}
+    return log, seconds
+
+
+async def test_a_daemon_that_hangs_costs_one_timeout(stash, plex):
     plex.hangs = True
     stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": plex.url}
 
-    result, (line,), seconds = await run(
-        hook(stash, "Scene.Update.Post", 45, NULLS, ["title"])
-    )
+    (line,), seconds = await saved(stash)
+    assert "no answer in time" in line
+    assert 0.9 <= seconds < 1.5  # one second, and a start of Python under load
+    asked = stash.asked
+    # Left alone from then on, and nothing is even asked about it.
+    assert (await saved(stash))[0] == []
+    assert stash.asked == asked
 
-    assert result == {"output": "ok"}
-    assert "no daemon at" in line
-    assert seconds < 1.5  # one second, and a start of Python under load
+
+@pytest.mark.parametrize("age", [15.5, -1.0, 1e9], ids=["old", "ahead", "ancient"])
+async def test_it_is_left_alone_for_a_while_only(
+    stash, installed, temporary_folder, age
+):
+    marker = temporary_folder / f"stash2plexd-{os.getuid()}-no-answer"
+    marker.touch()
+    moment = time.time() - age
+    os.utime(marker, (moment, moment))
+
+    assert (await saved(stash))[0] == []
+    assert len(installed) == 1
+
+
+async def test_a_folder_that_takes_no_marker_is_no_error(stash, plex, monkeypatch):
+    plex.hangs = True
+    stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": plex.url}
+    monkeypatch.setenv("TMPDIR", "/nonexistent/folder")
+
+    for _ in range(2):
+        (line,), _ = await saved(stash)
+        assert "no answer in time" in line
+
+
+async def test_a_refused_connection_is_tried_each_time(stash):
+    stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": "http://127.0.0.1:9"}
+
+    for _ in range(2):
+        (line,), _ = await saved(stash)
+        assert "no daemon at http://127.0.0.1:9" in line
+
+
+async def test_its_own_settings_win_where_they_are_set(stash, heard):
+    posts, url = heard
+    stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": url, "daemonToken": "theirs"}
+    await saved(stash)
+    stash.plugin_settings[HTTP_HOOKS.id] = {"daemonToken": "ours", "daemonUrl": ""}
+    await saved(stash)
+    stash.plugin_settings[PLUGIN_ID]["daemonUrl"] = "http://127.0.0.1:9"
+    stash.plugin_settings[HTTP_HOOKS.id]["daemonUrl"] = url
+    await saved(stash)
+
+    assert [token for token, _ in posts] == [
+        "Bearer theirs",
+        "Bearer ours",
+        "Bearer ours",
+    ]
+
+
+async def test_a_password_is_never_logged(stash):
+    url = "http://user:hunter2@127.0.0.1:9"
+    stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": url}
+
+    (line,), _ = await saved(stash)
+    assert "hunter2" not in line
+    assert "must look like" in line
+
+
+@pytest.mark.parametrize("plugin", [HTTP_HOOKS, TASKS], ids=lambda one: one.id)
+async def test_a_python_that_is_too_old_is_named(plugin, tmp_path):
+    """Run as that Python would: what needs a newer one is not even reached."""
+    script = script_of(plugin)
+    ast.parse(script.read_text(), feature_version=(3, 4))
+    old = tmp_path / "old.py"
+    old.write_text(
+        "import runpy, sys\nsys.version_info = (3, 6, 8)\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+    )
+    result, log, _ = await run({}, script=old)
+
+    assert log == []
+    assert "Stash runs Python 3.6, and this needs 3.9 or newer" in result["error"]
 
 
 async def test_a_stash_that_refuses_its_own_plugin(stash):
@@ -214,42 +303,8 @@ async def test_whatever_comes_in_nothing_breaks(raw):
     assert set(result) == {"output", "error"}
 
 
-async def test_show_status_prints_readable_lines(daemon, stash, plex):
-    stash.plugin_settings[PLUGIN_ID] = {
-        "daemonUrl": daemon.url,
-        "daemonToken": "test-token",
-    }
-    await daemon.cataloged()
-
-    message = {"server_connection": stash.connection(), "args": {"mode": "status"}}
-    result, log, _ = await run(message)
-
-    assert result["output"]["queue"]["dead"] == 0
-    assert 5 <= len(log) < 30
-    assert all(line.startswith("\x01i\x02") for line in log)
-    assert any("Plex: up (circuit closed)" in line for line in log)
-
-
-async def test_a_task_that_fails_says_what_to_do(stash):
-    stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": "http://127.0.0.1:9"}
-
-    message = {"server_connection": stash.connection(), "args": {"mode": "status"}}
-    result, _, _ = await run(message)
-
-    assert result["output"] is None
-    assert "See the setting Daemon URL" in result["error"]
-
-
-async def test_an_unknown_mode_is_refused(stash):
-    result, _, _ = await run(
-        {"server_connection": stash.connection(), "args": {"mode": "x"}}
-    )
-
-    assert result["error"].startswith("unknown mode 'x'; known are clear_queue, dead,")
-
-
 def test_the_shim_imports_only_what_is_quick():
-    source = Path(SHIM).read_text()
+    source = script_of(HTTP_HOOKS).read_text()
     imports = [
         line for line in source.splitlines() if line.startswith(("import", "from"))
     ]

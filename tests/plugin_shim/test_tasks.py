@@ -10,12 +10,11 @@ import re
 import pytest
 from aiohttp import web
 
-from stash2plex.plugin import install
-from stash2plex.sandbox.plugin_runs import PLUGIN_ID
+from stash2plex.plugin import PLUGIN_ID, TASKS, install
 from stash2plex.sandbox.server import serving
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
-from tests.plugin_shim.test_shim import SHIM, run
+from tests.plugin_shim.test_shim import run, script_of
 from tests.running import running
 
 NAMES = """Show Status · Process Queue · Clear Pending Queue · Show Dead Letters ·
@@ -27,7 +26,7 @@ Outage Report"""
 
 def manifest() -> dict[str, dict[str, str]]:
     """The tasks of the manifest with their arguments, all text as Stash sends them."""
-    text = (SHIM.parent / f"{PLUGIN_ID}.yml").read_text().partition("tasks:\n")[2]
+    text = (TASKS.folder / f"{PLUGIN_ID}.yml").read_text().partition("tasks:\n")[2]
     tasks = {}
     for block in text.split("  - name: ")[1:]:
         name, _, rest = block.partition("\n")
@@ -89,11 +88,12 @@ async def test_a_day_with_the_tasks(told, plex):
     assert "9 scenes" in lines[-1]
     assert lines[-1].endswith("1 waiting, 1 dead")
     assert progress[-1] == 1.0
+    # The newest line is the first that Stash shows.
     _, lines, _ = await told(**manifest()["Show Dead Letters"])
-    assert lines[0] == "1 dead letter"
-    assert lines[1].startswith("scene 3: request_rejected, 1 attempt, last ")
+    assert lines[-1] == "1 dead letter"
+    assert lines[0].startswith("scene 3: request_rejected, 1 attempt, last ")
     _, lines, _ = await told(**manifest()["Reconcile (All)"])
-    assert "11 scenes and 10 items compared" in lines
+    assert lines[-1].startswith("11 scenes and 10 items compared, ")
     assert "missing_in_plex: 1" in lines
     _, lines, _ = await told(**manifest()["Show Gaps"])
     assert any("missing_in_plex: scene 50 /media/only.mp4" in line for line in lines)
@@ -153,15 +153,14 @@ async def test_operations_that_make_no_sense(told, args):
     assert result["error"]
 
 
-async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkeypatch):
-    (tmp_path / "plugins").mkdir()
+async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path):
     for _ in range(2):
-        folder = await asyncio.to_thread(install, tmp_path / "plugins")
+        folder, _ = await asyncio.to_thread(install, tmp_path / "plugins")
         (folder / "stash2plexd_old.yml").write_text("of an older release")
         (folder / "notes.txt").write_text("the user's own")
-    folder = await asyncio.to_thread(install, tmp_path / "plugins")
-    monkeypatch.setattr("tests.plugin_shim.test_shim.SHIM", folder / SHIM.name)
-    result, lines, _ = await told(mode="status")
+    folder, hooks = await asyncio.to_thread(install, tmp_path / "plugins")
+    message = {"server_connection": stash.connection(), "args": {"mode": "status"}}
+    result, lines, _ = await run(message, script=folder / script_of(TASKS).name)
 
     assert result["output"]["queue"]
     assert lines
@@ -172,12 +171,18 @@ async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkey
         "stash2plexd.py",
         "stash2plexd.yml",
         "stash2plexd_asking.js",
+        "stash2plexd_daemon.py",
         "stash2plexd_lists.js",
         "stash2plexd_page.js",
         "stash2plexd_scene.js",
         "stash2plexd_state.js",
         "stash2plexd_tasks.py",
         "stash2plexd_ui.js",
+        "stash2plexd_update.js",
+    ]
+    assert sorted(await asyncio.to_thread(os.listdir, hooks)) == [
+        "stash2plexd_hooks.js",
+        "stash2plexd_hooks.yml",
     ]
     assert json.dumps(result)
 
@@ -188,7 +193,7 @@ async def test_an_installed_plugin_finds_its_tasks(told, stash, tmp_path, monkey
     [
         {"mode": "status"},
         {"mode": "health"},
-        {"mode": "reconcile", "follow": "yes"},
+        {"mode": "reconcile", "follow": "1"},
         {
             "hookContext": {
                 "id": 1,
@@ -223,3 +228,114 @@ async def test_an_error_of_many_lines_is_one_line_of_the_log(told, stash):
     _, lines, _ = await told(mode="queue")
 
     assert any("one two three" in line for line in lines)
+
+
+async def test_show_status_prints_readable_lines(daemon, stash, plex):
+    stash.plugin_settings[PLUGIN_ID] = {
+        "daemonUrl": daemon.url,
+        "daemonToken": "test-token",
+    }
+    await daemon.cataloged()
+
+    message = {"server_connection": stash.connection(), "args": {"mode": "status"}}
+    result, log, _ = await run(message)
+
+    assert result["output"]["queue"]["dead"] == 0
+    assert 5 <= len(log) < 30
+    assert all(line.startswith("\x01i\x02") for line in log)
+    assert any("Plex: up (circuit closed)" in line for line in log)
+
+
+async def test_a_task_that_fails_says_what_to_do(stash):
+    stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": "http://127.0.0.1:9"}
+
+    message = {"server_connection": stash.connection(), "args": {"mode": "status"}}
+    result, _, _ = await run(message)
+
+    assert result["output"] is None
+    assert "See the setting Daemon URL" in result["error"]
+
+
+async def test_an_unknown_mode_is_refused(stash):
+    result, _, _ = await run(
+        {"server_connection": stash.connection(), "args": {"mode": "x"}}
+    )
+
+    assert result["error"].startswith("unknown mode 'x'; known are clear_queue, dead,")
+
+
+async def test_a_task_that_takes_long_leaves_it_to_the_daemon(told, plex):
+    """Meanwhile every other job of Stash waits, its scans too."""
+    plex.hangs = True
+    _, lines, _ = await told(**manifest()["Sync All Scenes"] | {"follow": "0.2"})
+    plex.hangs = False
+
+    assert re.fullmatch(
+        r"\d+ jobs to go; the daemon goes on by itself; Show Status tells how far it is",
+        lines[-1],
+    )
+    follows = {args.get("follow") for args in manifest().values()}
+    assert follows == {None, "30", "86400"}
+    assert manifest()["Process Queue"]["follow"] == "86400"
+
+
+async def test_what_the_page_asks_is_not_in_the_log(told):
+    for mode in ("status", "health", "gaps", "sync"):
+        result, lines, progress = await told(mode=mode, quiet=True)
+        assert (lines, progress) == ([], [])
+        assert result["output"]
+
+
+async def test_many_findings_end_with_the_headline(stash):
+    findings = [
+        {"level": level, "code": f"c{n}", "message": "m", "fix": None}
+        for level in ("ok", "warn", "fail")
+        for n in range(20)
+    ]
+
+    async def answer(_):
+        return web.json_response({"findings": findings})
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/{rest:.*}", answer)])
+    async with serving(app) as url:
+        stash.plugin_settings[PLUGIN_ID] = {"daemonUrl": url}
+        message = {"server_connection": stash.connection(), "args": {"mode": "health"}}
+        _, log, _ = await run(message)
+
+    lines = [line[3:] for line in log]
+    assert len(lines) < 30
+    assert lines[-1] == "40 findings to look at, 20 well"
+    assert lines[-2].startswith("fail c0")
+    assert lines[0] == "and 34 findings more"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("{plex}", "which is Plex"),
+        ("{stash}", "is that Stash itself?"),
+        (
+            "{daemon}/stash2plex",
+            "the daemon has no path, so take '/stash2plex' out",
+        ),
+        ("http://user:hunter2@{host}", "has a name or password in it"),
+        ("user:hunter2@{host}", "must look like http://127.0.0.1:9898"),
+        ("http://127.0.0.1:9", "See the setting Daemon URL"),
+        ("http://[::1", "must look like"),
+        ("http://host:99999", "must look like"),
+    ],
+)
+async def test_urls_that_are_not_the_daemons(told, stash, plex, url, words):
+    where = told.daemon.url
+    stash.plugin_settings[PLUGIN_ID]["daemonUrl"] = url.format(
+        plex=plex.url,
+        stash=stash.url,
+        daemon=where,
+        host=where.partition("://")[2],
+    )
+    result, lines, _ = await told(mode="status")
+
+    assert words in result["error"]
+    assert "hunter2" not in result["error"]
+    assert lines == []

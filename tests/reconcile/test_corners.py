@@ -428,30 +428,29 @@ async def test_a_run_that_nobody_waits_for_is_tried_again(
     assert plex.items[1].text["title"] == "Title 1"
 
 
-async def test_a_subscription_that_does_not_part_is_left(stash, monkeypatch):
+async def test_a_subscription_that_does_not_part_is_left():
     """Whoever is to end does not wait for the goodbye of a server that hangs."""
-    started = asyncio.Event()
+    listening = asyncio.Event()
 
-    async def deaf(self, on_listening, told):
-        started.set()
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                if started.is_set():
-                    started.clear()  # not the first time
-                    continue
-                raise
+    async def deaf(request):
+        socket = web.WebSocketResponse(protocols=["graphql-transport-ws"])
+        await socket.prepare(request)
+        await socket.send_json({"type": "connection_ack"})
+        await asyncio.Event().wait()
 
-    monkeypatch.setattr("stash2plex.stash.scans._follow", deaf)
-    async with StashClient.connect(StashSettings(url=stash.url)) as client:
+    app = web.Application()
+    app.add_routes([web.get("/graphql", deaf)])
+    async with (
+        serving(app) as url,
+        StashClient.connect(StashSettings(url=url)) as client,
+    ):
 
         async def follow():
-            async for _ in client.scans(lambda: None):
+            async for _ in client.scans(listening.set):
                 pass
 
         task = asyncio.create_task(follow())
-        await started.wait()
+        await listening.wait()
         task.cancel()
         await asyncio.wait_for(asyncio.wait([task]), 6)
 

@@ -46,7 +46,7 @@ async def test_a_stash_that_waits_answers_all_but_what_reads_its_library(state):
         "daemonToken": "daemon-token",
         "daemonUrl": "http://127.0.0.1:9999",
     }
-    stash.plugins["stash2plexd"] = True
+    stash.other_plugins["stash2plexd"] = True
     compared = 0
     async with serving(stash.app) as url, aiohttp.ClientSession() as session:
         for record in replay.records("release-v0.30.1-needs-migration.jsonl"):
@@ -102,6 +102,7 @@ async def test_what_does_not_fit_its_schema_is_refused_as_recorded(record):
 async def test_a_socket_tells_in_both_protocols():
     stash = PretendStash()
     told = []
+    asked = {"query": "subscription { scanCompleteSubscribe }"}
     async with serving(stash.app) as url, aiohttp.ClientSession() as session:
         for protocol, start in (
             ("graphql-transport-ws", "subscribe"),
@@ -111,11 +112,11 @@ async def test_a_socket_tells_in_both_protocols():
                 f"{url}/graphql", protocols=[protocol]
             ) as socket:
                 await socket.send_json({"type": "connection_init"})
-                await socket.send_json({"id": "1", "type": start, "payload": {}})
+                await socket.send_json({"id": "1", "type": start, "payload": asked})
                 await stash.facts.until(lambda: any(stash.subscriptions.open.values()))
                 stash.subscriptions.tell_scan_completed()
                 stash.subscriptions.fault = "no"
-                await socket.send_json({"id": "2", "type": start, "payload": {}})
+                await socket.send_json({"id": "2", "type": start, "payload": asked})
                 frames = []
                 while not frames or frames[-1].get("type") != "complete":
                     frames.append(json.loads(await socket.receive_str()))

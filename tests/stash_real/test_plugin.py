@@ -9,10 +9,11 @@ import aiohttp
 import pytest
 
 from stash2plex.config import StashSettings
+from stash2plex.plugin import IN_PROCESS_HOOKS, PLUGIN_ID, TASKS
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import StashPlugins
 from tests.stash_real.server import RealStash, real_stash
-from tests.stash_real.world import PLUGIN, World, make_videos, world
+from tests.stash_real.world import World, make_videos, world
 from tests.ui.browser import browsing
 from tests.ui.browser import missing as no_browser
 
@@ -55,7 +56,7 @@ async def test_installed_through_stash_it_works(tmp_path, plex):
             words = ("install-plugin", "--via-stash", "--yes")
             url = ("--daemon-url", made.daemon.url)
             status, printed = await command(made, *words, *url)
-            assert (status, "Done: Stash runs the plugin" in printed) == (0, True)
+            assert (status, "Done: Stash runs the plugins" in printed) == (0, True)
 
             # Hooks: nothing else looks for changes here.
             await stash.update(scene, title="By a hook", details="x")
@@ -66,14 +67,14 @@ async def test_installed_through_stash_it_works(tmp_path, plex):
             await stash.job(
                 "mutation R($id: ID!, $task: String!)"
                 " { runPluginTask(plugin_id: $id, task_name: $task) }",
-                id=PLUGIN,
+                id=PLUGIN_ID,
                 task="Show Status",
             )
             logged = (await stash.ask("{ logs { message } }"))["logs"]
             assert any("Plex" in one["message"] for one in logged), logged
             # The page's own way.
             async with StashClient.connect(StashSettings(url=stash.url)) as client:
-                answer = await StashPlugins(client).run(PLUGIN, {"mode": "status"})
+                answer = await StashPlugins(client).run(PLUGIN_ID, {"mode": "status"})
             assert answer["stash"]["state"] == "up"
             # Again: an update that changes nothing.
             status, printed = await command(made, *words, *url)
@@ -86,7 +87,7 @@ async def test_a_daemon_that_is_down_costs_no_save(tmp_path, plex):
     async with real_stash(tmp_path / "stash") as stash:
         path, scene = await one_scene(stash, plex)
         async with world(stash, plex, tmp_path) as made:
-            await made.install_plugin()
+            await made.install_plugins(TASKS, IN_PROCESS_HOOKS)
             await made.daemon.deliver(scene)
         await stash.update(scene, title="While it was down", details="x")
         async with world(stash, plex, tmp_path) as made:
@@ -105,7 +106,7 @@ async def test_its_page_and_tab_in_the_real_ui(tmp_path, plex):
         _, scene = await one_scene(stash, plex)
         await stash.update(scene, title="On a page", details="x")
         async with world(stash, plex, tmp_path) as made:
-            await made.install_plugin()
+            await made.install_plugins(TASKS, IN_PROCESS_HOOKS)
             await made.daemon.deliver(scene)
             async with browsing(stash.url) as (page, watch):
                 await page.goto("/plugins/stash2plexd")

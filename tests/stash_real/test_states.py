@@ -160,9 +160,11 @@ async def test_a_login_that_is_switched_on_and_a_key(described, tmp_path, plex):
     await stash.stop()
     await stash.start()
     async with world(stash, plex, tmp_path) as made:
-        await made.daemon.deliver(scene)
-        assert made.item(paths[0]).text["title"] == f"Title {scene}"
-        assert made.item(paths[0]).picture("art")
+        await made.daemon.post("sync", {"scene_ids": [scene]})
+        item = made.item(paths[0])
+        assert await made.until(
+            lambda: item.text.get("title") == f"Title {scene}" and item.picture("art")
+        )
 
 
 @pytest.mark.parametrize("external", ["", "https://stash.example/base"])

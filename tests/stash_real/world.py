@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from stash2plex import plugin
+from stash2plex.plugin import IN_PROCESS_HOOKS, PLUGIN_ID, Plugin
 from stash2plex.sandbox.items import PretendItem
 from stash2plex.sandbox.plex import PretendPlex
 from tests.conftest import make_settings
@@ -19,7 +19,6 @@ from tests.running import RunningDaemon, running
 from tests.stash_real.server import RealStash, make_video
 
 PICTURED = {"fields": {"poster": True, "background": True}}
-PLUGIN = plugin.PLUGIN_ID
 
 
 class World:
@@ -60,19 +59,19 @@ class World:
         )
         return run
 
-    async def install_plugin(self) -> None:
-        """Copy the plugin and set it, as the page of Stash would."""
-        await asyncio.to_thread(plugin.install, self.stash.plugins)
+    async def install_plugins(self, *plugins: Plugin) -> None:
+        """Copy plugins and set them, as the page of Stash would."""
+        for one in plugins:
+            target = self.stash.plugins / one.id
+            await asyncio.to_thread(shutil.copytree, one.folder, target)
         await self.stash.ask("mutation { reloadPlugins }")
+        if IN_PROCESS_HOOKS in plugins:
+            await self.daemon.until(lambda found: found["stash"]["hooks"]["listening"])
         await self.stash.ask(
             "mutation C($id: ID!, $i: Map!) { configurePlugin(plugin_id: $id, input: $i) }",
-            id=PLUGIN,
+            id=PLUGIN_ID,
             i={"daemonUrl": self.daemon.url, "daemonToken": "test-token"},
         )
-
-    def remove_plugin(self) -> None:
-        shutil.rmtree(self.stash.plugins)
-        self.stash.plugins.mkdir()
 
 
 @asynccontextmanager
@@ -106,4 +105,4 @@ def told(value: Any) -> str:
     return json.dumps(value, default=str)[:300]
 
 
-__all__ = ["PLUGIN", "World", "make_videos", "told", "world"]
+__all__ = ["World", "make_videos", "told", "world"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from stash2plex.plugin import PLUGIN_ID, plugin_folder
+from stash2plex.plugin import PLUGIN_ID, TASKS
 from stash2plex.sandbox.server import Facts, serving
 from stash2plex.sandbox.stash import PretendStash
 
@@ -70,11 +70,11 @@ def bundle(folder: Path) -> Texts:
 
 def plugin_files(kind: str) -> str:
     """Join the plugin's files of a *kind* in the manifest's order, as Stash does."""
-    manifest = (plugin_folder() / f"{PLUGIN_ID}.yml").read_text()
+    manifest = (TASKS.folder / f"{PLUGIN_ID}.yml").read_text()
     block = re.search(rf"^  {kind}:\n((?:    - \S+\n)+)", manifest, re.MULTILINE)
     assert block, f"the manifest lists no {kind}"
     names = re.findall(r"- (\S+)", block[1])
-    return "\n".join((plugin_folder() / name).read_text() for name in names)
+    return "\n".join((TASKS.folder / name).read_text() for name in names)
 
 
 @dataclass(slots=True)

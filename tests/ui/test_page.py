@@ -8,6 +8,9 @@ from itertools import pairwise
 import pytest
 
 from stash2plex.db.database import DATABASE, Database
+from stash2plex.plugin import PLUGIN_ID
+from tests.conftest import free_port
+from tests.running import running
 from tests.ui.browser import PHONE
 from tests.ui.world import PAGE, trouble
 
@@ -459,3 +462,89 @@ async def test_jumping_to_a_part_moves_the_focus(made, browse):
     async with browse(made, PAGE) as page:
         await page.get_by_role("button", name="Outage Report").press("Enter")
         await shows(page.locator(":focus"), "Outages")
+
+
+async def test_the_browser_s_tab_is_named(made, browse):
+    async with browse(made, "/") as page:
+        assert await page.title() == "Stash"
+        await page.get_by_role("link", name="Stash to Plex").click()
+        await section(page, "Queue").wait_for()
+        assert await page.title() == "Stash to Plex | Stash"
+        # Stash names it whenever it likes.
+        await page.evaluate("document.title = 'Stash'")
+        await page.wait_for_function("document.title === 'Stash to Plex | Stash'")
+        await page.get_by_role("link", name="Stash", exact=True).click()
+        await page.wait_for_function("document.title === 'Stash'")
+
+
+async def test_cards_stand_in_line_with_the_headline(made, browse):
+    async with browse(made, PAGE) as page:
+        await section(page, "Queue").wait_for()
+        heading = await page.get_by_role("heading", level=1).bounding_box()
+        for name in ("Plex", "Gaps", "Health"):
+            card = await section(page, name).locator(".card").bounding_box()
+            assert card["x"] == heading["x"], name
+
+
+async def test_how_changes_are_told_of(made, browse):
+    async with browse(made, PAGE) as page:
+        await shows(fact(page, "Stash", "Hooks"), "inside Stash")
+        assert await page.locator(".stash2plexd > .alert").count() == 0
+
+
+async def test_plugins_of_another_release_are_updated_with_one_click(made, browse):
+    plugin = made.stash.plugins[PLUGIN_ID]
+    plugin.manifest = plugin.manifest.replace("version: ", "version: 0.0.9 #")
+    plugin.source = "http://127.0.0.1/plugin/index.yml"
+    updated = []
+
+    async def install(plugin_id, source):
+        updated.append((plugin_id, source))
+        return plugin.folder, "1"
+
+    made.stash.installer = install
+    # The daemon looks again while something is wrong; at its start it was not.
+    async with running(
+        made.daemon.settings.model_copy(
+            update={
+                "server": made.daemon.settings.server.model_copy(
+                    update={
+                        "port": free_port(),
+                        "data_dir": made.daemon.settings.server.data_dir / "other",
+                    }
+                )
+            }
+        ),
+        made.stash,
+        made.plex,
+    ) as other:
+        made.point_plugin(other.url)
+        await other.until(lambda status: status["stash"]["hooks"]["faults"])
+        async with browse(made, PAGE) as page:
+            alert = page.get_by_role("alert").filter(has_text="stash2plexd 0.0.9")
+            await shows(alert, "Settings > Plugins > Check for updates")
+            await alert.get_by_role("button", name="Update the plugins").click()
+            await shows(alert, "Stash updates the plugins now")
+    assert updated == [(PLUGIN_ID, plugin.source)]
+
+
+async def test_findings_make_no_green_toast(made, browse):
+    made.stash.other_plugins["Stash2Plex"] = True  # both would write to Plex
+    async with browse(made, PAGE) as page:
+        await press(page, "Health Check")
+        await shows(page.locator(".stash2plexd-said-last"), "see Health")
+        assert await page.locator(".toast").count() == 0
+        assert made.stash.plugin_log == []
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        (None, "install Python 3.9 or newer where Stash runs"),
+        ("/bin/false", "What Stash calls Python does not run"),
+    ],
+)
+async def test_a_python_that_does_not_run_gets_its_remedy(made, browse, python, words):
+    made.stash.plugin_runs.python = python
+    async with browse(made, PAGE) as page:
+        await shows(page.get_by_role("alert"), words)

@@ -22,6 +22,19 @@ async def test_the_entry_in_the_bar_is_there_once(made, browse):
         await section(page, "Queue").wait_for()
 
 
+async def test_the_entry_looks_like_those_beside_it(made, browse):
+    """No filled button in a bar of plain icons, and one stop of the keyboard."""
+    look = """one => {
+        const style = getComputedStyle(one);
+        return [style.backgroundColor, style.borderStyle, style.color];
+    }"""
+    async with browse(made, "/", viewport=DESKTOP) as page:
+        entry = page.get_by_role("link", name="Stash to Plex")
+        beside = page.get_by_title("Settings").locator("visible=true")
+        assert await entry.evaluate(look) == await beside.evaluate(look)
+        assert await entry.locator("button, [tabindex]").count() == 0
+
+
 async def test_the_entry_is_in_the_menu_of_a_phone(made, browse):
     async with browse(made, "/", viewport=PHONE) as page:
         await page.get_by_role("button", name="Toggle navigation").click()

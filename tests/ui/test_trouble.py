@@ -67,7 +67,7 @@ async def test_an_address_that_makes_no_sense(made, browse):
 
 
 async def test_a_plugin_that_stash_does_not_know(made, browse):
-    made.stash.plugin = None
+    made.stash.plugins.clear()
     async with browse(made, PAGE) as page:
         await shows(page.get_by_role("alert"), "Internal system error")
 

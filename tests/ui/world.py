@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stash2plex.plugin import PLUGIN_ID, plugin_folder
+from stash2plex.plugin import PLUGIN_ID, Hooks, wanted
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.stash import PretendStash
 from tests.conftest import make_settings
@@ -16,7 +16,6 @@ from tests.end_to_end.test_delivery import sample
 from tests.running import RunningDaemon, running
 from tests.ui.pretend_page import Site, Texts, page_of
 
-PLUGIN = plugin_folder() / f"{PLUGIN_ID}.py"
 OPERATION = "Stash2PlexOperation"
 PAGE = f"/plugins/{PLUGIN_ID}"
 # Whoever sleeps because Plex has no item sleeps through the test.
@@ -58,7 +57,8 @@ def furnish(stash: PretendStash, plex: PretendPlex) -> None:
     plex.status_of[3] = 409
     # As Plex's own are; others are no part of a link.
     plex.machine = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233"
-    stash.plugin = PLUGIN
+    for plugin in wanted(Hooks.IN_PROCESS):
+        stash.put_plugin(plugin.folder)
 
 
 @asynccontextmanager

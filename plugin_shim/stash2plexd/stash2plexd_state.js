@@ -104,12 +104,39 @@
           ["Version", e(Said, null, stash.version)],
           ["Latency", latency(stash)],
           stash.error ? ["Error", e(Said, null, stash.error)] : null,
+          ["Hooks", hooksSaid(record(stash.hooks))],
+          ["Last change", e(When, { at: record(stash.hooks).last_at })],
           ["Scenes", figure(catalog.scenes)],
           ["Items in Plex", figure(catalog.items)],
           ["Catalogue read", e(When, { at: catalog.refreshed_at })],
         ],
       })
     );
+  }
+
+  const HOOKS = { "in-process": "inside Stash", http: "over HTTP" };
+
+  function hooksSaid(hooks) {
+    const kinds = list(hooks.kinds);
+    if (!Array.isArray(hooks.kinds)) return "–";
+    const named = kinds.map((one) => (HOOKS.hasOwnProperty(one) ? HOOKS[one] : text(one)));
+    const unheard = kinds.includes("in-process") && !hooks.listening;
+    return (named.join(" and ") || "none") + (unheard ? ", not heard now" : "");
+  }
+
+  /** What is wrong with how changes are told of, and what mends it. */
+  function HookFaults({ hooks }) {
+    return list(hooks.faults)
+      .map(record)
+      .map((one) =>
+        e(
+          Alert,
+          { key: text(one.code), variant: "warning" },
+          e(Said, null, one.message),
+          e("div", { className: "stash2plexd-fix" }, e(Said, null, one.fix)),
+          one.code === "plugin_version" ? e(ui.Update) : null
+        )
+      );
   }
 
   function latency(server) {
@@ -406,6 +433,7 @@
     summary,
     PlexCard,
     StashCard,
+    HookFaults,
     QueueCard,
     DeliveriesCard,
     Comparisons,

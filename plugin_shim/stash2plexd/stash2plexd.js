@@ -7,7 +7,7 @@
   const ui = window.stash2plexd;
   if (!ui) return;
   const { api, React, e } = ui;
-  const { Nav, Tab } = api.libraries.Bootstrap;
+  const { Button, Nav, Tab } = api.libraries.Bootstrap;
   const { Link, NavLink } = api.libraries.ReactRouterDOM;
   // Not /plugin/…: that is the server's, and a reload would find nothing there.
   const ROUTE = `/plugins/${ui.ID}`;
@@ -48,20 +48,18 @@
 
   append("MainNavBar.UtilityItems", () =>
     e(
-      NavLink,
+      Button,
       {
-        className: "nav-utility stash2plexd-nav",
+        // A link and a button in one, so that the keyboard stops only once. No class of
+        // its own says how it is laid out: Stash hides one of the two of each.
+        as: NavLink,
+        className: "nav-utility minimal stash2plexd-nav",
         exact: true,
         to: ROUTE,
         title: "Stash to Plex",
         "aria-label": "Stash to Plex",
       },
-      // Looks like Stash's buttons beside it, but the keyboard stops only once.
-      e(
-        "span",
-        { className: "btn btn-primary minimal d-flex align-items-center h-100" },
-        e(Icon)
-      )
+      e(Icon)
     )
   );
 

@@ -2,22 +2,34 @@
 
 Each takes *ask* (method, path, body, seconds), the *args* of the task or operation,
 and *say* (level, text), and returns the daemon's answer. A task follows what it started
-and shows how far that is; an operation of the page in Stash does not wait.
+for as long as its manifest says, and shows how far that is: meanwhile other jobs of
+Stash wait. An operation of the page in Stash does not wait.
 """
 
 import time
 
 MAX_ROWS = 20
+# Of what a task may write, one line is the first in what Stash shows.
+MOST_FINDINGS = 26
 POLL_SECONDS = 1.0
 # How long enqueuing a whole library may take, seconds.
 LONG = 600.0
-# A queue is followed for no longer than this, whatever it holds, seconds.
-LONGEST = 1800.0
-SCOPES = {"all": "all", "24h": "24h", "7d": "7d"}
+SCOPES = ("all", "24h", "7d")
+GOES_ON = "the daemon goes on by itself; Show Status tells how far it is"
 
 
 def counted(number, thing):
     return "%d %s%s" % (number, thing, "" if number == 1 else "s")
+
+
+def report(say, headline, rows, level="i"):
+    """Say a headline and what is below it: backwards, as Stash shows the newest first.
+
+    Rows are texts, or (level, text).
+    """
+    for row in reversed(rows):
+        say(*(row if isinstance(row, tuple) else ("i", row)))
+    say(level, headline)
 
 
 # --- status -------------------------------------------------------------------
@@ -27,8 +39,8 @@ def status(ask, args, say):
     answer = ask("GET", "/api/v1/status")
     if "version" not in answer:
         raise KeyError("version")  # whoever has none is not the daemon
-    for line in status_lines(answer):
-        say("i", line)
+    headline, *rows = status_lines(answer)
+    report(say, headline, rows)
     return answer
 
 
@@ -80,33 +92,48 @@ def status_lines(status):
 
 def health(ask, args, say):
     answer = ask("GET", "/api/v1/health", None, LONG)
-    for one in answer.get("findings") or []:
+    findings = answer.get("findings") or []
+    worst_first = sorted(findings, key=lambda one: LEVELS.get(one.get("level"), 0))
+    rows = []
+    for one in worst_first:
         fix = " -> %s" % one["fix"] if one.get("fix") else ""
         level = {"ok": "i", "warn": "w"}.get(one.get("level"), "e")
-        say(
-            level,
-            "%s %s: %s%s" % (one.get("level"), one.get("code"), one["message"], fix),
+        text = "%s %s: %s%s" % (one.get("level"), one.get("code"), one["message"], fix)
+        rows.append((level, text))
+    more = len(rows) - MOST_FINDINGS
+    if more > 0:
+        rows[MOST_FINDINGS:] = ["and %s more" % counted(more, "finding")]
+    found = [one.get("level") for one in findings]
+    well = sum(level == "ok" for level in found)
+    headline = "%s well" % counted(well, "finding")
+    if well < len(found):
+        headline = "%s to look at, %d well" % (
+            counted(len(found) - well, "finding"),
+            well,
         )
+    report(say, headline, rows, level="i" if well == len(found) else "w")
     return answer
+
+
+LEVELS = {"fail": 0, "warn": 1, "ok": 2}
 
 
 def outages(ask, args, say):
     answer = ask("GET", "/api/v1/outages")
-    say(
-        "i",
+    headline = (
         "Plex: %s, %.3f %% available, mean time to repair %s, between failures %s"
         % (
             counted(answer.get("count", 0), "outage"),
             100 * answer.get("availability", 1.0),
             spelled(answer.get("mttr_seconds")),
             spelled(answer.get("mtbf_seconds")),
-        ),
+        )
     )
+    rows = []
     for one in answer.get("outages", [])[:MAX_ROWS]:
         end = "to %s" % one["ended_at"] if one.get("ended_at") else "goes on"
         verb = "waited" if one.get("ended_at") else "wait now"
-        say(
-            "i",
+        rows.append(
             "%s: %s %s, %s, %s %s: %s"
             % (
                 one.get("service"),
@@ -116,8 +143,9 @@ def outages(ask, args, say):
                 counted(one.get("jobs", 0), "job"),
                 verb,
                 one.get("cause"),
-            ),
+            )
         )
+    report(say, headline, rows)
     return answer
 
 
@@ -136,14 +164,14 @@ def spelled(seconds):
 
 def queue(ask, args, say):
     answer = ask("GET", "/api/v1/queue%s" % page(args))
-    say("i", counted(answer.get("total", 0), "job"))
+    rows = []
     for one in answer.get("jobs", [])[:MAX_ROWS]:
         why = "; %s: %s" % (one["code"], one["error"]) if one.get("code") else ""
-        say(
-            "i",
+        rows.append(
             "%s %s: %s, due %s%s"
-            % (one["kind"], one["id"], one["state"], one["due_at"], why),
+            % (one["kind"], one["id"], one["state"], one["due_at"], why)
         )
+    report(say, counted(answer.get("total", 0), "job"), rows)
     return answer
 
 
@@ -160,11 +188,16 @@ def clear_queue(ask, args, say):
     return answer
 
 
+def patience(args):
+    """Return for how many seconds a task follows what it started; 0 is not at all."""
+    return float(args.get("follow") or 0)
+
+
 def follow_queue(ask, args, say):
-    """Wait until the queue is empty, the circuit opens, or it takes far too long."""
-    if not args.get("follow"):
+    """Wait until the queue is empty, the circuit opens, or it takes too long."""
+    if not patience(args):
         return
-    started = time.monotonic()
+    ends = time.monotonic() + patience(args)
     first = None
     while True:
         found = ask("GET", "/api/v1/status")
@@ -177,13 +210,10 @@ def follow_queue(ask, args, say):
         if (found.get("plex") or {}).get("breaker") != "closed":
             say("w", "Plex is away; %s delivered later" % counted(left, "job"))
             return
-        elapsed, finished = time.monotonic() - started, first - left
-        # Twice what the measured speed promises, and some time to get going.
-        expected = elapsed * first / finished if finished else first
-        if elapsed > min(60 + 2 * expected, LONGEST):
-            say("w", "%s left; the daemon goes on by itself" % counted(left, "job"))
+        if time.monotonic() >= ends:
+            say("i", "%s to go; %s" % (counted(left, "job"), GOES_ON))
             return
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(POLL_SECONDS, max(0.0, ends - time.monotonic())))
     done, waiting = found.get("deliveries") or {}, jobs.get("waiting", 0)
     say(
         "i",
@@ -204,20 +234,19 @@ def follow_queue(ask, args, say):
 
 def dead(ask, args, say):
     answer = ask("GET", "/api/v1/dead%s" % page(args))
-    say("i", counted(answer.get("total", 0), "dead letter"))
-    for one in answer.get("dead", [])[:MAX_ROWS]:
-        say(
-            "i",
-            "%s %s: %s, %s, last %s: %s"
-            % (
-                one["kind"],
-                one["id"],
-                one["code"],
-                counted(one["attempts"], "attempt"),
-                one["failed_at"],
-                one["error"],
-            ),
+    rows = [
+        "%s %s: %s, %s, last %s: %s"
+        % (
+            one["kind"],
+            one["id"],
+            one["code"],
+            counted(one["attempts"], "attempt"),
+            one["failed_at"],
+            one["error"],
         )
+        for one in answer.get("dead", [])[:MAX_ROWS]
+    ]
+    report(say, counted(answer.get("total", 0), "dead letter"), rows)
     return answer
 
 
@@ -273,8 +302,9 @@ def reconcile(ask, args, say):
     if args.get("force") is not None:
         body["force"] = args["force"] is True
     answer = ask("POST", "/api/v1/reconcile", body)
-    if not args.get("follow"):
+    if not patience(args):
         return answer
+    ends = time.monotonic() + patience(args)
     path = "/api/v1/reconcile/%d" % answer["run"]
     while True:
         run = ask("GET", path)
@@ -282,36 +312,36 @@ def reconcile(ask, args, say):
             break
         total = max(run.get("items", 0), run.get("scenes", 0), 1)
         say("p", "%.3f" % min(0.95, run.get("scenes", 0) / total / 2))
-        time.sleep(POLL_SECONDS)
+        if time.monotonic() >= ends:
+            far = counted(run.get("scenes", 0), "scene")
+            say("i", "%s compared so far; %s" % (far, GOES_ON))
+            return run
+        time.sleep(min(POLL_SECONDS, max(0.0, ends - time.monotonic())))
     say("p", "1")
     if run.get("error"):
         say("e", "The comparison %s: %s" % (run.get("state"), run["error"]))
         return run
-    say(
-        "i",
-        "%s and %s compared"
-        % (
-            counted(run.get("scenes", 0), "scene"),
-            counted(run.get("items", 0), "item"),
-        ),
+    headline = "%s and %s compared, %s enqueued" % (
+        counted(run.get("scenes", 0), "scene"),
+        counted(run.get("items", 0), "item"),
+        counted(run.get("enqueued", 0), "job"),
     )
-    for kind, count in sorted((run.get("gaps") or {}).items()):
-        if count:
-            say("i", "%s: %d" % (kind, count))
-    say("i", "%s enqueued" % counted(run.get("enqueued", 0), "job"))
+    found = sorted((run.get("gaps") or {}).items())
+    report(say, headline, ["%s: %d" % (kind, count) for kind, count in found if count])
     return run
 
 
 def gaps(ask, args, say):
     answer = ask("GET", "/api/v1/gaps%s" % page(args, "kind"))
-    say("i", counted(answer.get("total", 0), "gap"))
+    rows = []
     for one in answer.get("gaps", [])[:MAX_ROWS]:
         whose = "file"
         if one.get("scene"):
             whose = "scene %s" % one["scene"]
         elif one.get("item"):
             whose = "item %s" % one["item"]
-        say("i", "%s: %s %s: %s" % (one["kind"], whose, one["path"], one["detail"]))
+        rows.append("%s: %s %s: %s" % (one["kind"], whose, one["path"], one["detail"]))
+    report(say, counted(answer.get("total", 0), "gap"), rows)
     return answer
 
 

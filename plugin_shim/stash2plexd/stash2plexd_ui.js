@@ -36,7 +36,8 @@
 
   /** Run an operation of the plugin; rejects with what to tell the user. */
   function ask(args) {
-    const variables = { id: ID, args };
+    // What the page shows need not fill Stash's log.
+    const variables = { id: ID, args: Object.assign({ quiet: true }, args) };
     return Promise.resolve()
       .then(() => api.utils.StashService.getClient())
       .then((client) =>
@@ -50,7 +51,7 @@
 
   function reasonOf(error) {
     const said = list(error && error.graphQLErrors).map((one) => one.message);
-    if (said.length) return said.join(" ");
+    if (said.length) return withRemedy(said.join(" "));
     if (error && error.networkError) {
       const status = error.networkError.statusCode;
       return status === 401
@@ -58,6 +59,25 @@
         : "Stash does not answer. Is it running?";
     }
     return String((error && error.message) || error);
+  }
+
+  const SETTING = "Settings > System > Python executable path";
+
+  /** Stash says how its plugins' Python fails, but not what to do about it. */
+  function withRemedy(said) {
+    if (said.includes("error running plugin")) {
+      return (
+        `Stash finds no Python: install Python 3.9 or newer where Stash runs, or name it` +
+        ` under ${SETTING}. (${said})`
+      );
+    }
+    if (/^exit status \d+$/.test(said)) {
+      return (
+        `What Stash calls Python does not run: name Python 3.9 or newer under` +
+        ` ${SETTING}; Stash's log says what went wrong. (${said})`
+      );
+    }
+    return said;
   }
 
   // --- reading answers that may lack anything ---------------------------------------

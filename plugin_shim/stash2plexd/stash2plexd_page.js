@@ -42,7 +42,47 @@
     running: "at work",
   };
 
+  const TITLE = "Stash to Plex";
+
+  /** Name the page in the browser; Stash sets its own title whenever it likes. */
+  function useTitle() {
+    React.useEffect(() => {
+      const own = document.title;
+      const set = () => {
+        if (!document.title.startsWith(TITLE)) document.title = `${TITLE} | Stash`;
+      };
+      const observer = new MutationObserver(set);
+      observer.observe(document.head, {
+        characterData: true,
+        childList: true,
+        subtree: true,
+      });
+      set();
+      return () => {
+        observer.disconnect();
+        document.title = own;
+      };
+    }, []);
+  }
+
+  function Help() {
+    return e(
+      "details",
+      null,
+      e("summary", null, "Help"),
+      e(
+        "ul",
+        { className: "stash2plexd-note" },
+        e("li", null, "Something does not arrive? Health Check says what to mend."),
+        e("li", null, "One scene does not? Its tab “Plex” says why."),
+        e("li", null, "A task can be stopped in Stash; the daemon goes on by itself."),
+        e("li", null, "All else: the folder “docs” of stash2plex, and stash2plex --help.")
+      )
+    );
+  }
+
   function Page() {
+    useTitle();
     const [view, chosen] = React.useState({ gaps_offset: 0, dead_offset: 0 });
     const setView = (change) => chosen((before) => Object.assign({}, before, change));
     const { answer, of, turning, error, at, look } = ui.useOverview(view);
@@ -57,7 +97,7 @@
       e(
         "header",
         null,
-        e("h1", { className: "h3" }, "Stash to Plex"),
+        e("h1", { className: "h3" }, TITLE),
         e(
           "p",
           { role: "status", className: "stash2plexd-summary" },
@@ -85,11 +125,12 @@
       e(
         "p",
         {
-          role: tasks.isToasted ? undefined : "status",
+          role: tasks.said.isToasted ? undefined : "status",
           className: "stash2plexd-said-last",
         },
         tasks.said.message
       ),
+      e(ui.HookFaults, { hooks: record(record(status.stash).hooks) }),
       answer ? e(Jumps, { look }) : null,
       !answer && !error ? e(Waiting, null, "Asking the daemon…") : null,
       answer
@@ -135,6 +176,7 @@
             e(ui.Health, { report, tasks, onReport: setReport })
           )
         : null,
+      e(Help),
       e(ui.Confirmation, { wanted: tasks.question, onAnswer: tasks.answer })
     );
   }

@@ -123,12 +123,14 @@
     sync: (found) => `${counted(found.enqueued, "scene")} enqueued.`,
     reconcile: (found) => `Comparison ${text(found.run)} runs.`,
     health: (found) => {
-      const bad = list(found.findings).filter((one) => record(one).level !== "ok");
+      const bad = list(found.findings).filter(isBad);
       return bad.length
         ? `${counted(bad.length, "finding")}; see Health.`
         : "Nothing is wrong.";
     },
   };
+
+  const isBad = (finding) => record(finding).level !== "ok";
 
   const useToast = (api.hooks && api.hooks.useToast) || (() => null);
 
@@ -157,8 +159,10 @@
           (answer) => {
             if (!mounted.current) return;
             const message = `${task}: ${DONE[args.mode](answer)}`;
-            setSaid({ message });
-            if (toast && toast.success) toast.success(message);
+            // Stash's toasts are green: only for what is well.
+            const isToasted = !!(toast && toast.success) && !list(answer.findings).some(isBad);
+            setSaid({ message, isToasted });
+            if (isToasted) toast.success(message);
             if (then) then(answer);
           },
           (error) => mounted.current && setSaid({ task, error: error.message })
@@ -173,7 +177,6 @@
     return {
       said,
       question,
-      isToasted: !!toast,
       forget: () => setSaid({}),
       isBusy: (args) => !!busy[JSON.stringify(args)],
       run,

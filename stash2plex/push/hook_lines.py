@@ -1,0 +1,101 @@
+"""Following what our script in Stash says of changes.
+
+Lines are hints: Stash drops what a slow reader does not take, without a word. So after
+each connection Stash is asked what changed, and now and then anyway.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from stash2plex.errors import Stash2PlexError
+from stash2plex.link import Link
+from stash2plex.push.hooks import Hook, HookTaker
+from stash2plex.queue.job import Kind
+
+if TYPE_CHECKING:
+    from stash2plex.stash.client import StashClient
+
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
+# So many performers, studios, tags and groups are believed in so many seconds: each
+# costs questions about its scenes. Of more, Stash is asked which really changed.
+_MOST_PARTS, _WINDOW = 20, 10.0
+
+
+class HookLines:
+    """Takes the hooks that Stash's log tells of, and has *look* find what it does not.
+
+    *scenes_with* tells the scenes that were last read with a performer, studio, tag or
+    group.
+    """
+
+    def __init__(
+        self,
+        stash: StashClient,
+        taker: HookTaker,
+        *,
+        look: Callable[[], None],
+        scenes_with: Callable[[str, int], Awaitable[list[int]]],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._taker = taker
+        self._look = look
+        self._scenes_with = scenes_with
+        self._now = now
+        self._believed: deque[float] = deque(maxlen=_MOST_PARTS)
+        self._link = Link(
+            stash.hook_lines,
+            self._take,
+            first_wait=_FIRST_WAIT,
+            longest_wait=_LONGEST_WAIT,
+            on_connected=self._connected,
+            on_lost=self._lost,
+        )
+        self.error: Stash2PlexError | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether Stash's log is heard now."""
+        return self._link.is_up
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        await self._link.run()
+
+    def _connected(self) -> None:
+        self.error = None
+        self._look()
+
+    def _lost(self, error: Stash2PlexError) -> None:
+        self.error = error
+
+    async def _take(self, lines: Sequence[dict[str, Any]]) -> None:
+        hooks = []
+        for line in lines:
+            try:
+                hook = Hook.model_validate(line)
+            except ValidationError:
+                continue  # forged, or of a release that knows more than we do
+            if hook.kind is None:
+                continue
+            if hook.kind is Kind.SCENE or await self._believes(hook.kind, hook):
+                hooks.append(hook)
+        if hooks:
+            await self._taker.take_all(hooks)
+
+    async def _believes(self, kind: Kind, hook: Hook) -> bool:
+        """Whether a hook of a performer, studio, tag or group is taken as it is."""
+        now = self._now()
+        full = len(self._believed) == _MOST_PARTS
+        if not full or now - self._believed[0] > _WINDOW:
+            self._believed.append(now)
+            return True
+        if hook.is_of_something_gone:  # of which no time of change tells
+            return bool(await self._scenes_with(kind, hook.id))
+        self._look()
+        return False
