@@ -338,6 +338,7 @@ async def _work(
         catalog=catalog,
         changes=changes,
         provider=provider,
+        plugins=(plugins := PluginState(stash, stash_breaker)),
         wake=worker.wake,
     )
     parts = Parts(
@@ -372,7 +373,7 @@ async def _work(
             plex_breaker=plex_breaker,
             stash=stash_probe,
             stash_breaker=stash_breaker,
-            plugins=(plugins := PluginState(stash, stash_breaker)),
+            plugins=plugins,
             hook_lines=hook_lines,
             hooked=taker.hooked,
             pictures_breaker=covers.breaker,
@@ -576,6 +577,7 @@ async def _hooks(
     catalog: Catalog,
     changes: Changes,
     provider: Provider | None,
+    plugins: PluginState,
     wake: Callable[[], None],
 ) -> tuple[HookTaker, HookLines]:
     """Return what takes hooks, and what hears of those that Stash's log tells."""
@@ -588,6 +590,7 @@ async def _hooks(
         hooked=hooked,
         wake=wake,
         forget=provider.forget if provider else lambda _: None,
+        tried=plugins.look_soon,
     )
     scenes_with = catalog.store.scenes_with_part
     look = changes.look_soon

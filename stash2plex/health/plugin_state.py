@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -105,15 +106,23 @@ class PluginState:
     def __init__(self, stash: StashClient, breaker: CircuitBreaker) -> None:
         self._plugins = StashPlugins(stash)
         self._breaker = breaker
+        self._wanted = asyncio.Event()
         self.ours: OurPlugins | None = None
+
+    def look_soon(self) -> None:
+        """Look at once: somebody installed or tried something."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
+            self._wanted.clear()
             if self._breaker.state is not State.OPEN:
                 await self._look()
             is_well = self.ours is not None and not self.ours.faults
-            await asyncio.sleep(_EVERY if is_well else _AGAIN)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY if is_well else _AGAIN):
+                    await self._wanted.wait()
 
     async def _look(self) -> None:
         try:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from stash2plex.errors import Stash2PlexError
 from stash2plex.link import Link
-from stash2plex.push.hooks import Hook, HookTaker
+from stash2plex.push.hooks import PING, Hook, HookTaker
 from stash2plex.queue.job import Kind
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class HookLines:
                 hook = Hook.model_validate(line)
             except ValidationError:
                 continue  # forged, or of a release that knows more than we do
+            if hook.type == PING:
+                await self._taker.take(hook)
             if hook.kind is None:
                 continue
             if hook.kind is Kind.SCENE or await self._believes(hook.kind, hook):

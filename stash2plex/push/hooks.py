@@ -118,7 +118,11 @@ class Stash(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookTaker:
-    """Makes hooks jobs. *forget* is told of each scene, or None for any."""
+    """Makes hooks jobs.
+
+    *forget* is told of each scene, or None for any; *tried* that somebody only tried
+    the way.
+    """
 
     jobs: JobStore
     sync: SyncSettings
@@ -126,6 +130,7 @@ class HookTaker:
     hooked: LastTime
     wake: Callable[[], None]
     forget: Callable[[int | None], None]
+    tried: Callable[[], None]
 
     async def take(self, hook: Hook) -> tuple[str, str | None]:
         """Take one; durable on return.
@@ -133,7 +138,9 @@ class HookTaker:
         Returns what became of it: ``queued``, ``merged`` or ``ignored``, and why that.
         """
         wanted = self._sorted_out(hook)
-        if hook.type != PING:
+        if hook.type == PING:
+            self.tried()
+        else:
             await self.hooked.note()
         if isinstance(wanted, Ignored):
             log.debug("hook_ignored", type=hook.type, id=hook.id, reason=wanted.reason)

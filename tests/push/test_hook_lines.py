@@ -333,6 +333,18 @@ async def test_nothing_of_the_log_is_kept(scripted, plex, tmp_path, capfd):
     assert secret not in "".join(capfd.readouterr())
 
 
+async def test_what_was_installed_is_seen_once_it_was_tried(stash, plex, tmp_path):
+    async with following(stash, plex, tmp_path) as d:
+        await d.until(lambda status: status["stash"]["hooks"]["kinds"] == [])
+        await heard(stash)
+        stash.put_plugin(IN_PROCESS_HOOKS.folder)
+        await stash.run_plugin(IN_PROCESS_HOOKS.id, {"nonce": "x"})
+        status = await d.until(lambda status: status["stash"]["hooks"]["kinds"])
+
+    assert status["stash"]["hooks"]["faults"] == []
+    assert status["stash"]["hooks"]["last_at"] is None
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(400, NoSocket), (200, NoSocket), (502, ServiceUnavailable)]
 )
