@@ -27,8 +27,6 @@ SETTINGS = '{"query":"{configuration{plugins(include:[\\"%s\\",\\"%s\\"])}}"}' %
     TASKS_ID,
     PLUGIN_ID,
 )
-# Stash v0.25 and older spell names of plugins so.
-SPELLED_OTHERWISE = "stash2plexdHttpHooks"
 
 
 class Failure(Exception):
@@ -200,7 +198,7 @@ def read_settings(server, deadline):
     if status != 200:
         raise Failure("Stash answered HTTP %s when asked for the settings" % status)
     found = json.loads(body)["data"]["configuration"]["plugins"]
-    places = [found.get(PLUGIN_ID) or found.get(SPELLED_OTHERWISE), found.get(TASKS_ID)]
+    places = [found.get(PLUGIN_ID), found.get(TASKS_ID)]
     return tuple(
         next((str(place[name]) for place in places if place and place.get(name)), unset)
         for name, unset in (("daemonUrl", DEFAULT_URL), ("daemonToken", ""))

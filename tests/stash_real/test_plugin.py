@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
+import zipfile
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from stash2plex import plugin_source
 from stash2plex.config import StashSettings
-from stash2plex.plugin import IN_PROCESS_HOOKS, PLUGIN_ID, TASKS
+from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGIN_ID, TASKS
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import StashPlugins
 from tests.stash_real.server import RealStash, real_stash
 from tests.stash_real.world import World, make_videos, world
 from tests.ui.browser import browsing
 from tests.ui.browser import missing as no_browser
+from tests.upgrades.recorded import archive
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -81,6 +86,154 @@ async def test_installed_through_stash_it_works(tmp_path, plex):
             assert status == 0, printed
             status, printed = await command(made, "check")
             assert "ok   plugin_reaches" in printed, printed
+
+
+async def heard_or_posted(made: World, scene: int, path: str, title: str) -> bool:
+    """Save a scene; whether that reaches Plex, with no poll."""
+    await made.stash.update(scene, title=title, details="x")
+    return await made.until(lambda: made.item(path).text["title"] == title, 5)
+
+
+async def plugins_of(stash: RealStash) -> dict[str, bool]:
+    """Return our plugins in Stash, and whether they have hooks."""
+    found = (await stash.ask("{ plugins { id enabled hooks { name } } }"))["plugins"]
+    return {one["id"]: bool(one["hooks"]) for one in found or () if one["enabled"]}
+
+
+async def test_each_kind_of_hooks_through_stash(tmp_path, plex):
+    async with real_stash(tmp_path / "stash") as stash:
+        path, scene = await one_scene(stash, plex)
+        given = {"stash": {"poll_interval": 0}}
+        async with world(stash, plex, tmp_path, **given) as made:
+            words = ("install-plugin", "--via-stash", "--yes")
+            url = ("--daemon-url", made.daemon.url)
+            for hooks, kept in (
+                ("http", [HTTP_HOOKS]),
+                ("in-process", [IN_PROCESS_HOOKS]),
+                ("none", []),
+            ):
+                status, printed = await command(made, *words, *url, "--hooks", hooks)
+                assert status == 0, printed
+                assert await plugins_of(stash) == {
+                    TASKS.id: False,
+                    **dict.fromkeys([one.id for one in kept], True),
+                }
+                title = f"By hooks: {hooks}"
+                arrives = await heard_or_posted(made, scene, path, title)
+                assert arrives == bool(kept), hooks
+                assert not kept or hooks in (await command(made, "check"))[1]
+            # What is in the way: its jobs are FINISHED all the same.
+            (stash.plugins / "stash2plex" / IN_PROCESS_HOOKS.id).write_text("no folder")
+            status, printed = await command(made, *words, *url)
+            assert (status, "Done" in printed) == (1, False), printed
+            assert "may it write into its plugins folder?" in printed
+            (stash.plugins / "stash2plex" / IN_PROCESS_HOOKS.id).unlink()
+            status, printed = await command(made, *words, "--remove")
+            assert status == 0, printed
+            assert await plugins_of(stash) == {}
+
+
+def old_source(folder: Path) -> Path:
+    """Lay out the source of release 0.1.0, whose one plugin had hooks; returns its index."""
+    with zipfile.ZipFile(archive("0.1.0")) as packed:
+        files = {
+            Path(name).name: packed.read(name)
+            for name in packed.namelist()
+            if name.startswith("plugin/") and not name.endswith("/")
+        }
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "old.zip", "w") as zipped:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o100644 << 16
+            zipped.writestr(entry, data)
+    digest = hashlib.sha256((folder / "old.zip").read_bytes()).hexdigest()
+    index = folder / "index.yml"
+    index.write_text(
+        f"- id: {PLUGIN_ID}\n  name: Old\n  version: 0.1.0-old\n"
+        f'  date: "2026-01-01 00:00:00"\n  path: old.zip\n  sha256: {digest}\n'
+        "  requires: []\n  metadata: {}\n"
+    )
+    return index
+
+
+async def test_stash_s_own_update_takes_the_hooks_and_the_daemon_says_so(
+    tmp_path, plex
+):
+    async with real_stash(tmp_path / "stash") as stash:
+        path, scene = await one_scene(stash, plex)
+        index = await asyncio.to_thread(old_source, tmp_path / "dist")
+        source = index.as_uri()
+        given = {"stash": {"poll_interval": 0}}
+        async with world(stash, plex, tmp_path, **given) as made:
+            package = [{"id": PLUGIN_ID, "sourceURL": source}]
+            query = (
+                "mutation J($p: [PackageSpecInput!]!)"
+                " { %sPackages(type: Plugin, packages: $p) }"
+            )
+            await stash.ask(
+                "mutation S($s: [PackageSourceInput!])"
+                " { configureGeneral(input: {pluginPackageSources: $s})"
+                " { databasePath } }",
+                s=[{"name": "stash2plex", "url": source, "local_path": "stash2plex"}],
+            )
+            await stash.job(query % "install", p=package)
+            await made.point_plugin()
+            # It works on as it did.
+            assert await plugins_of(stash) == {PLUGIN_ID: True}
+            assert await heard_or_posted(made, scene, path, "By the old one")
+            await asyncio.to_thread(plugin_source.write, index.parent)
+            await stash.job(query % "update", p=package)
+            assert await plugins_of(stash) == {PLUGIN_ID: False}
+        async with world(stash, plex, tmp_path, **given) as made:
+            await made.point_plugin()
+            found = await made.daemon.until(lambda s: s["stash"]["hooks"]["faults"])
+            (fault,) = found["stash"]["hooks"]["faults"]
+            assert fault["code"] == "plugin_hooks"
+            _, printed = await command(made, "check")
+            assert "warn plugin_hooks: Stash has no hooks of ours" in printed
+            # And what it says mends it.
+            words = ("install-plugin", "--via-stash", "--yes")
+            url = ("--daemon-url", made.daemon.url)
+            status, printed = await command(made, *words, *url)
+            assert status == 0, printed
+            assert await heard_or_posted(made, scene, path, "By the new ones")
+
+
+async def test_a_python_that_does_not_run(tmp_path, plex):
+    async with (
+        real_stash(tmp_path / "stash", python_path="/bin/false") as stash,
+        world(stash, plex, tmp_path) as made,
+    ):
+        await made.install_plugins(TASKS, IN_PROCESS_HOOKS)
+        _, printed = await command(made, "check")
+        assert "exit status 1" in printed, printed
+        assert "name Python 3.9 or newer under Settings > System" in printed
+        # Hooks inside Stash need none.
+        assert "ok   plugin_hooks: hooks: in-process" in printed
+
+
+async def test_a_task_leaves_stash_to_its_other_jobs(tmp_path, plex):
+    """Meanwhile a scan waits; and its results read from the top."""
+    async with real_stash(tmp_path / "stash") as stash:
+        await one_scene(stash, plex)
+        async with world(stash, plex, tmp_path) as made:
+            await made.install_plugins(TASKS)
+            run = (
+                "mutation R($id: ID!, $task: String!)"
+                " { runPluginTask(plugin_id: $id, task_name: $task) }"
+            )
+            await stash.job(run, id=PLUGIN_ID, task="Show Status")
+            logged = (await stash.ask("{ logs { message } }"))["logs"]
+            shown = [one["message"] for one in logged]
+            ours = [one for one in shown if one.startswith(f"[Plugin / {TASKS.name}]")]
+            assert " stash2plex 0." in ours[0], ours
+            assert " Plex: up" in ours[1], ours
+            before = len(ours)
+            assert (await command(made, "check"))[0] in {0, 1}
+            logged = (await stash.ask("{ logs { message } }"))["logs"]
+            after = [one for one in logged if TASKS.name in one["message"]]
+            assert len(after) == before
 
 
 async def test_a_daemon_that_is_down_costs_no_save(tmp_path, plex):

@@ -65,8 +65,12 @@ class World:
             target = self.stash.plugins / one.id
             await asyncio.to_thread(shutil.copytree, one.folder, target)
         await self.stash.ask("mutation { reloadPlugins }")
+        await self.point_plugin()
         if IN_PROCESS_HOOKS in plugins:
             await self.daemon.until(lambda found: found["stash"]["hooks"]["listening"])
+
+    async def point_plugin(self) -> None:
+        """Set the plugin's settings, to this daemon."""
         await self.stash.ask(
             "mutation C($id: ID!, $i: Map!) { configurePlugin(plugin_id: $id, input: $i) }",
             id=PLUGIN_ID,
