@@ -49,6 +49,7 @@ def status_lines(status):
     queue, done = status.get("queue") or {}, status.get("deliveries") or {}
     plex, stash = status.get("plex") or {}, status.get("stash") or {}
     catalog, gaps = status.get("catalog") or {}, status.get("gaps") or {}
+    hooks = stash.get("hooks") or {}
     lines = [
         "stash2plex %s, up since %s"
         % (status.get("version"), status.get("started_at")),
@@ -61,6 +62,11 @@ def status_lines(status):
         ),
         "Stash: %s, version %s"
         % (stash.get("state"), stash.get("version") or "unknown"),
+        "Hooks: %s, last change told of: %s"
+        % (
+            " and ".join(hooks.get("kinds") or []) or "none",
+            hooks.get("last_at") or "never",
+        ),
         "Queue: %s due, %s waiting, %s running, %s dead"
         % tuple(
             queue.get(name, 0) for name in ("queued", "waiting", "running", "dead")
@@ -87,7 +93,8 @@ def status_lines(status):
     for name, part in (("Plex", plex), ("Stash", stash)):
         if part.get("error"):
             lines.append("%s: %s" % (name, part["error"]))
-    return lines
+    faults = hooks.get("faults") or []
+    return lines + ["Hooks: %(message)s -> %(fix)s" % one for one in faults]
 
 
 def health(ask, args, say):

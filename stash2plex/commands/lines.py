@@ -21,6 +21,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         f" version {plex['version'] or 'unknown'},"
         f" libraries: {', '.join(plex['libraries']) or 'not read yet'}",
         "Stash": f"{stash['state']}, version {stash['version'] or 'unknown'}",
+        "Hooks": _hooks(stash["hooks"]),
         "Queue": f"{queue['queued']} due, {queue['waiting']} waiting,"
         f" {queue['running']} running, {queue['dead']} dead",
         "Delivered": f"{done['written']} written, {done['unchanged']} unchanged,"
@@ -40,7 +41,17 @@ def status_lines(document: dict[str, Any]) -> list[str]:
     for name, part in (("Plex", plex), ("Stash", stash)):
         if part.get("error"):
             lines.append(f"{name} says: {part['error']}")
-    return lines
+    faults = stash["hooks"]["faults"]
+    return lines + [f"Hooks: {one['message']} -> {one['fix']}" for one in faults]
+
+
+def _hooks(hooks: dict[str, Any]) -> str:
+    if hooks["kinds"] is None:
+        return "not looked for yet"
+    said = " and ".join(hooks["kinds"]) or "none"
+    if "in-process" in hooks["kinds"]:
+        said += f", {'heard' if hooks['listening'] else 'not heard now'}"
+    return f"{said}; last change told of: {hooks['last_at'] or 'never'}"
 
 
 def _outages(outages: dict[str, Any]) -> str:

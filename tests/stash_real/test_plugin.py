@@ -133,6 +133,15 @@ async def test_each_kind_of_hooks_through_stash(tmp_path, plex):
             assert await plugins_of(stash) == {}
 
 
+async def know_source(stash: RealStash, url: str) -> None:
+    """Have Stash know a source under our name, and no other."""
+    await stash.ask(
+        "mutation S($s: [PackageSourceInput!])"
+        " { configureGeneral(input: {pluginPackageSources: $s}) { databasePath } }",
+        s=[{"name": "stash2plex", "url": url, "local_path": "stash2plex"}],
+    )
+
+
 def old_source(folder: Path) -> Path:
     """Lay out the source of release 0.1.0, whose one plugin had hooks; returns its index."""
     with zipfile.ZipFile(archive("0.1.0")) as packed:
@@ -171,12 +180,7 @@ async def test_stash_s_own_update_takes_the_hooks_and_the_daemon_says_so(
                 "mutation J($p: [PackageSpecInput!]!)"
                 " { %sPackages(type: Plugin, packages: $p) }"
             )
-            await stash.ask(
-                "mutation S($s: [PackageSourceInput!])"
-                " { configureGeneral(input: {pluginPackageSources: $s})"
-                " { databasePath } }",
-                s=[{"name": "stash2plex", "url": source, "local_path": "stash2plex"}],
-            )
+            await know_source(stash, source)
             await stash.job(query % "install", p=package)
             await made.point_plugin()
             # It works on as it did.
@@ -198,6 +202,15 @@ async def test_stash_s_own_update_takes_the_hooks_and_the_daemon_says_so(
             status, printed = await command(made, *words, *url)
             assert status == 0, printed
             assert await heard_or_posted(made, scene, path, "By the new ones")
+            # Back to the old one: it tells of changes as well, and nothing breaks.
+            index = await asyncio.to_thread(old_source, tmp_path / "older")
+            older = index.as_uri()
+            await know_source(stash, older)
+            package = [{"id": PLUGIN_ID, "sourceURL": older}]
+            await stash.job(query % "install", p=package)
+            assert await heard_or_posted(made, scene, path, "By both of them")
+            _, printed = await command(made, "check")
+            assert "warn plugin_hooks_twice" in printed, printed
 
 
 async def test_a_python_that_does_not_run(tmp_path, plex):
