@@ -21,7 +21,7 @@ from stash2plex.queue.job import Kind
 if TYPE_CHECKING:
     from stash2plex.stash.client import StashClient
 
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 # So many performers, studios, tags and groups are believed in so many seconds: each
 # costs questions about its scenes. Of more, Stash is asked which really changed.
 _MOST_PARTS, _WINDOW = 20, 10.0

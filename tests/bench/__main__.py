@@ -30,6 +30,7 @@ from tests.bench.harness import (
     servers,
 )
 from tests.bench.library import seed
+from tests.bench.log_lines import log_lines
 from tests.bench.operating import operating
 from tests.bench.pictures import nightly_refresh, with_pictures
 from tests.bench.shim import shim
@@ -406,6 +407,7 @@ async def main() -> int:
         provider_metadata,
         provider_scan,
         shim,
+        log_lines,
         operating,
     ]
     chosen = sys.argv[1:]

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from stash2plex.plugin import plugin_folder
+from stash2plex.plugin import HTTP_HOOKS, TASKS, Plugin
 from stash2plex.sandbox.server import serving
 from tests.bench.harness import TOKEN, Rows, daemon, row, servers, timed
 
@@ -35,7 +35,7 @@ async def shim(rows: Rows) -> None:
         async with (
             servers(1) as urls,
             daemon(urls, Path(folder)) as bench,
-            _told(bench.url, _HOOK) as (command, message),
+            _told(bench.url, _HOOK, HTTP_HOOKS) as (command, message),
         ):
             empty, hook = [], []
             for _ in range(41):
@@ -49,14 +49,14 @@ async def shim(rows: Rows) -> None:
 
 async def task(rows: Rows, url: str) -> None:
     """Run a task as Stash does, with a daemon at *url*."""
-    async with _told(url, {"mode": "status"}) as (command, message):
+    async with _told(url, {"mode": "status"}, TASKS) as (command, message):
         took = [await timed(command, message) for _ in range(21)]
     rows.append(row("a task through the shim, ms", statistics.median(took) * 1000, 150))
 
 
 @asynccontextmanager
 async def _told(
-    url: str, args: dict[str, Any]
+    url: str, args: dict[str, Any], plugin: Plugin
 ) -> AsyncIterator[tuple[list[str], bytes]]:
     """Yield how Stash runs the shim, and what it tells it; Stash answers at once."""
 
@@ -76,5 +76,5 @@ async def _told(
             },
             "args": args,
         }
-        command = [*_PYTHON, str(plugin_folder() / "stash2plexd.py")]
+        command = [*_PYTHON, str(plugin.folder / f"{plugin.id}.py")]
         yield command, json.dumps(message).encode()

@@ -74,7 +74,8 @@ async def test_a_new_cover_takes_the_place_of_the_old(left, stash, plex):
 
 async def test_the_old_plugin_is_understood(left, stash, plex, tmp_path):
     """It stays in Stash until it is installed anew."""
-    stash.put_plugin(tmp_path / "plugin")
+    for manifest in (tmp_path / "plugin").rglob("*.yml"):
+        stash.put_plugin(manifest.parent)
     async with running(left, stash, plex) as daemon:
         stash.plugin_settings[PLUGIN_ID] = {
             "daemonUrl": daemon.url,
