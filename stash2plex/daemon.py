@@ -338,7 +338,11 @@ async def _work(
         catalog=catalog,
         changes=changes,
         provider=provider,
-        plugins=(plugins := PluginState(stash, stash_breaker)),
+        plugins=(
+            plugins := PluginState(
+                stash, stash_breaker, polls=settings.stash.poll_interval > 0
+            )
+        ),
         wake=worker.wake,
     )
     parts = Parts(

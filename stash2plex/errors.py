@@ -29,6 +29,7 @@ class ServiceUnavailable(Stash2PlexError):
     def __init__(self, service: str, reason: str, *, pause: float = 0.0) -> None:
         super().__init__(f"{service} is unavailable: {reason}")
         self.service = service
+        self.reason = reason
         self.pause = pause  # seconds that the server asked us to stay away
 
 

@@ -32,6 +32,13 @@ def asked_from_here(host: str) -> str:
     return in_url(host)
 
 
+def without_login(url: str) -> str:
+    """Return a URL without the name and password that it may hold, however misspelt."""
+    before, found, after = url.rpartition("@")
+    schemes = [one for one in ("http://", "https://") if before.startswith(one)]
+    return "".join(schemes) + after if found else url
+
+
 def in_url(host: str) -> str:
     """Return *host* as URLs have it: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

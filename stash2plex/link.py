@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
@@ -47,7 +48,8 @@ async def no_redirects(
 class Link(Generic[T]):
     """Follows *listen*, hands on what comes; *is_up* while it is connected.
 
-    What comes next is read when *take* is through with what came. Waits are in seconds.
+    What comes next is read when *take* is through with what came. Waits are in seconds,
+    and grow while the link breaks as soon as it is made.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Link(Generic[T]):
         self._longest_wait = longest_wait
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self.is_up = False
+        self.is_up, self._up_since = False, 0.0
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -80,12 +82,12 @@ class Link(Generic[T]):
             except Stash2PlexError as error:
                 log.debug("link_lost", error=str(error))
                 self._on_lost(error)
-            if self.is_up:
+            if self.is_up and time.monotonic() - self._up_since >= wait:
                 wait = self._first_wait
             self.is_up = False
             await asyncio.sleep(wait)
             wait = min(wait * 2, self._longest_wait)
 
     def _connected(self) -> None:
-        self.is_up = True
+        self.is_up, self._up_since = True, time.monotonic()
         self._on_connected()

@@ -95,9 +95,11 @@ def install(plugins: Path, hooks: Hooks = Hooks.IN_PROCESS) -> list[Path]:
     """Put the plugins into Stash's plugins folder, made if it is not there.
 
     Those that do not belong there with such *hooks* are taken away. Returns the
-    folders of those that do.
+    folders of those that do. Raises `PluginNotInstalled`, before anything is done, when
+    one is in another folder as well, and afterwards when something cannot be written.
     """
     belong = wanted(hooks)
+    refuse_others(plugins)
     remove(plugins, [one for one in PLUGINS if one not in belong])
     return [_copied(one, plugins / one.id) for one in belong]
 
@@ -105,7 +107,7 @@ def install(plugins: Path, hooks: Hooks = Hooks.IN_PROCESS) -> list[Path]:
 def remove(plugins: Path, which: list[Plugin]) -> list[Path]:
     """Take plugins out of Stash's plugins folder; returns the folders that were there.
 
-    What others put beside our files stays.
+    What others put beside our files stays, and so do plugins that Stash installed.
     """
     gone = []
     for plugin in which:
@@ -123,14 +125,21 @@ def remove(plugins: Path, which: list[Plugin]) -> list[Path]:
     return gone
 
 
+def refuse_others(plugins: Path) -> None:
+    """Raise `PluginNotInstalled` when Stash installed one of ours below a folder.
+
+    It would run one of the two, and nobody knows which.
+    """
+    for plugin in PLUGINS:
+        for manifest in plugins.rglob(f"{plugin.id}.yml"):
+            if manifest.parent != plugins / plugin.id:
+                raise PluginNotInstalled(
+                    f"Stash has {plugin.id} already, in {manifest.parent}: uninstall it"
+                    " in Stash (Settings > Plugins), or delete that folder"
+                )
+
+
 def _copied(plugin: Plugin, target: Path) -> Path:
-    for manifest in target.parent.rglob(f"{plugin.id}.yml"):
-        if manifest.parent != target:
-            # Stash would run one of the two, and nobody knows which.
-            raise PluginNotInstalled(
-                f"Stash has the plugin already, in {manifest.parent}: uninstall it"
-                " there, or delete that folder"
-            )
     try:
         target.mkdir(parents=True, exist_ok=True)
         _clear(plugin, target, but=plugin.files)

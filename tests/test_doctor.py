@@ -60,6 +60,12 @@ class SetUp:
         for plugin in plugins:
             self.stash.put_plugin(plugin.folder)
 
+    def point_hooks(self, url, token):
+        """Have hooks over HTTP, with settings of their own."""
+        self.put_plugins(TASKS, HTTP_HOOKS)
+        own = {"daemonUrl": url, "daemonToken": token}
+        self.stash.plugin_settings[HTTP_HOOKS.id] = own
+
     def age(self, plugin_id, version):
         """Have Stash have another release of a plugin."""
         plugin = self.stash.plugins[plugin_id]
@@ -366,7 +372,7 @@ MISTAKES = {
     ),
     "hooks of both kinds": (
         lambda setup: setup.put_plugins(TASKS, IN_PROCESS_HOOKS, HTTP_HOOKS),
-        ("plugin_hooks_twice", "warn", "keeps one kind of hooks"),
+        ("plugin_hooks_twice", "warn", "keeps one kind"),
     ),
     "a plugin of another release": (
         lambda setup: setup.age(PLUGIN_ID, "0.0.9"),
@@ -375,6 +381,20 @@ MISTAKES = {
     "a proxy that lets no sockets through": (
         attribute("stash.subscriptions", "refused", True),
         ("stash_socket", "warn", "--hooks http"),
+    ),
+    "the hooks are disabled": (
+        lambda setup: setattr(
+            setup.stash.plugins[IN_PROCESS_HOOKS.id], "enabled", False
+        ),
+        ("plugin_hooks", "warn", "enable it under Settings > Plugins"),
+    ),
+    "a daemon URL that is none": (
+        lambda setup: setup.point_plugin("http://user:hunter2@[::1", "test-token"),
+        ("plugin_url", "warn", "is no URL: http://[::1"),
+    ),
+    "hooks over HTTP with another daemon's token": (
+        lambda setup: setup.point_hooks("http://127.0.0.1:1", "stale"),
+        ("plugin_hooks", "warn", "edit a scene in Stash"),
     ),
     "no polls": (
         lambda setup: setup.tables["stash"].update(poll_interval=0),
@@ -502,12 +522,45 @@ async def test_a_python_that_stash_does_not_find(setup, stash, plex, capsys, plu
     assert "install Python 3.9 or newer where Stash runs" in found["fix"]
 
 
-async def test_a_python_that_does_not_run(setup, stash, plex, capsys):
-    stash.plugin_runs.python = "/bin/false"
+async def test_hooks_that_tell_another_daemon(setup, stash, plex, capsys):
+    setup.point_hooks("http://127.0.0.1:1", "stale")
     async with running(setup.settings, stash, plex):
         _, findings = await checked(setup, capsys)
 
-    assert "exit status 1" in findings["plugin_reaches"]["message"]
+    assert "has of its own is not the daemon's" in findings["plugin_token"]["message"]
+
+
+async def test_a_password_in_a_setting_is_not_shown(setup, stash, plex, capsys):
+    setup.point_plugin("http://user:hunter2@127.0.0.1:1", "stale")
+    async with running(setup.settings, stash, plex):
+        _, findings = await checked(setup, capsys)
+
+    assert "hunter2" not in json.dumps(findings)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 501, 502, None])
+async def test_whatever_a_proxy_makes_of_a_socket(setup, stash, plex, capsys, status):
+    """While all else gets through."""
+    stash.subscriptions.refused = status or True
+    stash.subscriptions.hangs_up = status is None
+    async with running(setup.settings, stash, plex) as daemon:
+        _, findings = await checked(setup, capsys)
+        found = await daemon.until(lambda s: s["stash"]["hooks"]["faults"])
+
+    assert "--hooks http" in findings["stash_socket"]["fix"]
+    assert found["stash"]["hooks"]["faults"][0]["code"] == "stash_socket"
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [("/bin/false", "exit status 1"), ("/bin/true", "said nothing")],
+)
+async def test_a_python_that_does_not_run(setup, stash, plex, capsys, python, words):
+    stash.plugin_runs.python = python
+    async with running(setup.settings, stash, plex):
+        _, findings = await checked(setup, capsys)
+
+    assert words in findings["plugin_reaches"]["message"]
     assert "name Python 3.9 or newer" in findings["plugin_reaches"]["fix"]
 
 

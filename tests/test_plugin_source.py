@@ -30,6 +30,7 @@ from stash2plex.sandbox.subscriptions import LOG
 from tests import packages
 from tests.conftest import free_port, make_settings
 from tests.running import running
+from tests.upgrades.recorded import archive
 
 
 def test_the_same_bytes_every_time(tmp_path, monkeypatch):
@@ -192,13 +193,18 @@ async def test_all_the_way_through_stash(told, stash, plex):
     assert (status, err) == (0, "")
     assert "Done" in out
     assert stash.plugin_settings == {
-        PLUGIN_ID: {"hidden": [1], "daemonUrl": told.url, "daemonToken": "test-token"},
+        PLUGIN_ID: {
+            "hidden": [1],
+            "daemonUrl": told.url,
+            "daemonToken": "test-token",
+            "hooks": "in-process",
+        },
         "other": {"kept": True},
     }
     url = f"{told.url}/plugin/index.yml"
     ours = {"name": "stash2plex", "url": url, "local_path": "stash2plex"}
     assert stash.package_sources == [*before, ours]
-    assert list(stash.plugins) == [TASKS.id, IN_PROCESS_HOOKS.id]
+    assert set(stash.plugins) == {TASKS.id, IN_PROCESS_HOOKS.id}
     offered = versions_in(await asyncio.to_thread(index_text))
     assert f"  {TASKS.id} {offered[TASKS.id]}\n" in out
     assert f"  {IN_PROCESS_HOOKS.id} {offered[IN_PROCESS_HOOKS.id]}\n" in out
@@ -253,6 +259,14 @@ async def test_hooks_of_an_older_installation_go(told, stash, tmp_path):
     assert f"  {HTTP_HOOKS.id} {__version__}, a copied folder, disabled" in out
 
 
+async def test_whoever_wants_no_hooks_is_not_told_that_there_are_none(told, stash):
+    await installed(told, "--hooks", "none")
+    status = await told.daemon.until(
+        lambda status: status["stash"]["hooks"]["faults"] == []
+    )
+    assert status["stash"]["hooks"]["kinds"] == []
+
+
 async def test_all_of_it_can_be_taken_away(told, stash):
     before = list(stash.package_sources)
     await installed(told)
@@ -294,15 +308,44 @@ async def test_a_stash_that_cannot_install_says_that_it_is_done(told, stash, had
 
 
 async def test_hooks_that_nothing_gets_through_to_hear(told, stash):
+    """What told of changes before still does."""
     stash.subscriptions.refused = True
-    status, out, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+    for had in ([], [TASKS.id, HTTP_HOOKS.id]):
+        status, out, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+        assert status == 1
+        assert "Done" not in out
+        assert "no WebSocket gets through: HTTP 400" in err
+        assert "--hooks http" in err
+        assert sorted(stash.plugins) == had
+        # And that is what mends it.
+        await installed(told, "--hooks", "http")
 
+
+async def test_the_hooks_of_an_old_plugin_stay_until_others_were_heard(
+    told, stash, tmp_path
+):
+    """Its update takes them away, so it comes last."""
+    with zipfile.ZipFile(archive("0.1.0")) as packed:
+        for name in packed.namelist():
+            if name.startswith("plugin/"):
+                packed.extract(name, tmp_path)
+    source = f"{told.url}/plugin/index.yml"
+    stash.put_plugin(tmp_path / "plugin", source).package_version = "0.1.0-old"
+    install = stash.installer
+
+    async def fail(plugin_id, source):
+        if plugin_id == IN_PROCESS_HOOKS.id:
+            raise OSError("read-only file system")
+        return await install(plugin_id, source)
+
+    stash.installer = fail
+    status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
     assert status == 1
-    assert "Done" not in out
-    assert "no WebSocket gets through (HTTP 400)" in err
-    assert "--hooks http" in err
-    # And that is what mends it.
-    await installed(told, "--hooks", "http")
+    assert "may it write into its plugins folder?" in err
+    assert stash.plugins[TASKS.id].triggers
+    stash.installer = install
+    await installed(told)
+    assert not stash.plugins[TASKS.id].triggers
 
 
 async def test_a_daemon_of_another_release_offers_other_plugins(
@@ -381,7 +424,7 @@ async def test_never_a_second_folder_of_the_plugin(told, stash):
     status, _, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
 
     assert status == 1
-    assert f"in a folder {PLUGIN_ID} that was copied there" in err
+    assert f"has {PLUGIN_ID} from folders that were copied there" in err
     assert "Reload plugins" in err
     # From a source that somebody added by hand, whose folder is another.
     theirs = {"name": "mine", "url": "http://10.9.9.9/index.yml", "local_path": "mine"}

@@ -106,20 +106,20 @@ class Daemon:
     """The daemon at *url*, as seen from the Stash that *server* tells of."""
 
     def __init__(self, server, url, token):
-        self.url = without_login(url)
+        self.url = url
         try:
             parts = urlsplit(url)
             port, host = parts.port, parts.hostname
         except ValueError:
             host = None
+        if "@" in url:
+            raise Failure(
+                "%s has a name or password in it, and the daemon knows none; it must"
+                " look like %s" % (SETTING, DEFAULT_URL)
+            )
         if not host or parts.scheme not in ("http", "https"):
             raise Failure(
                 "%s is %r; it must look like %s" % (SETTING, self.url, DEFAULT_URL)
-            )
-        if "@" in parts.netloc:
-            raise Failure(
-                "%s has a name or password in it; the daemon knows none, so set it to"
-                " %s" % (SETTING, self.url)
             )
         if not (token.isascii() and token.isprintable()):
             raise Failure("the setting Daemon token holds characters of no token")
@@ -156,7 +156,7 @@ class Daemon:
             answer = json.loads(text)
         except ValueError:
             answer = None
-        if not isinstance(answer, dict) or (status == 404 and self.path):
+        if not isinstance(answer, dict) or (status in (404, 405) and self.path):
             raise self.not_the_daemon("HTTP %s" % status)
         if status == 401:
             raise Failure(
@@ -177,14 +177,6 @@ class Daemon:
         elif self.path:
             hint = "the daemon has no path, so take %r out of %s" % (self.path, SETTING)
         return Failure("%s is not the daemon (%s); %s" % (self.url, why, hint))
-
-
-def without_login(url):
-    """Return a URL without the name and password that it may hold."""
-    scheme, found, rest = url.partition("://")
-    authority, slash, path = (rest if found else scheme).partition("/")
-    shown = authority.rpartition("@")[2] + slash + path
-    return scheme + found + shown if found else shown
 
 
 def request(address, method, target, headers, body, seconds, verify):

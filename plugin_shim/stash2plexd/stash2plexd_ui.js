@@ -43,7 +43,11 @@
       .then((client) =>
         client.mutate({ mutation: OPERATION, variables, fetchPolicy: "no-cache" })
       )
-      .then((result) => record((result.data || {}).runPluginOperation))
+      .then((result) => {
+        const answer = (result.data || {}).runPluginOperation;
+        if (!answer) throw new Error(SILENT);
+        return record(answer);
+      })
       .catch((error) => {
         throw new Error(reasonOf(error));
       });
@@ -62,6 +66,7 @@
   }
 
   const SETTING = "Settings > System > Python executable path";
+  const SILENT = `What Stash calls Python said nothing: name Python 3.9 or newer under ${SETTING}.`;
 
   /** Stash says how its plugins' Python fails, but not what to do about it. */
   function withRemedy(said) {

@@ -11,13 +11,14 @@ import _thread
 import json
 import os
 import socket
+import stat
 import sys
 import time
 
 OLDEST_PYTHON = (3, 9)
 PLUGIN_ID = "stash2plexd_http_hooks"
 TASKS_ID = "stash2plexd"
-SECONDS = 0.9
+SECONDS = 0.8
 # So long a daemon that did not answer in time is left alone, seconds.
 REST = 15.0
 MAX_LINE = 3900
@@ -31,6 +32,10 @@ SETTINGS = '{"query":"{configuration{plugins(include:[\\"%s\\",\\"%s\\"])}}"}' %
 
 class Failure(Exception):
     """Something to tell the user, with what to do about it."""
+
+
+class Hangs(Failure):
+    """The daemon did not answer in time."""
 
 
 class Deadline:
@@ -55,7 +60,7 @@ def main():
         hook = (message.get("args") or {}).get("hookContext")
         if hook is None:
             output = tell(server, {"type": "Plugin.Ping.Post", "id": 1})
-        elif not rests():
+        elif not rests(server):
             within(SECONDS, forward, server, event_of(hook))
     except Failure as failure:
         error = str(failure)
@@ -72,20 +77,21 @@ def demand_python():
         )
 
 
-def within(seconds, function, *args):
+def within(seconds, function, server, event):
     """Run *function*, but wait no longer: looking up a host name knows no time-out."""
     done = _thread.allocate_lock()
     done.acquire()
 
     def run():
         try:
-            function(*args)
+            function(server, event)
         finally:
             done.release()
 
     _thread.start_new_thread(run, ())
     if not done.acquire(timeout=seconds + 0.05):
-        rest()
+        if event.get("asked"):
+            rest(server)
         warn("the hook", "no answer in time")
         finish("ok", None)
         os._exit(0)
@@ -124,55 +130,78 @@ def event_of(hook):
 
 def forward(server, event):
     """Tell the daemon; whatever goes wrong becomes one warning line."""
+    what = "%(type)s of %(id)s" % event
     try:
         tell(server, event)
-    except socket.timeout:
-        rest()
-        warn("%(type)s of %(id)s" % event, "no answer in time")
+    except Hangs as failure:
+        rest(server)
+        warn(what, failure)
     except Exception as failure:
-        warn("%(type)s of %(id)s" % event, failure)
+        warn(what, failure)
 
 
 def tell(server, event):
     """Post an event to the daemon; returns its answer. Raises Failure."""
     deadline = Deadline(SECONDS)
-    url, token = read_settings(server, deadline)
-    answer = post(url, token, event, deadline)
+    try:
+        url, token = read_settings(server, deadline)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as failure:
+        why = failure if str(failure) else type(failure).__name__
+        raise Failure("Stash did not tell the settings (%s)" % why) from None
+    sent = json.dumps(event).encode("ascii")
+    event["asked"] = True  # from here on it is the daemon that is waited for
+    answer = post(url, token, sent, deadline)
     if "outcome" not in answer:
-        raise Failure("what answers at %s is not the daemon" % without_login(url))
+        raise Failure("what answers at %s is not the daemon" % url)
     return answer
 
 
 # --- a daemon that hangs ------------------------------------------------------
 
 
-def marker():
-    """Return the file whose age says when the daemon last did not answer in time."""
+def marker(server):
+    """Return the file whose age says when the daemon last did not answer in time.
+
+    One for each user and Stash: others may have another daemon.
+    """
     names = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
     folder = next((name for name in names if name), "/tmp")  # noqa: S108 - see `rests`
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    return os.path.join(folder, "stash2plexd-%s-no-answer" % user)
+    port = int(server.get("Port") or 9999)
+    return os.path.join(folder, "stash2plexd-%s-%d-no-answer" % (user, port))
 
 
-def rests():
+def is_ours(found):
+    """Whether a file is one that `rest` may have made."""
+    mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return mine and stat.S_ISREG(found.st_mode)
+
+
+def rests(server):
     """Whether the daemon is left alone: it did not answer in time a moment ago."""
     try:
-        found = os.lstat(marker())
-    except OSError:
+        found = os.lstat(marker(server))
+    except (OSError, ValueError):
         return False
-    if hasattr(os, "getuid") and found.st_uid != os.getuid():
-        return False
-    return 0 <= time.time() - found.st_mtime <= REST
+    return is_ours(found) and 0 <= time.time() - found.st_mtime <= REST
 
 
-def rest():
+def rest(server):
     """Leave the daemon alone for a while; where nothing can be written, go on."""
-    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    # Whatever somebody else put there is neither followed nor waited for.
+    flags = os.O_WRONLY | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        os.close(os.open(marker(), flags, 0o600))
-        os.utime(marker(), None)
+        file = os.open(marker(server), flags, 0o600)
+    except (OSError, ValueError):
+        return
+    try:
+        if is_ours(os.fstat(file)):
+            os.utime(file if os.utime in os.supports_fd else marker(server), None)
     except OSError:
         pass
+    finally:
+        os.close(file)
 
 
 # --- HTTP ---------------------------------------------------------------------
@@ -200,69 +229,63 @@ def read_settings(server, deadline):
     found = json.loads(body)["data"]["configuration"]["plugins"]
     places = [found.get(PLUGIN_ID), found.get(TASKS_ID)]
     return tuple(
-        next((str(place[name]) for place in places if place and place.get(name)), unset)
+        next((str(one[name]).strip() for one in places if one and one.get(name)), unset)
         for name, unset in (("daemonUrl", DEFAULT_URL), ("daemonToken", ""))
     )
 
 
-def post(url, token, document, deadline):
-    """Post to the daemon; returns its answer, raises Failure with a remedy."""
-    shown = without_login(url)
-    scheme, _, remainder = url.strip().rstrip("/").partition("://")
-    authority, slash, prefix = remainder.partition("/")
+def place_of(url):
+    """Return (scheme, host, port) and path of a URL; raises Failure if it is none."""
+    if "@" in url:
+        raise Failure(
+            "the setting Daemon URL has a name or password in it, and the daemon knows"
+            " none; it must look like %s" % DEFAULT_URL
+        )
+    scheme, _, remainder = url.rstrip("/").partition("://")
+    authority, slash, path = remainder.partition("/")
     host, _, port = (
         authority.rpartition(":") if ":" in authority else (authority, "", "")
     )
-    if (
-        scheme not in ("http", "https")
-        or not host
-        or "@" in authority
-        or (port and not port.isdigit())
-    ):
+    if scheme not in ("http", "https") or not host or (port and not port.isdigit()):
         raise Failure(
-            "the setting Daemon URL is %r; it must look like %s" % (shown, DEFAULT_URL)
+            "the setting Daemon URL is %r; it must look like %s" % (url, DEFAULT_URL)
         )
+    port = int(port or (443 if scheme == "https" else 80))
+    return (scheme, host.strip("[]"), port), slash + path
+
+
+def post(url, token, sent, deadline):
+    """Post to the daemon; returns its answer, raises Failure with a remedy."""
+    place, prefix = place_of(url)
     headers = {"Content-Type": "application/json"}
     if token:
-        headers["Authorization"] = "Bearer %s" % token.strip()
-    address = (
-        scheme,
-        host.strip("[]"),
-        int(port or (443 if scheme == "https" else 80)),
-    )
+        headers["Authorization"] = "Bearer %s" % token
+    target = prefix + "/api/v1/hooks"
     try:
-        status, text = request(
-            address,
-            slash + prefix + "/api/v1/hooks",
-            headers,
-            json.dumps(document).encode("ascii"),
-            deadline,
-            verify=True,
-        )
+        status, text = request(place, target, headers, sent, deadline, verify=True)
     except socket.timeout:
-        raise
+        raise Hangs("no answer from %s in time" % url) from None
     except (OSError, ValueError) as failure:
-        raise Failure("no daemon at %s (%s)" % (shown, failure)) from None
+        raise Failure("no daemon at %s (%s)" % (url, failure)) from None
+    if text is None:
+        raise Failure("the setting Daemon URL is %s, which is Plex" % url)
+    try:
+        answer = dict(json.loads(text))
+    except (TypeError, ValueError):
+        answer = None
+    if answer is None or (status in (404, 405) and prefix):
+        hint = "; the daemon has no path" if prefix else ""
+        raise Failure("%s is not the daemon (HTTP %s)%s" % (url, status, hint))
     if status == 401:
         raise Failure("the daemon refused the token; see the setting Daemon token")
-    try:
-        answer = json.loads(text)
-        if status < 400:
-            return dict(answer)
-        raise Failure("the daemon answered HTTP %s: %s" % (status, answer["message"]))
-    except (KeyError, TypeError, ValueError):
-        raise Failure("%s is not the daemon (HTTP %s)" % (shown, status)) from None
-
-
-def without_login(url):
-    """Return a URL without the name and password that it may hold."""
-    scheme, found, remainder = url.strip().partition("://")
-    authority, slash, path = remainder.partition("/")
-    return scheme + found + authority.rpartition("@")[2] + slash + path
+    if status >= 400:
+        said = answer.get("message")
+        raise Failure("the daemon answered HTTP %s: %s" % (status, said))
+    return answer
 
 
 def request(address, target, headers, body, deadline, verify):
-    """Send one HTTP/1.0 request; returns (status, body).
+    """Send one HTTP/1.0 request; returns (status, body), without a body if it is Plex.
 
     http.client alone would take longer to import than all the rest of this file.
     """
@@ -311,7 +334,8 @@ def read_answer(connection, deadline):
     parts = head.split(b" ", 2)
     if len(parts) < 2 or not parts[1][:3].isdigit():
         raise ValueError("the answer is not HTTP")
-    return int(parts[1][:3]), body.decode("utf-8", "replace")
+    is_plex = b"\r\nx-plex-protocol:" in head.lower()
+    return int(parts[1][:3]), None if is_plex else body.decode("utf-8", "replace")
 
 
 def content_length(head):

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,20 +18,20 @@ from stash2plex.commands.asking import ask, demand_token
 from stash2plex.commands.shared import WELL, settings_of
 from stash2plex.config import Settings, checked_url
 from stash2plex.errors import ConfigError, RequestRejected, Stash2PlexError
-from stash2plex.health.plugin_state import unheard
+from stash2plex.health.plugin_state import HOOKS_SETTING, unheard
 from stash2plex.hosts import is_loopback
 from stash2plex.plugin import (
     HOOK_PLUGINS,
-    HTTP_HOOKS,
     IN_PROCESS_HOOKS,
     PLUGIN_ID,
     PLUGINS,
+    TASKS,
     Hooks,
+    Plugin,
 )
 from stash2plex.plugin_source import INDEX, SOURCE_NAME, index_text, versions_in
 from stash2plex.stash.client import StashClient
-from stash2plex.stash.plugins import HEARD_WITHIN, StashPlugins, found_among
-from stash2plex.stash.subscription import NoSocket
+from stash2plex.stash.plugins import HEARD_WITHIN, StashBusy, StashPlugins, found_among
 
 # What deploy/compose.yaml calls the daemon, and so what its network does.
 _SERVICE = "stash2plex"
@@ -74,7 +74,8 @@ def _removed_from(plugins: Path) -> None:
     if gone:
         print("In Stash: Settings > Plugins > Reload plugins")
     else:
-        print(f"None of our plugins is in {plugins}.")
+        print(f"None of our plugins was copied into {plugins}.")
+    plugin.refuse_others(plugins)
 
 
 # --- through Stash ------------------------------------------------------------------
@@ -147,45 +148,40 @@ async def _install(
         await stash.probe()
         stash.refuse_if_too_old()
         plugins = StashPlugins(stash)
+        await _refuse_copies(plugins, belong)
         for one in belong:
             await _refuse_a_second(plugins, one.id, source)
         async with _put_back_on_failure(plugins):
             await plugins.add_source(SOURCE_NAME, source)
-            for one in belong:
+            given = {"daemonUrl": url, "daemonToken": token, HOOKS_SETTING: hooks.value}
+            await plugins.merge_settings(PLUGIN_ID, given)
+            # What tells of changes now is taken away only after the other was heard.
+            for one in sorted(belong, key=lambda one: one is TASKS):
                 await plugins.install(one.id, source, offered[one.id])
                 found = found_among(await plugins.installed(), one.id)
                 if found is not None and not found.enabled:
                     await plugins.enable(one.id)
-            given = {"daemonUrl": url, "daemonToken": token}
-            await plugins.merge_settings(PLUGIN_ID, given)
-            answer = await plugins.run(PLUGIN_ID, {"mode": "ping"})
-            if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
-                raise RequestRejected(f"the plugin was tried, but answered {answer!r}")
+                await _try(plugins, one)
         for other in HOOK_PLUGINS.values():
             if other not in belong:
                 await _take_away(plugins, other.id)
         await _say_what_is_there(plugins)
-        await _try_hooks(plugins, hooks)
 
 
-async def _try_hooks(plugins: StashPlugins, hooks: Hooks) -> None:
-    """Have a hook tell of nothing; raises `RequestRejected` when that is not heard."""
-    if hooks is Hooks.HTTP:
-        await plugins.run(HTTP_HOOKS.id, {})
-    if hooks is not Hooks.IN_PROCESS:
+async def _try(plugins: StashPlugins, which: Plugin) -> None:
+    """Have a plugin tell of nothing; raises our errors when that gets nowhere."""
+    if which is not IN_PROCESS_HOOKS:
+        await plugins.ping(which.id)
         return
     try:
-        seconds = await plugins.heard(IN_PROCESS_HOOKS.id)
-    except NoSocket as error:
+        seconds = await plugins.heard(which.id)
+    except Stash2PlexError as error:
         fault = unheard(error)
-        raise RequestRejected(
-            f"the plugins are installed, but hooks are not heard: {fault.message};"
-            f" {fault.fix}"
-        ) from None
+        raise RequestRejected(f"{fault.message}; {fault.fix}") from None
     if seconds is None:
         raise RequestRejected(
-            "the plugins are installed, but a hook was not heard within"
-            f" {HEARD_WITHIN:.0f} s; restart Stash, and run: stash2plex check"
+            f"Stash runs {which.id}, but nothing of it was heard within"
+            f" {HEARD_WITHIN:.0f} s; restart Stash, and run this again"
         )
 
 
@@ -236,36 +232,51 @@ async def _say_what_is_there(plugins: StashPlugins) -> None:
 
 @asynccontextmanager
 async def _put_back_on_failure(plugins: StashPlugins) -> AsyncIterator[None]:
-    """Leave sources and settings that may work as they were, if these do not."""
-    worked = found_among(await plugins.installed(), PLUGIN_ID) is not None
+    """Leave sources, settings and hooks that may work as they were, if these do not."""
+    before = await plugins.installed()
     sources, settings = await plugins.sources(), await plugins.settings(PLUGIN_ID)
     try:
         yield
     except Stash2PlexError as error:
-        if worked:
-            with suppress(Stash2PlexError):
+        with suppress(Stash2PlexError):
+            for hooks in HOOK_PLUGINS.values():
+                if found_among(before, hooks.id) is None:
+                    await _take_away(plugins, hooks.id)
+            if not isinstance(error, StashBusy):  # which needs them later
                 await plugins.set_sources(sources)
                 await plugins.set_settings(PLUGIN_ID, settings)
+            if found_among(before, PLUGIN_ID) is not None:
                 error.args = (
-                    f"{error}; the former source and settings are as they were",
+                    f"{error}; the former source, settings and hooks are as they were",
                 )
         raise
 
 
+async def _refuse_copies(plugins: StashPlugins, belong: Sequence[Plugin]) -> None:
+    """Raise `RequestRejected` when Stash has some of *belong* from copied folders."""
+    installed, packages = await plugins.installed(), await plugins.packages()
+    copied = [
+        one.id
+        for one in belong
+        if found_among(installed, one.id) and one.id not in packages
+    ]
+    if copied:
+        raise RequestRejected(
+            f"nothing was changed: Stash has {' and '.join(copied)} from folders that"
+            " were copied there, and would get a second one of each. Either copy new"
+            " ones over them (stash2plex install-plugin DIR), or delete the folders,"
+            " click Settings > Plugins > Reload plugins in Stash, and run this again"
+        )
+
+
 async def _refuse_a_second(plugins: StashPlugins, plugin_id: str, source: str) -> None:
-    """Raise `RequestRejected` when Stash would have a plugin in two folders.
+    """Raise `RequestRejected` when Stash would have a plugin from two sources.
 
     It runs the one that it finds first, so an update would seem to do nothing.
     """
-    if found_among(await plugins.installed(), plugin_id) is None:
-        return
     package = (await plugins.packages()).get(plugin_id)
     if package is None:
-        raise RequestRejected(
-            f"nothing was changed: Stash has the plugin in a folder {plugin_id} that"
-            " was copied there, and would get a second one; delete that folder, click"
-            " Settings > Plugins > Reload plugins in Stash, and run this again"
-        )
+        return
     for known in await plugins.sources():
         is_its = known["url"] == package.source != source
         if is_its and known["name"] != SOURCE_NAME:

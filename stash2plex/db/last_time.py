@@ -16,11 +16,11 @@ from stash2plex.moments import iso
 # What is remembered, by the name of the fact.
 LAST_REQUEST = "provider_last_request_at"
 LAST_HOOK = "last_hook_at"
-_SAVED_EVERY = 60.0  # seconds
+_SAVED_EVERY = 10.0  # seconds
 
 
 class LastTime:
-    """Remembers when something last happened; exact here, by the minute on disk."""
+    """Remembers when something last happened; exact here, nearly so on disk."""
 
     def __init__(
         self, database: Database, fact: str, *, now: Callable[[], float] = time.time

@@ -13,8 +13,8 @@ from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.db.last_time import LAST_HOOK
 from stash2plex.doctor.finding import Finding
 from stash2plex.errors import DataDirUnusable, Stash2PlexError
-from stash2plex.health.plugin_state import INSTALL, POLLED, OurPlugins, unheard
-from stash2plex.hosts import HERE, is_loopback
+from stash2plex.health.plugin_state import INSTALL, OurPlugins, unheard
+from stash2plex.hosts import HERE, is_loopback, without_login
 from stash2plex.older_plugin import OLDER_PLUGIN
 from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGIN_ID
 from stash2plex.stash.client import StashClient
@@ -25,7 +25,6 @@ from stash2plex.stash.plugins import (
     found_among,
     python_remedy,
 )
-from stash2plex.stash.subscription import NoSocket
 
 
 async def examine(
@@ -38,14 +37,15 @@ async def examine(
         given = await plugins.settings(PLUGIN_ID)
     except Stash2PlexError as error:
         return [Finding("plugin", "warn", str(error), "look at Stash's log")]
-    ours = OurPlugins.among(installed)
+    ours = OurPlugins.among(installed, given)
+    polls = settings.stash.poll_interval > 0
     findings = [_installed(found_among(installed, PLUGIN_ID))]
     if findings[0].level == "ok":
         findings += await asyncio.to_thread(_settings, given, settings)
         if runs:
             is_ours = all(one.code != "plugin_token" for one in findings)
             findings.append(await _reaches(plugins, settings, given, ours=is_ours))
-    faults = ours.faults if ours.installed else []
+    faults = ours.faults(polls=polls)
     findings += [Finding(one.code, "warn", one.message, one.fix) for one in faults]
     if ours.hooks:
         findings.append(await _hooks(plugins, settings, ours, runs=runs))
@@ -72,7 +72,7 @@ def _installed(plugin: InstalledPlugin | None) -> Finding:
     code = "plugin"
     if plugin is None:
         fix = f"{INSTALL}, with the daemon running"
-        message = f"Stash does not have the plugin {PLUGIN_ID}; {POLLED}"
+        message = f"Stash does not have the plugin {PLUGIN_ID}: no tasks and no page"
         return Finding(code, "warn", message, fix)
     if not plugin.enabled:
         message = f"the plugin {PLUGIN_ID} is disabled in Stash: no tasks and no page"
@@ -85,12 +85,18 @@ def _settings(given: Mapping[str, Any], settings: Settings) -> list[Finding]:
     found = []
     own = f"http://{HERE}:{settings.server.port}"
     url = str(given.get("daemonUrl") or "")
-    parts = urlsplit(url)
+    shown = without_login(url)
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        fix = f"set Daemon URL to {own}, as Stash's machine or container reaches it"
+        message = f"the plugin's Daemon URL is no URL: {shown}"
+        return [Finding("plugin_url", "warn", message, fix)]
     stash_is_elsewhere = not is_loopback(urlsplit(settings.stash.url).hostname)
     fix = f"set Daemon URL to {own}, as Stash's machine or container reaches it"
-    if stash_is_elsewhere and (not url or is_loopback(parts.hostname)):
+    if stash_is_elsewhere and (not url or is_loopback(host)):
         message = (
-            f"the plugin's Daemon URL is {url or 'empty'}, which means Stash's own"
+            f"the plugin's Daemon URL is {shown or 'empty'}, which means Stash's own"
             " machine or container"
         )
         found.append(Finding("plugin_url", "warn", message, fix))
@@ -116,7 +122,7 @@ async def _reaches(
     """
     code = "plugin_reaches"
     try:
-        await plugins.run(PLUGIN_ID, {"mode": "ping"})
+        await plugins.ping(PLUGIN_ID)
     except Stash2PlexError as error:
         fix = python_remedy(str(error)) or (
             "see Settings > Plugins in Stash; Daemon URL is"
@@ -125,13 +131,29 @@ async def _reaches(
         )
         return Finding(code, "fail", str(error), fix)
     if not ours:
-        message = f"the plugin reaches another daemon, at {given.get('daemonUrl')}"
+        where = without_login(str(given.get("daemonUrl")))
+        message = f"the plugin reaches another daemon, at {where}"
         fix = (
             f"{INSTALL} makes it ask this one; restart the daemon first if server.token"
             " has changed"
         )
         return Finding(code, "fail", message, fix)
     return Finding(code, "ok", "the plugin reaches the daemon")
+
+
+def _own_token(own: Mapping[str, Any], settings: Settings) -> Finding | None:
+    """Say that hooks over HTTP have a token of their own, of another daemon."""
+    token = str(own.get("daemonToken") or "").strip()
+    try:
+        if not token or token == token_of(settings.server):
+            return None
+    except DataDirUnusable:
+        return None
+    message = (
+        f"the Daemon token that {HTTP_HOOKS.id} has of its own is not the daemon's"
+    )
+    fix = "empty both of its settings: it takes those of the plugin with the tasks"
+    return Finding("plugin_token", "fail", message, fix)
 
 
 async def _hooks(
@@ -147,18 +169,19 @@ async def _hooks(
     if ours.in_process:
         try:
             seconds = await plugins.heard(IN_PROCESS_HOOKS.id)
-        except NoSocket as error:
+        except Stash2PlexError as error:
             fault = unheard(error)
             return Finding(fault.code, "warn", fault.message, fault.fix)
-        except Stash2PlexError as error:
-            return Finding(code, "warn", str(error), "look at Stash's log")
         if seconds is None:
             message = f"a hook inside Stash was not heard within {HEARD_WITHIN:.0f} s"
             return Finding(code, "warn", message, f"restart Stash; or {INSTALL}")
         told.append(f"a hook inside Stash was heard after {seconds:.1f} s")
-    if found_among(ours.installed, HTTP_HOOKS.id) and runs:
+    if found_among(ours.enabled, HTTP_HOOKS.id) and runs:
         try:
-            await plugins.run(HTTP_HOOKS.id, {})
+            own = await plugins.settings(HTTP_HOOKS.id)
+            if problem := await asyncio.to_thread(_own_token, own, settings):
+                return problem
+            await plugins.ping(HTTP_HOOKS.id)
         except Stash2PlexError as error:
             fix = python_remedy(str(error)) or "see Settings > Plugins in Stash"
             return Finding(code, "fail", str(error), fix)

@@ -7,30 +7,34 @@ somebody has to notice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import structlog
 
 from stash2plex import __version__
-from stash2plex.errors import Stash2PlexError
+from stash2plex.errors import ServiceUnavailable, Stash2PlexError
 from stash2plex.health.breaker import CircuitBreaker, State
-from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, TASKS
+from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGINS, TASKS, Hooks
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import InstalledPlugin, StashPlugins, found_among
-from stash2plex.stash.subscription import NoSocket
 
 log = structlog.get_logger()
 
-_EVERY = 3600.0  # seconds
+_EVERY = 300.0  # seconds
 # Until the first answer, and while something is wrong, seconds.
 _AGAIN = 30.0
+# At least between two looks, whoever asks, seconds.
+_REST = 1.0
 INSTALL = "stash2plex install-plugin --via-stash"
-POLLED = "changes are found by asking Stash instead, a minute later"
-
-_OVER_HTTP = f"{INSTALL} --hooks http"
+_COPY = "stash2plex install-plugin DIR"
+_POLLED = "changes are found by asking Stash instead, a minute later"
+_NOT_POLLED = "and stash.poll_interval is 0: changes wait for the next comparison"
+# What install-plugin sets, unseen, where somebody wants no hooks.
+HOOKS_SETTING = "hooks"
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,37 @@ class Fault:
     fix: str
 
 
-def unheard(error: NoSocket) -> Fault:
-    """Return the fault of hooks inside Stash that nothing gets through to hear."""
-    return Fault("stash_socket", str(error), f"that, or {_OVER_HTTP}")
+def unheard(error: Stash2PlexError) -> Fault:
+    """Return the fault of hooks inside a Stash that answers, but is not heard."""
+    reason = error.reason if isinstance(error, ServiceUnavailable) else error
+    return Fault(
+        "stash_socket",
+        f"Stash answers, but its log is not heard: {reason}",
+        "let the proxy before Stash pass WebSocket upgrades on /graphql; or"
+        f" {INSTALL} --hooks http",
+    )
 
 
 @dataclass(frozen=True)
 class OurPlugins:
-    """Those of Stash's plugins that are ours; disabled ones are not there."""
+    """Those of Stash's plugins that are ours; *wants_no_hooks* if somebody said so."""
 
     installed: tuple[InstalledPlugin, ...]
+    wants_no_hooks: bool = False
 
     @classmethod
-    def among(cls, installed: Sequence[InstalledPlugin]) -> OurPlugins:
-        """Pick ours."""
-        ids = {TASKS.id, IN_PROCESS_HOOKS.id, HTTP_HOOKS.id}
-        return cls(tuple(one for one in installed if one.id in ids and one.enabled))
+    def among(
+        cls, installed: Sequence[InstalledPlugin], settings: Mapping[str, Any]
+    ) -> OurPlugins:
+        """Pick ours; *settings* are those of the plugin with the tasks."""
+        ids = {one.id for one in PLUGINS}
+        ours = tuple(one for one in installed if one.id in ids)
+        return cls(ours, settings.get(HOOKS_SETTING) == Hooks.NONE)
+
+    @cached_property
+    def enabled(self) -> list[InstalledPlugin]:
+        """Those that Stash runs."""
+        return [one for one in self.installed if one.enabled]
 
     @cached_property
     def hooks(self) -> list[str]:
@@ -67,28 +86,25 @@ class OurPlugins:
     @property
     def in_process(self) -> bool:
         """Whether Stash's log tells of changes."""
-        return found_among(self.installed, IN_PROCESS_HOOKS.id) is not None
+        return found_among(self.enabled, IN_PROCESS_HOOKS.id) is not None
 
     @property
     def over_http(self) -> bool:
         """Whether a process does; up to release 0.1 it was that of the tasks."""
-        tasks = found_among(self.installed, TASKS.id)
-        has_own = found_among(self.installed, HTTP_HOOKS.id) is not None
+        tasks = found_among(self.enabled, TASKS.id)
+        has_own = found_among(self.enabled, HTTP_HOOKS.id) is not None
         return has_own or (tasks is not None and tasks.has_hooks)
 
-    @property
-    def faults(self) -> list[Fault]:
-        """What is wrong."""
+    def faults(self, *, polls: bool) -> list[Fault]:
+        """Return what is wrong; *polls* says whether Stash is asked now and then."""
         found = []
-        if not self.hooks:
-            what = "hooks of ours" if self.installed else "plugins of ours"
-            message = f"Stash has no {what}; {POLLED}"
-            found.append(Fault("plugin_hooks", message, INSTALL))
+        if not self.hooks and not self.wants_no_hooks:
+            found.append(self._hookless(polls=polls))
         if len(self.hooks) > 1:
             message = "Stash tells of each change twice, which makes saving slow"
-            fix = f"{INSTALL} keeps one kind of hooks"
+            fix = f"{INSTALL} keeps one kind; of copied folders {_COPY} does"
             found.append(Fault("plugin_hooks_twice", message, fix))
-        others = [one for one in self.installed if one.version != __version__]
+        others = [one for one in self.enabled if one.version != __version__]
         if others:
             named = " and ".join(f"{one.id} {one.version}" for one in others)
             message = f"Stash has {named}, and this is stash2plex {__version__}"
@@ -99,15 +115,33 @@ class OurPlugins:
             found.append(Fault("plugin_version", message, fix))
         return found
 
+    def _hookless(self, *, polls: bool) -> Fault:
+        instead = _POLLED if polls else _NOT_POLLED
+        for one in self.installed:
+            if one.has_hooks and not one.enabled:
+                message = f"the plugin {one.id} is disabled in Stash; {instead}"
+                fix = "enable it under Settings > Plugins"
+                return Fault("plugin_hooks", message, fix)
+        what = "hooks of ours" if self.enabled else "plugins of ours"
+        return Fault("plugin_hooks", f"Stash has no {what}; {instead}", INSTALL)
+
 
 class PluginState:
-    """Looks at Stash's plugins at the start and every hour; before, *ours* is None."""
+    """Looks at Stash's plugins, now and then; until it did, *ours* is None."""
 
-    def __init__(self, stash: StashClient, breaker: CircuitBreaker) -> None:
+    def __init__(
+        self, stash: StashClient, breaker: CircuitBreaker, *, polls: bool
+    ) -> None:
         self._plugins = StashPlugins(stash)
         self._breaker = breaker
+        self._polls = polls
         self._wanted = asyncio.Event()
         self.ours: OurPlugins | None = None
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What is wrong, as far as it is known."""
+        return self.ours.faults(polls=self._polls) if self.ours else []
 
     def look_soon(self) -> None:
         """Look at once: somebody installed or tried something."""
@@ -119,20 +153,20 @@ class PluginState:
             self._wanted.clear()
             if self._breaker.state is not State.OPEN:
                 await self._look()
-            is_well = self.ours is not None and not self.ours.faults
+            is_well = self.ours is not None and not self.faults
+            await asyncio.sleep(_REST)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY if is_well else _AGAIN):
                     await self._wanted.wait()
 
     async def _look(self) -> None:
         try:
-            self.note(await self._plugins.installed())
+            installed = await self._plugins.installed()
+            settings = await self._plugins.settings(TASKS.id)
         except Stash2PlexError as error:
             log.debug("plugins_unknown", error=str(error))
-
-    def note(self, installed: Sequence[InstalledPlugin]) -> None:
-        """Take what Stash was just seen to have."""
-        before, self.ours = self.ours, OurPlugins.among(installed)
-        if before != self.ours:
-            for fault in self.ours.faults if self.ours.installed else ():
+            return
+        before, self.ours = self.ours, OurPlugins.among(installed, settings)
+        if before != self.ours and self.ours.installed:
+            for fault in self.faults:
                 log.warning("plugin_fault_found", problem=fault.message, fix=fault.fix)

@@ -6,6 +6,7 @@ each connection Stash is asked what changed, and now and then anyway.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,25 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 # So many performers, studios, tags and groups are believed in so many seconds: each
 # costs questions about its scenes. Of more, Stash is asked which really changed.
 _MOST_PARTS, _WINDOW = 20, 10.0
+# Merges show in no time of change, so that many more are believed.
+_MOST_MERGES = 200
+
+
+class _Allowance:
+    """Lets *most* things through in any `_WINDOW`."""
+
+    def __init__(self, most: int, now: Callable[[], float]) -> None:
+        self._now = now
+        self._times: deque[float] = deque(maxlen=most)
+
+    def take(self) -> bool:
+        """Whether one more may pass."""
+        now = self._now()
+        full = len(self._times) == self._times.maxlen
+        if full and now - self._times[0] <= _WINDOW:
+            return False
+        self._times.append(now)
+        return True
 
 
 class HookLines:
@@ -47,7 +67,10 @@ class HookLines:
         self._look = look
         self._scenes_with = scenes_with
         self._now = now
-        self._believed: deque[float] = deque(maxlen=_MOST_PARTS)
+        self._parts = _Allowance(_MOST_PARTS, now)
+        self._merges = _Allowance(_MOST_MERGES, now)
+        self._looking: asyncio.TimerHandle | None = None
+        self._looked_at = float("-inf")
         self._link = Link(
             stash.hook_lines,
             self._take,
@@ -65,7 +88,12 @@ class HookLines:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        await self._link.run()
+        try:
+            await self._link.run()
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
 
     def _connected(self) -> None:
         self.error = None
@@ -92,12 +120,22 @@ class HookLines:
 
     async def _believes(self, kind: Kind, hook: Hook) -> bool:
         """Whether a hook of a performer, studio, tag or group is taken as it is."""
-        now = self._now()
-        full = len(self._believed) == _MOST_PARTS
-        if not full or now - self._believed[0] > _WINDOW:
-            self._believed.append(now)
+        if hook.action == "Merge":
+            return self._merges.take()
+        if self._parts.take():
             return True
-        if hook.is_of_something_gone:  # of which no time of change tells
+        if hook.action == "Destroy":  # of which no time of change tells
             return bool(await self._scenes_with(kind, hook.id))
-        self._look()
+        self._look_once()
         return False
+
+    def _look_once(self) -> None:
+        """Have Stash asked what changed, once in a while."""
+        if self._looking is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._looked_at + _WINDOW - self._now())
+            self._looking = loop.call_later(wait, self._look_now)
+
+    def _look_now(self) -> None:
+        self._looking, self._looked_at = None, self._now()
+        self._look()

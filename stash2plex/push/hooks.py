@@ -86,11 +86,6 @@ class Hook(BaseModel):
         """What happened to it, such as ``Update``."""
         return self.type.partition(".")[2].partition(".")[0]
 
-    @property
-    def is_of_something_gone(self) -> bool:
-        """Whether it says that something was deleted."""
-        return self.action == "Destroy"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

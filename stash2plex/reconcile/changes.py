@@ -53,6 +53,8 @@ _SETTLING = 3.0
 # Covers are made some time after the scan that found the scene, seconds.
 _SECOND_LOOK = 45.0
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
+# When a look is repeated that failed, if there is no regular one, seconds.
+_AGAIN = 5.0
 
 
 class Changes:
@@ -154,20 +156,22 @@ class Changes:
         return count
 
     async def _poll(self) -> None:
-        is_due = bool(self._interval)
+        is_due, is_well = bool(self._interval), True
         while True:
             if is_due:
                 self._triggered.clear()
                 while self._breaker.state is State.OPEN:
                     await self._breaker.changed()
-                await self._look()
+                is_well = await self._look()
+            # Without a regular look, one that was asked for is made good soon.
+            patience = self._interval or (None if is_well else _AGAIN)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval or None):
+                async with asyncio.timeout(patience):
                     await self._triggered.wait()
             is_due = True
 
-    async def _look(self) -> None:
-        """Look once, and tell the breaker what came of it."""
+    async def _look(self) -> bool:
+        """Look once, and tell the breaker what came of it; whether it went well."""
         try:
             await self.poll()
         except SchemaMismatch as error:
@@ -182,6 +186,8 @@ class Changes:
             self._doubt_zone()
         else:
             self._breaker.answered()
+            return True
+        return False
 
     def _doubt_zone(self) -> None:
         """Ask in all zones for a while: Stash may have been started in another one."""

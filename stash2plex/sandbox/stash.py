@@ -208,13 +208,17 @@ class PretendStash:
                 setattr(scene, f"{kind}s", [one for one in held if one != key])
 
     def merge_entities(self, kind: str, source: int, destination: int) -> None:
-        """Make one tag or performer of two; their scenes stay untouched."""
+        """Make one tag or performer of two; their scenes stay untouched.
+
+        Measured: a tag that others were merged into keeps its time of change.
+        """
         for scene in self.scenes.values():
             held = getattr(scene, f"{kind}s")
             merged = [destination if one == source else one for one in held]
             setattr(scene, f"{kind}s", list(dict.fromkeys(merged)))
         del self.names[kind][source]
-        self.changed_at[kind, destination] = self._now()
+        if kind != "tag":
+            self.changed_at[kind, destination] = self._now()
 
     def merge_scenes(self, source: int, destination: int) -> None:
         """Make one scene of two: the files move, and no hook is fired."""

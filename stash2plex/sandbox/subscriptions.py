@@ -34,7 +34,10 @@ class Subscriptions:
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self.open: dict[web.WebSocketResponse, dict[str, str]] = {}
-        self.refused = False  # as behind a proxy that lets no sockets through
+        # As behind a proxy that lets no sockets through, with its status; or hangs up.
+        self.refused: int | bool = False
+        self.hangs_up = False
+        self.taken = 0  # sockets, in all
         # A message that every operation is refused with, and then completed.
         self.fault = ""
 
@@ -45,11 +48,16 @@ class Subscriptions:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Take a subscriber."""
+        if self.hangs_up and request.transport is not None:
+            request.transport.close()
         if self.refused:
-            raise web.HTTPBadRequest
+            default = 400 if self.refused is True else self.refused
+            return web.Response(status=default)
         socket = web.WebSocketResponse(protocols=[_PROTOCOL, _OLDER])
         await socket.prepare(request)
         self.open[socket] = {}
+        self.taken += 1
+        self._facts.changed()
         ended: list[Callable[[], None]] = []
         try:
             async for message in socket:

@@ -7,6 +7,7 @@ values among it: it is searched and dropped, and nothing of it is kept or logged
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -24,14 +25,13 @@ _NAMED = f"[Plugin / {IN_PROCESS_HOOKS.name}] "
 # Up to v0.25 Stash does not say which plugin a script is of.
 _NAMELESS = "[Plugin] "
 _WITHOUT_NAMES = re.compile(r"v?0\.2[45]\b")
-# A quote inside a text has a backslash before it, so these stand only where one begins.
-_BEGINNINGS = tuple(f'"message":"{lead}' for lead in (_NAMED, _NAMELESS))
 # A message this long is none of ours, in characters.
 _LONGEST = 8 * 1024
 # The rest of a message, as JSON writes it.
 _REST = re.compile(rf'(?:[^"\\]|\\.){{2,{_LONGEST}}}+(?=")')
-# So many lines are handed on at once: the loop has other things to do as well.
-_BATCH = 500
+# So many lines are handed on at once, and so many looked at: the loop has other things
+# to do as well.
+_BATCH, _LOOKED_AT = 500, 50
 
 
 async def hook_lines(
@@ -42,42 +42,54 @@ async def hook_lines(
     Raises what `subscription` raises.
     """
     async for frame in subscription(stash, queries.LOG, on_listening):
-        if _MARK in frame:
-            batch = []
-            for said in said_in(frame, stash.version):
+        batch: list[dict[str, Any]] = []
+        for number, said in enumerate(_candidates(frame, stash.version), 1):
+            if said is not None:
                 batch.append(said)
-                if len(batch) == _BATCH:
-                    yield batch
-                    batch = []
-            if batch:
+            if len(batch) == _BATCH:
                 yield batch
+                batch = []
+            if number % _LOOKED_AT == 0:
+                await asyncio.sleep(0)
+        if batch:
+            yield batch
 
 
 def said_in(frame: str, release: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield what our script said in a frame, in its order; nothing of any other's.
+    """Yield what our script said in a frame, nothing of any other's.
 
     *release* is Stash's version; None where that is unknown.
     """
+    return (said for said in _candidates(frame, release) if said is not None)
+
+
+def _candidates(frame: str, release: str | None) -> Iterator[dict[str, Any] | None]:
+    """Yield what each message that begins like ours says; None if it is not ours.
+
+    A quote inside a text has a backslash before it, so that what is searched for stands
+    only where a message begins.
+    """
     nameless = release is None or _WITHOUT_NAMES.match(release)
-    beginnings = _BEGINNINGS if nameless else _BEGINNINGS[:1]
-    end = 0
-    while (found := frame.find(_MARK, end)) >= 0:
-        end = found + len(_MARK)
-        if not any(
-            frame.startswith(one, found - len(one), found) for one in beginnings
-        ):
-            continue
-        if rest := _REST.match(frame, end):
+    for lead in (_NAMED, _NAMELESS) if nameless else (_NAMED,):
+        beginning = f'"message":"{lead}{_MARK}'
+        end = 0
+        while (found := frame.find(beginning, end)) >= 0:
+            end = found + len(beginning)
+            rest = _REST.match(frame, end)
+            if rest is None:
+                yield None
+                continue
             end = rest.end()
-            said = _read(rest[0])
-            if isinstance(said, dict):
-                yield said
+            yield _read(rest[0])
 
 
-def _read(rest: str) -> Any:
+def _read(rest: str) -> dict[str, Any] | None:
     """Return what a line says, None for what cannot be read."""
     try:
         text = json.loads(f'"{rest}"')
-        return json.loads(text) if len(text) < _LONGEST - len(_NAMED + _MARK) else None
+        if len(text) >= _LONGEST - len(_NAMED + _MARK):
+            return None
+        said = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return said if isinstance(said, dict) else None

@@ -18,6 +18,7 @@ from gql import GraphQLRequest, gql
 from stash2plex.errors import RequestRejected, ServiceUnavailable, Stash2PlexError
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.connection import WRONG_URL
+from stash2plex.text import shortened
 
 _INSTALLED = gql(
     "query Stash2PlexPlugins { plugins { id enabled version hooks { name } } }"
@@ -87,6 +88,10 @@ class Package:
 
     source: str
     version: str
+
+
+class StashBusy(RequestRejected):
+    """Stash comes to what it was asked for after its other jobs."""
 
 
 class StashPlugins:
@@ -225,7 +230,7 @@ class StashPlugins:
                 while await self._goes_on(answer["job"]):  # noqa: ASYNC110 - Stash's
                     await asyncio.sleep(_ASKED_EVERY)
         except TimeoutError:
-            raise RequestRejected(
+            raise StashBusy(
                 "Stash is busy with other jobs, and comes to the plugin after them (see"
                 " Settings > Tasks); run this again then"
             ) from None
@@ -239,10 +244,22 @@ class StashPlugins:
         """Enable a plugin, or disable it."""
         await self._stash.ask(_ENABLE, enabled={plugin_id: enabled})
 
+    async def ping(self, plugin_id: str) -> None:
+        """Have a plugin tell the daemon of nothing.
+
+        Raises `RequestRejected` when its answer is none of the daemon's, and
+        `ServerFault` with what the plugin says is wrong.
+        """
+        answer = await self.run(plugin_id, {"mode": "ping"})
+        if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
+            said = "nothing" if answer in (None, "") else shortened(repr(answer))
+            raise RequestRejected(f"{plugin_id} was run, and said {said}")
+
     async def heard(self, plugin_id: str) -> float | None:
         """Have the script of hooks tell of nothing; returns after how long we heard.
 
-        None when we did not. Raises the errors of `subscription`.
+        None when we did not. Raises the errors of `subscription`, and
+        `ServiceUnavailable` when Stash's log could not even be listened to.
         """
         nonce = secrets.token_hex(8)
         running: list[asyncio.Task[Any]] = []
@@ -269,6 +286,9 @@ class StashPlugins:
         for error in outcomes:
             if isinstance(error, Stash2PlexError):
                 raise error
+        if not running:
+            why = f"no WebSocket gets through: no answer within {HEARD_WITHIN:.0f} s"
+            raise ServiceUnavailable("Stash", why)
         return None
 
 
@@ -280,7 +300,7 @@ def python_remedy(error: str) -> str | None:
             "Stash finds no Python: install Python 3.9 or newer where Stash runs (its"
             f" official image has one), or name it under {setting}"
         )
-    if "exit status" in error or "needs 3.9" in error:
+    if any(sign in error for sign in ("exit status", "needs 3.9", "and said")):
         return f"name Python 3.9 or newer under {setting}; its log says what went wrong"
     return None
 

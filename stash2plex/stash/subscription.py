@@ -30,11 +30,6 @@ _LARGEST = 64 * 1024 * 1024
 # How long an end may take that nobody waits for, seconds.
 _PARTING = 1.0
 _SMALL = 4096
-_FIRST_FAULT = 500
-
-
-class NoSocket(ServiceUnavailable):
-    """Stash answers, and something between does not let its socket through."""
 
 
 async def subscription(
@@ -42,8 +37,7 @@ async def subscription(
 ) -> AsyncGenerator[str, None]:
     """Yield each frame that may hold an answer to *query*, until the link breaks.
 
-    Raises `NoSocket` when no socket can be opened where Stash answers otherwise, and
-    `ServiceUnavailable` or `AccessDenied` when it cannot be asked, or ended.
+    Raises `ServiceUnavailable` or `AccessDenied` when it cannot be asked, or ended.
     """
     settings = stash.settings
     timeout = aiohttp.ClientTimeout(
@@ -118,13 +112,8 @@ def _kind_of(frame: str) -> tuple[object, object]:
 def _refused(
     stash: StashConnection, error: aiohttp.WSServerHandshakeError
 ) -> Stash2PlexError:
-    """Tell a refusal from a proxy that does not know sockets."""
+    """Tell a refusal from something between that knows no sockets."""
     if error.status in DENIED:
         return stash.denied(error.status)
-    if error.status >= _FIRST_FAULT:
-        return ServiceUnavailable("Stash", f"HTTP {error.status}")
-    return NoSocket(
-        "Stash",
-        f"no WebSocket gets through (HTTP {error.status}): let the proxy before Stash"
-        " pass upgrades on /graphql",
-    )
+    message = f"no WebSocket gets through: HTTP {error.status}"
+    return ServiceUnavailable("Stash", message)

@@ -24,7 +24,6 @@ from stash2plex.queue.worker import Worker
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.reconcile.runs import Runs
 from stash2plex.schedule import Schedule
-from stash2plex.stash.subscription import NoSocket
 from stash2plex.web.outages import outage_summary
 
 
@@ -100,12 +99,11 @@ class Status:
 
     def _hooks(self) -> dict[str, Any]:
         """Return how changes are told of, and what is wrong with that."""
-        ours, faults = self.plugins.ours, []
-        if ours is not None:
-            faults = [*ours.faults]
-            error = self.hook_lines.error
-            if ours.in_process and isinstance(error, NoSocket):
-                faults.append(unheard(error))
+        ours, faults = self.plugins.ours, self.plugins.faults
+        error = self.hook_lines.error
+        if ours is not None and ours.in_process and error is not None:
+            # A Stash that is away is told as that.
+            faults += [unheard(error)] if self.stash.state == "up" else []
         return {
             "kinds": ours.hooks if ours else None,
             "listening": self.hook_lines.listening,

@@ -320,7 +320,7 @@ async def test_many_findings_end_with_the_headline(stash):
             "the daemon has no path, so take '/stash2plex' out",
         ),
         ("http://user:hunter2@{host}", "has a name or password in it"),
-        ("user:hunter2@{host}", "must look like http://127.0.0.1:9898"),
+        ("user:hunter2@{host}", "has a name or password in it"),
         ("http://127.0.0.1:9", "See the setting Daemon URL"),
         ("http://[::1", "must look like"),
         ("http://host:99999", "must look like"),
