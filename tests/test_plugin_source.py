@@ -30,7 +30,7 @@ from stash2plex.sandbox.subscriptions import LOG
 from tests import packages
 from tests.conftest import free_port, make_settings
 from tests.running import running
-from tests.upgrades.recorded import archive
+from tests.upgrades.recorded import unpack_plugin
 
 
 def test_the_same_bytes_every_time(tmp_path, monkeypatch):
@@ -325,12 +325,9 @@ async def test_the_hooks_of_an_old_plugin_stay_until_others_were_heard(
     told, stash, tmp_path
 ):
     """Its update takes them away, so it comes last."""
-    with zipfile.ZipFile(archive("0.1.0")) as packed:
-        for name in packed.namelist():
-            if name.startswith("plugin/"):
-                packed.extract(name, tmp_path)
+    old = unpack_plugin("0.1.0", tmp_path)
     source = f"{told.url}/plugin/index.yml"
-    stash.put_plugin(tmp_path / "plugin", source).package_version = "0.1.0-old"
+    stash.put_plugin(old, source).package_version = "0.1.0-old"
     install = stash.installer
 
     async def fail(plugin_id, source):

@@ -112,7 +112,7 @@
 
   // What the daemon's answer to a task means, by mode.
   const DONE = {
-    process_queue: (found) => `due now: ${counted(found.due, "job")} that waited.`,
+    process_queue: (found) => `${counted(found.due, "waiting job")} brought forward.`,
     clear_queue: (found) => `${counted(found.cleared, "job")} dropped.`,
     dead_retry: (found) => `${counted(found.retried, "dead letter")} tried again.`,
     dead_clear: (found) => `${counted(found.cleared, "dead letter")} forgotten.`,

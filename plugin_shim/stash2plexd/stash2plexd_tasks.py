@@ -184,7 +184,7 @@ def queue(ask, args, say):
 
 def process_queue(ask, args, say):
     answer = ask("POST", "/api/v1/queue/process")
-    say("i", "%s that waited due now" % counted(answer.get("due", 0), "job"))
+    say("i", "%s brought forward" % counted(answer.get("due", 0), "waiting job"))
     follow_queue(ask, args, say)
     return answer
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 
 import pytest
 
@@ -14,7 +13,7 @@ from stash2plex.stash.hook_lines import said_in
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.running import running
-from tests.upgrades.recorded import archive
+from tests.upgrades.recorded import unpack_plugin
 
 LEAD = f"[Plugin / {IN_PROCESS_HOOKS.name}] "
 NOTHING = {"stash": {"poll_interval": 0}}
@@ -339,9 +338,12 @@ async def test_movies_are_what_groups_were_called(stash, plex, tmp_path):
     assert answer["outcome"] == "queued"
 
 
-async def test_both_kinds_of_hooks_cause_one_write(scripted, plex, tmp_path):
+@pytest.mark.parametrize("other", ["http", "old"])
+async def test_both_kinds_of_hooks_cause_one_write(scripted, plex, tmp_path, other):
+    """The old plugin has hooks of its own until it is updated."""
     scene, item = sample(scripted, plex)
-    scripted.put_plugin(HTTP_HOOKS.folder)
+    old = unpack_plugin("0.1.0", tmp_path)
+    scripted.put_plugin(HTTP_HOOKS.folder if other == "http" else old)
     async with following(scripted, plex, tmp_path) as d:
         token = {"daemonUrl": d.url, "daemonToken": "test-token"}
         scripted.plugin_settings[PLUGIN_ID] = token
@@ -354,33 +356,9 @@ async def test_both_kinds_of_hooks_cause_one_write(scripted, plex, tmp_path):
 
     assert status["deliveries"]["written"] == before + 1
     assert status["stash"]["hooks"]["kinds"] == ["in-process", "http"]
-    assert status["stash"]["hooks"]["faults"][0]["code"] == "plugin_hooks_twice"
-    assert scripted.plugin_log == []
-
-
-async def test_the_old_plugin_and_the_new_hooks_cause_one_write(
-    scripted, plex, tmp_path
-):
-    """Until it is updated an old one tells of changes by itself."""
-    with zipfile.ZipFile(archive("0.1.0")) as packed:
-        for name in packed.namelist():
-            if name.startswith("plugin/"):
-                packed.extract(name, tmp_path)
-    scripted.put_plugin(tmp_path / "plugin")
-    scene, item = sample(scripted, plex)
-    async with following(scripted, plex, tmp_path) as d:
-        token = {"daemonUrl": d.url, "daemonToken": "test-token"}
-        scripted.plugin_settings[PLUGIN_ID] = token
-        await d.deliver(scene.id)
-        await heard(scripted)
-        before = (await d.status())["deliveries"]["written"]
-        await scripted.edit(scene.id, title="Told twice")
-        await plex.facts.until(lambda: item.text["title"] == "Told twice")
-        status = await d.idle()
-
-    assert status["deliveries"]["written"] == before + 1
     codes = [one["code"] for one in status["stash"]["hooks"]["faults"]]
     assert codes == ["plugin_hooks_twice"]
+    assert scripted.plugin_log == []
 
 
 async def test_nothing_of_the_log_is_kept(scripted, plex, tmp_path, capfd):

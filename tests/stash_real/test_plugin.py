@@ -20,7 +20,7 @@ from tests.stash_real.server import RealStash, real_stash
 from tests.stash_real.world import World, make_videos, world
 from tests.ui.browser import browsing
 from tests.ui.browser import missing as no_browser
-from tests.upgrades.recorded import archive
+from tests.upgrades.recorded import unpack_plugin
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -144,18 +144,12 @@ async def know_source(stash: RealStash, url: str) -> None:
 
 def old_source(folder: Path) -> Path:
     """Lay out the source of release 0.1.0, whose one plugin had hooks; returns its index."""
-    with zipfile.ZipFile(archive("0.1.0")) as packed:
-        files = {
-            Path(name).name: packed.read(name)
-            for name in packed.namelist()
-            if name.startswith("plugin/") and not name.endswith("/")
-        }
     folder.mkdir()
     with zipfile.ZipFile(folder / "old.zip", "w") as zipped:
-        for name, data in files.items():
-            entry = zipfile.ZipInfo(name)
+        for file in unpack_plugin("0.1.0", folder).iterdir():
+            entry = zipfile.ZipInfo(file.name)
             entry.external_attr = 0o100644 << 16
-            zipped.writestr(entry, data)
+            zipped.writestr(entry, file.read_bytes())
     digest = hashlib.sha256((folder / "old.zip").read_bytes()).hexdigest()
     index = folder / "index.yml"
     index.write_text(

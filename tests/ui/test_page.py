@@ -210,7 +210,7 @@ async def test_the_queue_is_processed(made, browse):
     async with browse(made, PAGE) as page:
         await press(page, "Process Queue")
         await shows(
-            page.locator(".toast"), "Process Queue: due now: 1 job that waited."
+            page.locator(".toast"), "Process Queue: 1 waiting job brought forward."
         )
         await made.daemon.until(lambda status: status["queue"]["waiting"] == 1)
         assert await lookups(made) == 2

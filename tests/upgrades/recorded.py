@@ -26,6 +26,15 @@ def archive(release: str) -> Path:
     return Path(__file__).parent / f"release-{release}.zip"
 
 
+def unpack_plugin(release: str, folder: Path) -> Path:
+    """Lay out the plugin of *release*, if it was one alone; returns its folder."""
+    with zipfile.ZipFile(archive(release)) as packed:
+        for name in packed.namelist():
+            if name.startswith("plugin/"):
+                packed.extract(name, folder)
+    return folder / "plugin"
+
+
 def pack(target: Path, folder: Path, stash: PretendStash, plex: PretendPlex) -> None:
     """Write everything in *folder*, and what the servers hold, into *target*."""
     servers = {
