@@ -343,6 +343,7 @@ async def _work(
                 stash, stash_breaker, polls=settings.stash.poll_interval > 0
             )
         ),
+        breaker=stash_breaker,
         wake=worker.wake,
     )
     parts = Parts(
@@ -582,6 +583,7 @@ async def _hooks(
     changes: Changes,
     provider: Provider | None,
     plugins: PluginState,
+    breaker: CircuitBreaker,
     wake: Callable[[], None],
 ) -> tuple[HookTaker, HookLines]:
     """Return what takes hooks, and what hears of those that Stash's log tells."""
@@ -596,9 +598,14 @@ async def _hooks(
         forget=provider.forget if provider else lambda _: None,
         tried=plugins.look_soon,
     )
-    scenes_with = catalog.store.scenes_with_part
-    look = changes.look_soon
-    return taker, HookLines(stash, taker, look=look, scenes_with=scenes_with)
+    lines = HookLines(
+        stash,
+        taker,
+        look=changes.look_soon,
+        scenes_with=catalog.store.scenes_with_part,
+    )
+    breaker.listeners.append(lines.noticed)
+    return taker, lines
 
 
 async def _outage_log(

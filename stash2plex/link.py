@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Generic, TypeVar
 
 import aiohttp
@@ -68,7 +68,12 @@ class Link(Generic[T]):
         self._longest_wait = longest_wait
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._hurry = asyncio.Event()
         self.is_up, self._up_since = False, 0.0
+
+    def hurry(self) -> None:
+        """Try at once, and soon again: the server is back."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -85,8 +90,13 @@ class Link(Generic[T]):
             if self.is_up and time.monotonic() - self._up_since >= wait:
                 wait = self._first_wait
             self.is_up = False
-            await asyncio.sleep(wait)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._hurry.wait()
             wait = min(wait * 2, self._longest_wait)
+            if self._hurry.is_set():
+                self._hurry.clear()
+                wait = self._first_wait
 
     def _connected(self) -> None:
         self.is_up, self._up_since = True, time.monotonic()

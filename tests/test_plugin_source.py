@@ -259,6 +259,27 @@ async def test_hooks_of_an_older_installation_go(told, stash, tmp_path):
     assert f"  {HTTP_HOOKS.id} {__version__}, a copied folder, disabled" in out
 
 
+async def test_a_stash_without_python_has_hooks_all_the_same(told, stash):
+    """They need none; tasks do, and work once there is one."""
+    stash.plugin_runs.python = None
+    status, out, err = await told("--via-stash", "--yes", "--daemon-url", told.url)
+    assert (status, "Done" in out) == (1, False)
+    assert "install Python 3.9 or newer where Stash runs" in err
+    assert f"  {IN_PROCESS_HOOKS.id} 0" in out
+    assert set(stash.plugins) == {TASKS.id, IN_PROCESS_HOOKS.id}
+    stash.plugin_runs.python = sys.executable
+    await installed(told)
+
+
+async def test_the_other_kind_goes_though_the_daemon_has_moved(told, stash):
+    await installed(told, "--hooks", "http")
+    elsewhere = told.url.replace("127.0.0.1", "localhost")
+    status, _, err = await told("--via-stash", "--daemon-url", elsewhere, "--yes")
+
+    assert (status, err) == (0, "")
+    assert set(stash.plugins) == {TASKS.id, IN_PROCESS_HOOKS.id}
+
+
 async def test_whoever_wants_no_hooks_is_not_told_that_there_are_none(told, stash):
     await installed(told, "--hooks", "none")
     status = await told.daemon.until(
@@ -327,6 +348,8 @@ async def test_the_hooks_of_an_old_plugin_stay_until_others_were_heard(
     """Its update takes them away, so it comes last."""
     old = unpack_plugin("0.1.0", tmp_path)
     source = f"{told.url}/plugin/index.yml"
+    ours = {"name": "stash2plex", "url": source, "local_path": "stash2plex"}
+    stash.package_sources.append(ours)
     stash.put_plugin(old, source).package_version = "0.1.0-old"
     install = stash.installer
 

@@ -64,7 +64,7 @@ def status_lines(status):
         % (stash.get("state"), stash.get("version") or "unknown"),
         "Hooks: %s, last change told of: %s"
         % (
-            " and ".join(hooks.get("kinds") or []) or "none",
+            " and ".join(hooks.get("kinds") or []) or "none known",
             hooks.get("last_at") or "never",
         ),
         "Queue: %s due, %s waiting, %s running, %s dead"

@@ -66,7 +66,7 @@
   }
 
   const SETTING = "Settings > System > Python executable path";
-  const SILENT = `What Stash calls Python said nothing: name Python 3.9 or newer under ${SETTING}.`;
+  const SILENT = `Stash started something that is no working Python: set the path of Python 3.9 or newer under ${SETTING}.`;
 
   /** Stash says how its plugins' Python fails, but not what to do about it. */
   function withRemedy(said) {

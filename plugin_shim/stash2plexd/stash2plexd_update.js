@@ -20,7 +20,7 @@
     }
   `;
   const COPIED =
-    "The plugins were copied into a folder: copy those of the daemon's release.";
+    "The plugins were copied by hand: run stash2plex install-plugin DIR again.";
   const STARTED = "Stash updates the plugins now. Load this page again in a moment.";
 
   /** Ask Stash for it; resolves to what to tell the user. */

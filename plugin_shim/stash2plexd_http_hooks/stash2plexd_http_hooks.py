@@ -19,8 +19,8 @@ OLDEST_PYTHON = (3, 9)
 PLUGIN_ID = "stash2plexd_http_hooks"
 TASKS_ID = "stash2plexd"
 SECONDS = 0.8
-# So long a daemon that did not answer in time is left alone, seconds.
-REST = 15.0
+# So long a daemon is left alone that had its fair share of time and no answer, seconds.
+REST, FAIR = 15.0, 0.4
 MAX_LINE = 3900
 DEFAULT_URL = "http://127.0.0.1:9898"
 NO_HOSTS = ("", "0.0.0.0", "::", "[::]")
@@ -90,8 +90,7 @@ def within(seconds, function, server, event):
 
     _thread.start_new_thread(run, ())
     if not done.acquire(timeout=seconds + 0.05):
-        if event.get("asked"):
-            rest(server)
+        rest_if_fair(server, event)
         warn("the hook", "no answer in time")
         finish("ok", None)
         os._exit(0)
@@ -134,7 +133,7 @@ def forward(server, event):
     try:
         tell(server, event)
     except Hangs as failure:
-        rest(server)
+        rest_if_fair(server, event)
         warn(what, failure)
     except Exception as failure:
         warn(what, failure)
@@ -149,7 +148,7 @@ def tell(server, event):
         why = failure if str(failure) else type(failure).__name__
         raise Failure("Stash did not tell the settings (%s)" % why) from None
     sent = json.dumps(event).encode("ascii")
-    event["asked"] = True  # from here on it is the daemon that is waited for
+    event["asked"] = time.monotonic()  # from here on it is the daemon's time
     answer = post(url, token, sent, deadline)
     if "outcome" not in answer:
         raise Failure("what answers at %s is not the daemon" % url)
@@ -184,6 +183,12 @@ def rests(server):
     except (OSError, ValueError):
         return False
     return is_ours(found) and 0 <= time.time() - found.st_mtime <= REST
+
+
+def rest_if_fair(server, event):
+    """Leave the daemon alone for a while, if it was what took the time."""
+    if time.monotonic() - event.get("asked", float("inf")) >= FAIR:
+        rest(server)
 
 
 def rest(server):
@@ -229,7 +234,14 @@ def read_settings(server, deadline):
     found = json.loads(body)["data"]["configuration"]["plugins"]
     places = [found.get(PLUGIN_ID), found.get(TASKS_ID)]
     return tuple(
-        next((str(one[name]).strip() for one in places if one and one.get(name)), unset)
+        next(
+            (
+                str(one[name]).strip()
+                for one in places
+                if one and str(one.get(name) or "").strip()
+            ),
+            unset,
+        )
         for name, unset in (("daemonUrl", DEFAULT_URL), ("daemonToken", ""))
     )
 
@@ -242,16 +254,18 @@ def place_of(url):
             " none; it must look like %s" % DEFAULT_URL
         )
     scheme, _, remainder = url.rstrip("/").partition("://")
+    scheme = scheme.lower()
     authority, slash, path = remainder.partition("/")
-    host, _, port = (
-        authority.rpartition(":") if ":" in authority else (authority, "", "")
-    )
-    if scheme not in ("http", "https") or not host or (port and not port.isdigit()):
+    bracket = authority.rfind("]")
+    host, _, port = authority[bracket + 1 :].partition(":")
+    host = authority[1:bracket] if bracket > 0 else host
+    is_port = port.isdigit() and port.isascii() and int(port) < 65536
+    if scheme not in ("http", "https") or not host or (port and not is_port):
         raise Failure(
             "the setting Daemon URL is %r; it must look like %s" % (url, DEFAULT_URL)
         )
     port = int(port or (443 if scheme == "https" else 80))
-    return (scheme, host.strip("[]"), port), slash + path
+    return (scheme, host, port), slash + path
 
 
 def post(url, token, sent, deadline):

@@ -17,7 +17,12 @@ from stash2plex import __version__, plugin
 from stash2plex.commands.asking import ask, demand_token
 from stash2plex.commands.shared import WELL, settings_of
 from stash2plex.config import Settings, checked_url
-from stash2plex.errors import ConfigError, RequestRejected, Stash2PlexError
+from stash2plex.errors import (
+    ConfigError,
+    RequestRejected,
+    ServiceUnavailable,
+    Stash2PlexError,
+)
 from stash2plex.health.plugin_state import HOOKS_SETTING, unheard
 from stash2plex.hosts import is_loopback
 from stash2plex.plugin import (
@@ -31,7 +36,13 @@ from stash2plex.plugin import (
 )
 from stash2plex.plugin_source import INDEX, SOURCE_NAME, index_text, versions_in
 from stash2plex.stash.client import StashClient
-from stash2plex.stash.plugins import HEARD_WITHIN, StashBusy, StashPlugins, found_among
+from stash2plex.stash.plugins import (
+    HEARD_WITHIN,
+    StashBusy,
+    StashPlugins,
+    found_among,
+    python_remedy,
+)
 
 # What deploy/compose.yaml calls the daemon, and so what its network does.
 _SERVICE = "stash2plex"
@@ -107,12 +118,12 @@ def _via_stash(settings: Settings, options: argparse.Namespace, hooks: Hooks) ->
     print(f"  add the plugin source {_source_at(url)}")
     for one in belong:
         print(f"  install the plugin {one.id} from it, or update it, and enable it")
-    print("  take away what else there is of our hooks")
+    print("  remove our other kind of hooks, if it is there")
     print("  set Daemon URL and Daemon token; nothing else of Stash is changed")
     _demand_yes(options, asks=asks)
     offered = versions_in(index_text())
     asyncio.run(_install(settings, hooks, url=url, token=token, offered=offered))
-    print("Done: Stash runs the plugins, and they reach the daemon.")
+    print("Done: the plugins work, and the daemon hears of changes.")
 
 
 def _source_at(url: str) -> str:
@@ -151,33 +162,50 @@ async def _install(
         await _refuse_copies(plugins, belong)
         for one in belong:
             await _refuse_a_second(plugins, one.id, source)
-        async with _put_back_on_failure(plugins):
+        async with _put_back_on_failure(plugins, source):
             await plugins.add_source(SOURCE_NAME, source)
             given = {"daemonUrl": url, "daemonToken": token, HOOKS_SETTING: hooks.value}
             await plugins.merge_settings(PLUGIN_ID, given)
             # What tells of changes now is taken away only after the other was heard.
             for one in sorted(belong, key=lambda one: one is TASKS):
-                await plugins.install(one.id, source, offered[one.id])
-                found = found_among(await plugins.installed(), one.id)
-                if found is not None and not found.enabled:
-                    await plugins.enable(one.id)
-                await _try(plugins, one)
+                await _install_one(plugins, one, source, offered[one.id])
         for other in HOOK_PLUGINS.values():
             if other not in belong:
                 await _take_away(plugins, other.id)
         await _say_what_is_there(plugins)
 
 
-async def _try(plugins: StashPlugins, which: Plugin) -> None:
-    """Have a plugin tell of nothing; raises our errors when that gets nowhere."""
-    if which is not IN_PROCESS_HOOKS:
-        await plugins.ping(which.id)
-        return
+async def _install_one(
+    plugins: StashPlugins, which: Plugin, source: str, version: str
+) -> None:
+    """Install, enable and try a plugin; hooks that are new and do not work go again."""
+    was_there = found_among(await plugins.installed(), which.id) is not None
+    await plugins.install(which.id, source, version)
+    found = found_among(await plugins.installed(), which.id)
+    if found is not None and not found.enabled:
+        await plugins.enable(which.id)
     try:
+        await _try(plugins, which)
+    except Stash2PlexError:
+        if which is not TASKS and not was_there:
+            with suppress(Stash2PlexError):
+                await _take_away(plugins, which.id)
+        raise
+
+
+async def _try(plugins: StashPlugins, which: Plugin) -> None:
+    """Have a plugin tell of nothing; raises `RequestRejected` with what to do."""
+    try:
+        if which is not IN_PROCESS_HOOKS:
+            await plugins.ping(which.id)
+            return
         seconds = await plugins.heard(which.id)
-    except Stash2PlexError as error:
+    except ServiceUnavailable as error:
         fault = unheard(error)
         raise RequestRejected(f"{fault.message}; {fault.fix}") from None
+    except Stash2PlexError as error:
+        remedy = python_remedy(str(error))
+        raise RequestRejected(f"{error}; {remedy}" if remedy else str(error)) from None
     if seconds is None:
         raise RequestRejected(
             f"Stash runs {which.id}, but nothing of it was heard within"
@@ -207,7 +235,12 @@ async def _take_away(plugins: StashPlugins, plugin_id: str) -> None:
         return
     package = (await plugins.packages()).get(plugin_id)
     if package is not None:
-        await plugins.uninstall(plugin_id, package.source)
+        # Stash finds it by the folder of a source that it knows.
+        known = await plugins.sources()
+        urls = [one["url"] for one in known if one["local_path"] == SOURCE_NAME]
+        is_known = any(one["url"] == package.source for one in known)
+        url = urls[0] if urls and not is_known else package.source
+        await plugins.uninstall(plugin_id, url)
     elif found.enabled:
         await plugins.enable(plugin_id, enabled=False)
         print(
@@ -231,24 +264,28 @@ async def _say_what_is_there(plugins: StashPlugins) -> None:
 
 
 @asynccontextmanager
-async def _put_back_on_failure(plugins: StashPlugins) -> AsyncIterator[None]:
-    """Leave sources, settings and hooks that may work as they were, if these do not."""
-    before = await plugins.installed()
+async def _put_back_on_failure(
+    plugins: StashPlugins, source: str
+) -> AsyncIterator[None]:
+    """Leave a source and settings that may work as they were, if the new ones do not.
+
+    But not where Stash has, or will have, the plugin from the new *source*.
+    """
+    had = found_among(await plugins.installed(), PLUGIN_ID) is not None
     sources, settings = await plugins.sources(), await plugins.settings(PLUGIN_ID)
     try:
         yield
     except Stash2PlexError as error:
         with suppress(Stash2PlexError):
-            for hooks in HOOK_PLUGINS.values():
-                if found_among(before, hooks.id) is None:
-                    await _take_away(plugins, hooks.id)
-            if not isinstance(error, StashBusy):  # which needs them later
+            package = (await plugins.packages()).get(PLUGIN_ID)
+            is_new = package is not None and package.source == source
+            if had and not is_new and not isinstance(error, StashBusy):
                 await plugins.set_sources(sources)
                 await plugins.set_settings(PLUGIN_ID, settings)
-            if found_among(before, PLUGIN_ID) is not None:
                 error.args = (
-                    f"{error}; the former source, settings and hooks are as they were",
+                    f"{error}; the former source and settings are as they were",
                 )
+            await _say_what_is_there(plugins)
         raise
 
 

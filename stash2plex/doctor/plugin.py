@@ -12,11 +12,11 @@ from stash2plex.config import Settings
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.db.last_time import LAST_HOOK
 from stash2plex.doctor.finding import Finding
-from stash2plex.errors import DataDirUnusable, Stash2PlexError
+from stash2plex.errors import DataDirUnusable, ServiceUnavailable, Stash2PlexError
 from stash2plex.health.plugin_state import INSTALL, OurPlugins, unheard
 from stash2plex.hosts import HERE, is_loopback, without_login
 from stash2plex.older_plugin import OLDER_PLUGIN
-from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGIN_ID
+from stash2plex.plugin import HTTP_HOOKS, IN_PROCESS_HOOKS, PLUGIN_ID, TASKS
 from stash2plex.stash.client import StashClient
 from stash2plex.stash.plugins import (
     HEARD_WITHIN,
@@ -152,44 +152,58 @@ def _own_token(own: Mapping[str, Any], settings: Settings) -> Finding | None:
     message = (
         f"the Daemon token that {HTTP_HOOKS.id} has of its own is not the daemon's"
     )
-    fix = "empty both of its settings: it takes those of the plugin with the tasks"
+    fix = (
+        f"empty both settings of {HTTP_HOOKS.name}; it then uses those of {TASKS.name}"
+    )
     return Finding("plugin_token", "fail", message, fix)
 
 
 async def _hooks(
-    plugins: StashPlugins,
-    settings: Settings,
-    ours: OurPlugins,
-    *,
-    runs: bool,
+    plugins: StashPlugins, settings: Settings, ours: OurPlugins, *, runs: bool
 ) -> Finding:
     """Have each kind of hooks tell of nothing, and see whether that arrives."""
     code, file = "plugin_hooks", settings.server.data_dir / DATABASE
-    told = []
+    told: list[Finding | str] = []
     if ours.in_process:
-        try:
-            seconds = await plugins.heard(IN_PROCESS_HOOKS.id)
-        except Stash2PlexError as error:
-            fault = unheard(error)
-            return Finding(fault.code, "warn", fault.message, fault.fix)
-        if seconds is None:
-            message = f"a hook inside Stash was not heard within {HEARD_WITHIN:.0f} s"
-            return Finding(code, "warn", message, f"restart Stash; or {INSTALL}")
-        told.append(f"a hook inside Stash was heard after {seconds:.1f} s")
+        told.append(await _heard(plugins))
     if found_among(ours.enabled, HTTP_HOOKS.id) and runs:
-        try:
-            own = await plugins.settings(HTTP_HOOKS.id)
-            if problem := await asyncio.to_thread(_own_token, own, settings):
-                return problem
-            await plugins.ping(HTTP_HOOKS.id)
-        except Stash2PlexError as error:
-            fix = python_remedy(str(error)) or "see Settings > Plugins in Stash"
-            return Finding(code, "fail", str(error), fix)
-        told.append("a hook over HTTP arrived")
+        told.append(await _posted(plugins, settings))
+    for one in told:
+        if isinstance(one, Finding):
+            return one
     if moment := await asyncio.to_thread(read_fact, file, LAST_HOOK):
         told.append(f"the last change was told of at {moment}")
     if not told:
         fix = "edit a scene in Stash; if none comes, look at Settings > Logs there"
         return Finding(code, "warn", "no hook has come yet", fix)
     kinds = " and ".join(ours.hooks)
-    return Finding(code, "ok", f"hooks: {kinds}; {', '.join(told)}")
+    return Finding(code, "ok", f"hooks: {kinds}; {', '.join(map(str, told))}")
+
+
+async def _heard(plugins: StashPlugins) -> Finding | str:
+    """Have the script in Stash tell of nothing; returns what came of it."""
+    code = "plugin_hooks"
+    try:
+        seconds = await plugins.heard(IN_PROCESS_HOOKS.id)
+    except ServiceUnavailable as error:
+        fault = unheard(error)
+        return Finding(fault.code, "warn", fault.message, fault.fix)
+    except Stash2PlexError as error:
+        return Finding(code, "warn", str(error), "look at Stash's log")
+    if seconds is None:
+        message = f"a hook inside Stash was not heard within {HEARD_WITHIN:.0f} s"
+        return Finding(code, "warn", message, f"restart Stash; or {INSTALL}")
+    return f"a hook inside Stash was heard after {seconds:.1f} s"
+
+
+async def _posted(plugins: StashPlugins, settings: Settings) -> Finding | str:
+    """Have the plugin of HTTP hooks tell of nothing; returns what came of it."""
+    try:
+        own = await plugins.settings(HTTP_HOOKS.id)
+        if problem := await asyncio.to_thread(_own_token, own, settings):
+            return problem
+        await plugins.ping(HTTP_HOOKS.id)
+    except Stash2PlexError as error:
+        fix = python_remedy(str(error)) or "see Settings > Plugins in Stash"
+        return Finding("plugin_hooks", "fail", str(error), fix)
+    return "a hook over HTTP arrived"

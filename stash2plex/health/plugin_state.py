@@ -31,7 +31,7 @@ _AGAIN = 30.0
 _REST = 1.0
 INSTALL = "stash2plex install-plugin --via-stash"
 _COPY = "stash2plex install-plugin DIR"
-_POLLED = "changes are found by asking Stash instead, a minute later"
+_POLLED = "changes still arrive, but only when Stash is asked (stash.poll_interval)"
 _NOT_POLLED = "and stash.poll_interval is 0: changes wait for the next comparison"
 # What install-plugin sets, unseen, where somebody wants no hooks.
 HOOKS_SETTING = "hooks"
@@ -52,7 +52,7 @@ def unheard(error: Stash2PlexError) -> Fault:
     return Fault(
         "stash_socket",
         f"Stash answers, but its log is not heard: {reason}",
-        "let the proxy before Stash pass WebSocket upgrades on /graphql; or"
+        "if a proxy stands before Stash, switch on WebSocket support for it; or use"
         f" {INSTALL} --hooks http",
     )
 
@@ -102,7 +102,7 @@ class OurPlugins:
             found.append(self._hookless(polls=polls))
         if len(self.hooks) > 1:
             message = "Stash tells of each change twice, which makes saving slow"
-            fix = f"{INSTALL} keeps one kind; of copied folders {_COPY} does"
+            fix = f"{INSTALL} keeps one kind; of folders that were copied, {_COPY}"
             found.append(Fault("plugin_hooks_twice", message, fix))
         others = [one for one in self.enabled if one.version != __version__]
         if others:
@@ -122,8 +122,10 @@ class OurPlugins:
                 message = f"the plugin {one.id} is disabled in Stash; {instead}"
                 fix = "enable it under Settings > Plugins"
                 return Fault("plugin_hooks", message, fix)
-        what = "hooks of ours" if self.enabled else "plugins of ours"
-        return Fault("plugin_hooks", f"Stash has no {what}; {instead}", INSTALL)
+        what = "hooks" if self.enabled else "plugins"
+        return Fault(
+            "plugin_hooks", f"Stash has none of our {what}; {instead}", INSTALL
+        )
 
 
 class PluginState:

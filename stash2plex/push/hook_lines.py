@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from stash2plex.errors import Stash2PlexError
+from stash2plex.health.breaker import Move, State
 from stash2plex.link import Link
 from stash2plex.push.hooks import PING, Hook, HookTaker
 from stash2plex.queue.job import Kind
@@ -80,6 +81,7 @@ class HookLines:
             on_lost=self._lost,
         )
         self.error: Stash2PlexError | None = None
+        self._failures = 0  # since anything was said
 
     @property
     def listening(self) -> bool:
@@ -95,15 +97,27 @@ class HookLines:
                 self._looking.cancel()
                 self._looking = None
 
+    def noticed(self, move: Move) -> None:
+        """Listen again at once when Stash is back (a listener of its breaker)."""
+        if move.state is State.CLOSED:
+            self.error, self._failures = None, 0
+            self._link.hurry()
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether Stash's log cannot be listened to, and not for a moment only."""
+        return self._failures > 1 and not self.listening
+
     def _connected(self) -> None:
-        self.error = None
         self._look()
 
     def _lost(self, error: Stash2PlexError) -> None:
         self.error = error
+        self._failures += 1
 
     async def _take(self, lines: Sequence[dict[str, Any]]) -> None:
-        hooks = []
+        self.error, self._failures = None, 0
+        hooks, seen = [], set()
         for line in lines:
             try:
                 hook = Hook.model_validate(line)
@@ -111,9 +125,14 @@ class HookLines:
                 continue  # forged, or of a release that knows more than we do
             if hook.type == PING:
                 await self._taker.take(hook)
-            if hook.kind is None:
+            if not self._taker.wants(hook) or (hook.type, hook.id) in seen:
                 continue
-            if hook.kind is Kind.SCENE or await self._believes(hook.kind, hook):
+            kind = hook.kind
+            if kind is None or kind is Kind.SCENE:
+                hooks.append(hook)
+                continue
+            seen.add((hook.type, hook.id))
+            if await self._believes(kind, hook):
                 hooks.append(hook)
         if hooks:
             await self._taker.take_all(hooks)

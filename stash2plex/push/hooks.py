@@ -159,6 +159,10 @@ class HookTaker:
             self._tell(wanted)
             log.debug("hooks_received", count=len(sorted_out), wanted=len(wanted))
 
+    def wants(self, hook: Hook) -> bool:
+        """Whether a hook is worth a job."""
+        return isinstance(self._sorted_out(hook), Wanted)
+
     def _sorted_out(self, hook: Hook) -> Wanted | Ignored:
         return sort_out(hook, self.sync, has_groups=self.stash.has_groups)
 

@@ -53,8 +53,9 @@ _SETTLING = 3.0
 # Covers are made some time after the scan that found the scene, seconds.
 _SECOND_LOOK = 45.0
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
-# When a look is repeated that failed, if there is no regular one, seconds.
-_AGAIN = 5.0
+# When a look is repeated that failed, if there is no regular one, at first and at
+# last, seconds.
+_AGAIN, _LAST_AGAIN = 5.0, 600.0
 
 
 class Changes:
@@ -156,7 +157,7 @@ class Changes:
         return count
 
     async def _poll(self) -> None:
-        is_due, is_well = bool(self._interval), True
+        is_due, is_well, again = bool(self._interval), True, _AGAIN
         while True:
             if is_due:
                 self._triggered.clear()
@@ -164,7 +165,8 @@ class Changes:
                     await self._breaker.changed()
                 is_well = await self._look()
             # Without a regular look, one that was asked for is made good soon.
-            patience = self._interval or (None if is_well else _AGAIN)
+            patience = self._interval or (None if is_well else again)
+            again = _AGAIN if is_well else min(2 * again, _LAST_AGAIN)
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     await self._triggered.wait()

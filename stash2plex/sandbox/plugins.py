@@ -41,6 +41,7 @@ class PretendPlugin:
     enabled: bool = True
     source: str | None = None
     package_version: str | None = None
+    local_path: str = "stash2plex"  # of its source
     manifest: str = field(init=False)
 
     def __post_init__(self) -> None:

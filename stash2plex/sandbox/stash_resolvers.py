@@ -20,6 +20,7 @@ from stash2plex.sandbox.stash_filters import (
 from stash2plex.sandbox.stash_log import entries
 
 if TYPE_CHECKING:
+    from stash2plex.sandbox.plugins import PretendPlugin
     from stash2plex.sandbox.stash import PretendScene, PretendStash
 
 _WIDEST = 2**63
@@ -135,9 +136,20 @@ class Root:
 
     async def _uninstall(self, key: str, source: str) -> None:
         found = self._stash.plugins.get(key)
-        if found is None or found.source != source:
+        if found is None or source not in self._sources_of(found):
             raise LookupError(f"{key} is not installed from {source}")
         del self._stash.plugins[key]
+
+    def _sources_of(self, plugin: PretendPlugin) -> list[str]:
+        """Return the sources whose folder a plugin is in: Stash knows it by that."""
+        known = self._stash.package_sources
+        if plugin.source is None:
+            return []
+        return [
+            one["url"]
+            for one in known
+            if one["local_path"] == plugin.local_path or one["url"] == plugin.source
+        ]
 
     def installedPackages(self, _info: Any, type: str) -> list[dict[str, Any]]:
         return [
@@ -147,7 +159,7 @@ class Root:
                 "version": one.package_version,
             }
             for key, one in self._stash.plugins.items()
-            if one.source
+            if self._sources_of(one)
         ]
 
     def findJob(self, _info: Any, input: dict[str, str]) -> dict[str, str] | None:

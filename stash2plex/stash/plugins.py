@@ -253,7 +253,7 @@ class StashPlugins:
         answer = await self.run(plugin_id, {"mode": "ping"})
         if not isinstance(answer, dict) or answer.get("outcome") != "ignored":
             said = "nothing" if answer in (None, "") else shortened(repr(answer))
-            raise RequestRejected(f"{plugin_id} was run, and said {said}")
+            raise RequestRejected(f"Stash ran {plugin_id}, and it said {said}")
 
     async def heard(self, plugin_id: str) -> float | None:
         """Have the script of hooks tell of nothing; returns after how long we heard.
@@ -300,8 +300,8 @@ def python_remedy(error: str) -> str | None:
             "Stash finds no Python: install Python 3.9 or newer where Stash runs (its"
             f" official image has one), or name it under {setting}"
         )
-    if any(sign in error for sign in ("exit status", "needs 3.9", "and said")):
-        return f"name Python 3.9 or newer under {setting}; its log says what went wrong"
+    if any(sign in error for sign in ("exit status", "needs 3.9", "and it said")):
+        return f"name Python 3.9 or newer under {setting}; see Stash's log as well"
     return None
 
 

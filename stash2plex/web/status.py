@@ -101,9 +101,10 @@ class Status:
         """Return how changes are told of, and what is wrong with that."""
         ours, faults = self.plugins.ours, self.plugins.faults
         error = self.hook_lines.error
-        if ours is not None and ours.in_process and error is not None:
-            # A Stash that is away is told as that.
-            faults += [unheard(error)] if self.stash.state == "up" else []
+        # A Stash that is away is told as that.
+        is_deaf = self.hook_lines.is_deaf and self.stash.state == "up"
+        if ours is not None and ours.in_process and error is not None and is_deaf:
+            faults.append(unheard(error))
         return {
             "kinds": ours.hooks if ours else None,
             "listening": self.hook_lines.listening,

@@ -78,7 +78,7 @@ async def world(folder: Path) -> AsyncIterator[RunningDaemon]:
         async with running(settings, stash, plex) as daemon:
             await daemon.cataloged()
             await stash.facts.until(lambda: LOG in stash.subscriptions.listening)
-            await stash.fire("Scene.Update.Post", 1, {"id": "1"}, ["organized"])
+            await stash.fire("Scene.Update.Post", 1, {"id": "1"}, ["title"])
             await daemon.until(lambda status: status["stash"]["hooks"]["last_at"])
             stash.plugins.clear()  # the page of commands installs them
             await _live(daemon)

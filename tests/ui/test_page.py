@@ -542,7 +542,7 @@ async def test_findings_make_no_green_toast(made, browse):
     [
         (None, "install Python 3.9 or newer where Stash runs"),
         ("/bin/false", "What Stash calls Python does not run"),
-        ("/bin/true", "What Stash calls Python said nothing"),
+        ("/bin/true", "Stash started something that is no working Python"),
     ],
 )
 async def test_a_python_that_does_not_run_gets_its_remedy(made, browse, python, words):
