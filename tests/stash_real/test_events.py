@@ -290,7 +290,8 @@ async def a_tag_is_destroyed(w):
     return w.untagged(path, "genre", "Doomed")
 
 
-@event(hooked=True, polled=True)
+# The tag keeps its time of change, and so do its scenes.
+@event(hooked=True, polled=False)
 async def tags_are_merged(w):
     path, scene = w.take()
     key = await w.stash.create("tag", "Merged away")

@@ -496,6 +496,7 @@ async def test_plugins_of_another_release_are_updated_with_one_click(made, brows
     plugin = made.stash.plugins[PLUGIN_ID]
     plugin.manifest = plugin.manifest.replace("version: ", "version: 0.0.9 #")
     plugin.source = "http://127.0.0.1/plugin/index.yml"
+    made.stash.package_sources[0] |= {"url": plugin.source}
     updated = []
 
     async def install(plugin_id, source):

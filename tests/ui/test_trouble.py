@@ -213,7 +213,7 @@ async def test_a_stash_without_much(made, browse):
         await section(page, "Dead letters").wait_for()
         await press(page, "Process Queue")
         said = page.get_by_role("status").filter(has_text="Process Queue:")
-        await shows(said, "due now")
+        await shows(said, "brought forward")
         await page.goto("/settings")
         assert await page.locator("a[href='/plugins/stash2plexd']:visible").count() == 2
         await page.goto("/scenes/1")
