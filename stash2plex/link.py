@@ -100,4 +100,5 @@ class Link(Generic[T]):
 
     def _connected(self) -> None:
         self.is_up, self._up_since = True, time.monotonic()
+        self._hurry.clear()  # whoever was in a hurry has it
         self._on_connected()
