@@ -117,7 +117,7 @@ class HookLines:
 
     async def _take(self, lines: Sequence[dict[str, Any]]) -> None:
         self.error, self._failures = None, 0
-        hooks, seen = [], set()
+        found, seen = [], set()
         for line in lines:
             try:
                 hook = Hook.model_validate(line)
@@ -125,17 +125,16 @@ class HookLines:
                 continue  # forged, or of a release that knows more than we do
             if hook.type == PING:
                 await self._taker.take(hook)
-            if not self._taker.wants(hook) or (hook.type, hook.id) in seen:
+            wanted = self._taker.wanted(hook)
+            if wanted is None or (hook.type, hook.id) in seen:
                 continue
-            kind = hook.kind
-            if kind is None or kind is Kind.SCENE:
-                hooks.append(hook)
-                continue
-            seen.add((hook.type, hook.id))
-            if await self._believes(kind, hook):
-                hooks.append(hook)
-        if hooks:
-            await self._taker.take_all(hooks)
+            if wanted.kind is not Kind.SCENE:
+                seen.add((hook.type, hook.id))
+                if not await self._believes(wanted.kind, hook):
+                    continue
+            found.append(wanted)
+        if found:
+            await self._taker.take_all(found)
 
     async def _believes(self, kind: Kind, hook: Hook) -> bool:
         """Whether a hook of a performer, studio, tag or group is taken as it is."""

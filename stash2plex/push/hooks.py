@@ -7,7 +7,7 @@ read from Stash before anything is done about it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -145,23 +145,21 @@ class HookTaker:
         log.debug("hook_received", type=hook.type, id=hook.id, outcome=outcome)
         return outcome, None
 
-    async def take_all(self, hooks: Iterable[Hook]) -> None:
+    async def take_all(self, wanted: Sequence[Wanted]) -> None:
         """Take many at once; durable on return."""
-        sorted_out = [self._sorted_out(one) for one in hooks]
-        wanted = [one for one in sorted_out if isinstance(one, Wanted)]
         ids: defaultdict[tuple[Kind, Reason], list[int]] = defaultdict(list)
         for one in wanted:
             ids[one.kind, one.reason].append(one.id)
-        for (kind, reason), scene_ids in ids.items():
-            await self.jobs.enqueue_many(kind, scene_ids, reason)
-        if sorted_out:
-            await self.hooked.note()
-            self._tell(wanted)
-            log.debug("hooks_received", count=len(sorted_out), wanted=len(wanted))
+        for (kind, reason), numbers in ids.items():
+            await self.jobs.enqueue_many(kind, numbers, reason)
+        await self.hooked.note()
+        self._tell(wanted)
+        log.debug("hooks_received", count=len(wanted))
 
-    def wants(self, hook: Hook) -> bool:
-        """Whether a hook is worth a job."""
-        return isinstance(self._sorted_out(hook), Wanted)
+    def wanted(self, hook: Hook) -> Wanted | None:
+        """Return the job that a hook asks for, if it is worth one."""
+        found = self._sorted_out(hook)
+        return found if isinstance(found, Wanted) else None
 
     def _sorted_out(self, hook: Hook) -> Wanted | Ignored:
         return sort_out(hook, self.sync, has_groups=self.stash.has_groups)

@@ -41,6 +41,22 @@ async def heard(stash) -> None:
     await stash.facts.until(lambda: LOG in stash.subscriptions.listening)
 
 
+async def looked(stash) -> None:
+    """Have Stash asked what changed: the first look only notes when it looked."""
+    await heard(stash)
+    await stash.subscriptions.hang_up(None)
+    await stash.facts.until(lambda: stash.operations[LOOK])
+
+
+async def edited_unheard(daemon, stash, scene) -> None:
+    """Edit a scene while nobody can listen."""
+    await looked(stash)
+    stash.subscriptions.refused = True
+    await stash.subscriptions.hang_up(None)
+    await daemon.until(lambda status: not status["stash"]["hooks"]["listening"])
+    await stash.edit(scene.id, title="Unheard")
+
+
 # --- what a frame says ----------------------------------------------------------------
 
 
@@ -201,14 +217,7 @@ async def test_after_each_connection_stash_is_asked_what_changed(
     """With no polls at all; what was said while nobody listened is found."""
     scene, item = sample(scripted, plex)
     async with following(scripted, plex, tmp_path) as d:
-        await heard(scripted)
-        # The first look only notes when it looked; this one is after the second link.
-        await scripted.subscriptions.hang_up(None)
-        await scripted.facts.until(lambda: scripted.operations[LOOK])
-        scripted.subscriptions.refused = True
-        await scripted.subscriptions.hang_up(None)
-        await d.until(lambda status: not status["stash"]["hooks"]["listening"])
-        await scripted.edit(scene.id, title="Unheard")
+        await edited_unheard(d, scripted, scene)
         scripted.subscriptions.refused = False
         await plex.facts.until(lambda: item.text["title"] == "Unheard")
 
@@ -261,15 +270,12 @@ async def test_a_flood_that_goes_on_becomes_few_polls(scripted, plex, tmp_path):
     sample(scripted, plex)
     async with following(scripted, plex, tmp_path) as d:
         await d.cataloged()
-        await heard(scripted)
-        await scripted.subscriptions.hang_up(None)  # so that looks have something to do
-        await scripted.facts.until(lambda: scripted.operations[LOOK])
+        await looked(scripted)
         await heard(scripted)
         before = scripted.operations[LOOK]
         for number in range(400):
             scripted.log.write("trace", line("Tag.Update.Post", 5000 + number))
             scripted.log.write("trace", line("Plugin.Ping.Post", 1))
-            await scripted.facts.until(lambda: True)
             if number % 20 == 0:
                 await d.status()
         asked = scripted.operations
@@ -284,13 +290,7 @@ async def test_a_look_that_fails_is_repeated_with_no_polls(
     monkeypatch.setattr("stash2plex.reconcile.changes._AGAIN", 0.1)
     scene, item = sample(scripted, plex)
     async with following(scripted, plex, tmp_path) as d:
-        await heard(scripted)
-        await scripted.subscriptions.hang_up(None)
-        await scripted.facts.until(lambda: scripted.operations[LOOK])
-        scripted.subscriptions.refused = True
-        await scripted.subscriptions.hang_up(None)
-        await d.until(lambda status: not status["stash"]["hooks"]["listening"])
-        await scripted.edit(scene.id, title="Unheard")
+        await edited_unheard(d, scripted, scene)
         failed = scripted.failed_questions
         scripted.fails_reading = "database is locked"
         scripted.subscriptions.refused = False
