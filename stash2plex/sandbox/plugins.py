@@ -42,16 +42,12 @@ class PretendPlugin:
     source: str | None = None
     package_version: str | None = None
     local_path: str = "stash2plex"  # of its source
+    id: str = field(init=False)
     manifest: str = field(init=False)
 
     def __post_init__(self) -> None:
         (file,) = self.folder.glob("*.yml")
-        self.manifest = file.read_text(encoding="utf-8")
-
-    @property
-    def id(self) -> str:
-        (file,) = self.folder.glob("*.yml")
-        return file.stem
+        self.id, self.manifest = file.stem, file.read_text(encoding="utf-8")
 
     def value(self, key: str) -> str:
         """Return what stands for a key at the top of the manifest, "" for nothing."""
