@@ -24,6 +24,10 @@ type Query {
   systemStatus: SystemStatus!
   findScene(id: ID, checksum: String): Scene
   findScenes(scene_filter: SceneFilterType, filter: FindFilterType, ids: [ID!]): FindScenesResultType!
+  findSceneByHash(input: SceneHashInput!): Scene
+  findFiles(file_filter: FileFilterType, filter: FindFilterType, ids: [ID!]): FindFilesResultType!  # v0.29
+  findFolders(folder_filter: FolderFilterType, filter: FindFilterType, ids: [ID!]): FindFoldersResultType!  # v0.29
+  jobQueue: [Job!]
   findPerformer(id: ID!): Performer
   findStudio(id: ID!): Studio
   findPerformers(performer_filter: PerformerFilterType, filter: FindFilterType): FindPerformersResultType!
@@ -61,10 +65,15 @@ input PackageSourceInput { name: String  url: String!  local_path: String }
 input ConfigGeneralInput { pluginPackageSources: [PackageSourceInput!] }
 type ConfigGeneralResult { pluginPackageSources: [PackageSource!]! }
 enum JobStatus { READY RUNNING FINISHED STOPPING CANCELLED FAILED }
-type Job { id: ID!  status: JobStatus! }
+type Job { id: ID!  status: JobStatus!  description: String! }
+enum JobStatusUpdateType { ADD REMOVE UPDATE }
+type JobStatusUpdate { type: JobStatusUpdateType!  job: Job! }
 input FindJobInput { id: ID! }
 
-type Subscription { scanCompleteSubscribe: Boolean!  loggingSubscribe: [LogEntry!]! }
+type Subscription {
+  scanCompleteSubscribe: Boolean!  loggingSubscribe: [LogEntry!]!
+  jobsSubscribe: JobStatusUpdate!
+}
 enum LogLevel { Trace Debug Info Progress Warning Error }
 type LogEntry { time: Time!  level: LogLevel!  message: String! }
 
@@ -127,7 +136,15 @@ input SceneFilterType {
   file_count: IntCriterionInput
   files_filter: FileFilterType  # v0.30
 }
-input FileFilterType { updated_at: TimestampCriterionInput  path: StringCriterionInput  basename: StringCriterionInput }
+input FileFilterType {
+  AND: FileFilterType  OR: FileFilterType  NOT: FileFilterType
+  path: StringCriterionInput
+  basename: StringCriterionInput
+  scene_count: IntCriterionInput
+  updated_at: TimestampCriterionInput
+}
+input FolderFilterType { path: StringCriterionInput }
+input SceneHashInput { checksum: String  oshash: String }
 
 type Scene {
   id: ID!
@@ -143,15 +160,35 @@ type Scene {
   movies: [SceneMovie!]! @deprecated(reason: "Use groups")
   groups: [SceneGroup!]!  # v0.27
 }
-type VideoFile { id: ID!  path: String!  basename: String!  size: Int64!  duration: Float!  updated_at: Time! }
+interface BaseFile {
+  id: ID!  path: String!  basename: String!  size: Int64!  updated_at: Time!
+  fingerprint(type: String!): String
+  fingerprints: [Fingerprint!]!
+}
+type VideoFile implements BaseFile {
+  id: ID!  path: String!  basename: String!  size: Int64!  updated_at: Time!
+  fingerprint(type: String!): String
+  fingerprints: [Fingerprint!]!
+  duration: Float!
+}
+type Fingerprint { type: String!  value: String! }
+type Folder { id: ID!  path: String! }
+type FindFilesResultType { count: Int!  files: [BaseFile!]! }
+type FindFoldersResultType { count: Int!  folders: [Folder!]! }
 type ScenePathsType { screenshot: String  preview: String  stream: String }
-type Studio { id: ID!  name: String!  updated_at: Time!   image_path: String  parent_studio: Studio }
-type Tag { id: ID!  name: String!  updated_at: Time! }
-type Performer { id: ID!  name: String!  updated_at: Time!  disambiguation: String  image_path: String }
+type Studio {
+  id: ID!  name: String!  created_at: Time!  updated_at: Time!  image_path: String
+  parent_studio: Studio
+}
+type Tag { id: ID!  name: String!  created_at: Time!  updated_at: Time! }
+type Performer {
+  id: ID!  name: String!  created_at: Time!  updated_at: Time!  disambiguation: String
+  image_path: String
+}
 type StashID { endpoint: String!  stash_id: String! }
-type Movie { id: ID!  name: String!  updated_at: Time! }
+type Movie { id: ID!  name: String!  created_at: Time!  updated_at: Time! }
 type SceneMovie { movie: Movie!  scene_index: Int }
-type Group { id: ID!  name: String!  updated_at: Time! }
+type Group { id: ID!  name: String!  created_at: Time!  updated_at: Time! }
 type FindGroupsResultType { count: Int!  groups: [Group!]! }
 input GroupFilterType { updated_at: TimestampCriterionInput  name: StringCriterionInput }
 type SceneGroup { group: Group!  scene_index: Int }
@@ -171,12 +208,16 @@ def schema(release: str, *, without: tuple[str, ...] = ()) -> GraphQLSchema:
     for name in without:
         kind, _, field = name.partition(".")
         text = _lacking(text, kind, field)
+        if kind == "VideoFile" and field != "duration":
+            text = _lacking(text, "BaseFile", field)
     return build_schema(text)
 
 
 def _lacking(text: str, kind: str, field: str) -> str:
     """Return *text* without one field of one type."""
-    start = re.search(rf"^(?:type|input) {kind} {{", text, re.MULTILINE)
+    start = re.search(
+        rf"^(?:type|input|interface) {kind}(?: implements \w+)? {{", text, re.MULTILINE
+    )
     assert start, f"there is no type {kind}"  # noqa: S101
     end = text.index("}", start.end())
     inside = re.sub(

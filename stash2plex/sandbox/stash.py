@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
@@ -22,6 +22,7 @@ from graphql import GraphQLError
 from stash2plex.sandbox.plugins import PluginResult, PluginRuns, PretendPlugin
 from stash2plex.sandbox.schema import schema
 from stash2plex.sandbox.server import Facts, LineBreaker
+from stash2plex.sandbox.stash_costs import StashCosts
 from stash2plex.sandbox.stash_filters import NIL, Filters
 from stash2plex.sandbox.stash_log import StashLog
 from stash2plex.sandbox.stash_web import COOKIE, StashWeb
@@ -62,13 +63,21 @@ class PretendScene:
     cover: bytes | None = None
     duration: float = 60.0
     oshash: str = ""
+    is_tiny: bool = False  # too small for an oshash
+
+    def hash_of(self, path: str) -> str:
+        """Return the oshash of a file, made up from its path unless one was given."""
+        if self.is_tiny:
+            return ""
+        return self.oshash or hashlib.sha256(path.encode()).hexdigest()[:16]
 
     @property
-    def hash(self) -> str:
-        """The oshash of the first file, made up from its path unless it was given."""
-        if self.oshash or not self.files:
-            return self.oshash
-        return hashlib.sha256(self.files[0][0].encode()).hexdigest()[:16]
+    def hashes(self) -> list[str]:
+        """The oshashes of all files, the primary one's first."""
+        return [one for path, _ in self.files if (one := self.hash_of(path))]
+
+
+_Times = dict[tuple[str, int], datetime]
 
 
 class PretendStash:
@@ -88,7 +97,8 @@ class PretendStash:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.scenes: dict[int, PretendScene] = {}
         self.names: dict[str, dict[int, str]] = {kind: {} for kind in _ENTITIES}
-        self.changed_at: dict[tuple[str, int], datetime] = {}  # of entities
+        # Of entities: when each was changed last, and made.
+        self.changed_at, self.made_at = _Times(), _Times()
         self.parents: dict[int, int] = {}  # of studios
         self.portraits: dict[tuple[str, int], bytes] = {}  # performers and studios
         self.plugin_settings: dict[str, dict[str, Any]] = {}
@@ -105,11 +115,11 @@ class PretendStash:
         # and version.
         self.installer: Callable[[str, str], Awaitable[tuple[Path, str]]] | None = None
         self.package_jobs: dict[str, asyncio.Task[None]] = {}
+        self.jobs: dict[str, dict[str, str]] = {}  # what runs and waits, by number
         # Where it was started, if plugins are below it and their paths relative.
         self.started_in: Path | None = None
         self.log = StashLog()
-        self.plugin_runs = PluginRuns(self.log)
-        self.facts = Facts()
+        self.plugin_runs, self.facts = PluginRuns(self.log), Facts()
 
         # Faults.
         self.fails_reading = ""  # the message of every question about its library
@@ -134,6 +144,7 @@ class PretendStash:
         self.failed_questions = 0  # each is dozens of lines in its log
         self.operations: Counter[str] = Counter()
         self.documents: set[str] = set()
+        self.costs = StashCosts()
 
         self.subscriptions = Subscriptions(self.facts, self.log)
         self._ids: list[int] = []
@@ -195,6 +206,7 @@ class PretendStash:
         """Give a performer, studio, tag or group a name; its scenes stay untouched."""
         self.names[kind][key] = name
         self.changed_at[kind, key] = self._now()
+        self.made_at.setdefault((kind, key), self.changed_at[kind, key])
 
     def remove_entity(self, kind: str, key: int) -> None:
         """Delete a performer, studio, tag or group; its scenes stay untouched."""
@@ -241,6 +253,37 @@ class PretendStash:
                 for path, size in scene.files
             ]
 
+    def assign_file(self, path: str, scene_id: int) -> None:
+        """Give a file of one scene to another; nothing tells of it, times neither."""
+        for scene in self.scenes.values():
+            for file in scene.files:
+                if file[0] == path and scene.id != scene_id:
+                    scene.files = [one for one in scene.files if one != file]
+                    self.scenes[scene_id].files.append(file)
+                    return
+
+    def begin_import(self) -> str:
+        """Begin a job that imports; it is told of, and in the queue until it ends."""
+        number = str(len(self.jobs) + len(self.package_jobs) + 1)
+        job = {"id": number, "status": "RUNNING", "description": "Importing..."}
+        self.jobs[number] = job
+        self.subscriptions.tell_job("ADD", job)
+        return number
+
+    def end_import(self, number: str, order: Sequence[int] | None = None) -> None:
+        """End it; a full one numbers all scenes anew, in this *order* of old ids.
+
+        Measured: times stay as they are in the file, and no hook tells of it.
+        """
+        if order is not None:
+            before, self.scenes = self.scenes, {}
+            for key, old in enumerate(order, 1):
+                self.scenes[key] = before[old]
+                self.scenes[key].id = key
+            self._ids = sorted(self.scenes)
+        job = self.jobs.pop(number) | {"status": "FINISHED"}
+        self.subscriptions.tell_job("REMOVE", job)
+
     async def edit(self, scene_id: int, **fields: Any) -> None:
         """Edit a scene as a user does: stored, then hooks, then the answer."""
         self.change(scene_id, **fields)
@@ -256,7 +299,7 @@ class PretendStash:
             "delete_file": None,
             "delete_generated": True,
             "checksum": "",
-            "oshash": scene.hash,
+            "oshash": next(iter(scene.hashes), ""),
             "path": path,
         }
         await self.fire("Scene.Destroy.Post", scene_id, given)

@@ -228,9 +228,12 @@ def _regex(value: str) -> re.Pattern[str]:
 
 def is_moment(moment: datetime, criterion: Criterion | None) -> bool:
     """Compare text against text, whatever zones the two were written in."""
-    if not criterion:
-        return True
-    own, value = time_text(moment), criterion["value"]
+    return not criterion or is_time(time_text(moment), criterion)
+
+
+def is_time(own: str, criterion: Criterion) -> bool:
+    """Compare a time as it is stored, as text."""
+    value = criterion["value"]
     other = criterion.get("value2") or ""
     tests: dict[str, Callable[[], bool]] = {
         "GREATER_THAN": lambda: own > value,
@@ -336,7 +339,7 @@ def _given(text: str) -> list[str]:
 _CRITERIA: Mapping[str, Callable[[Any], Predicate]] = {
     "path": lambda value: _text_of_any(value, _paths),
     "title": lambda value: _text_of_any(value, lambda one: _given(one.title)),
-    "oshash": lambda value: _text_of_any(value, lambda one: _given(one.hash)),
+    "oshash": lambda value: _text_of_any(value, lambda one: one.hashes),
     "created_at": lambda value: _time(value, lambda one: one.created_at),
     "updated_at": lambda value: _time(value, lambda one: one.updated_at),
     "files_filter": _files,

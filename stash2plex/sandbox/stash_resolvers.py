@@ -8,8 +8,15 @@ import zlib
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from graphql import GraphQLError
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLResolveInfo,
+    SelectionSetNode,
+)
 
+from stash2plex.sandbox.stash_files import file_rows, file_test, folder_rows, rows_of
 from stash2plex.sandbox.stash_filters import (
     NIL,
     STASH_BOX,
@@ -166,7 +173,8 @@ class Root:
         job = self._stash.package_jobs.get(input["id"])
         if job is None:
             return None
-        return {"id": input["id"], "status": "FINISHED" if job.done() else "RUNNING"}
+        status = "FINISHED" if job.done() else "RUNNING"
+        return {"id": input["id"], "status": status, "description": "Packages..."}
 
     def plugins(self, _info: Any) -> list[dict[str, Any]] | None:
         others = [
@@ -196,10 +204,54 @@ class Root:
 
     def findScene(self, _info: Any, id: str | None = None, **_: Any) -> Any:
         self._stash.may_read()
+        self._stash.costs.note_scene()
         scene = self._stash.scenes.get(_number(id) if id is not None else 0)
         if scene is not None and scene.id in self._stash.failing:
             raise GraphQLError(self._stash.failing[scene.id])
         return self._shown(scene) if scene else None
+
+    def findSceneByHash(self, _info: Any, input: dict[str, str]) -> Any:
+        stash = self._stash
+        stash.may_read()
+        stash.costs.note_scene_by_hash()
+        wanted = input.get("oshash")
+        having = (one for one in stash.find({}, sys.maxsize) if wanted in one.hashes)
+        found = next(having, None)
+        return self._shown(found) if found and wanted else None
+
+    def findFiles(
+        self,
+        _info: Any,
+        file_filter: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
+    ) -> dict[str, Any]:
+        stash = self._stash
+        stash.may_read()
+        wanted = file_filter or {}
+        passes = file_test(wanted)
+        found = [row for row in file_rows(stash) if passes(row)]
+        size, page = _page(filter or {})
+        shown = found[(page - 1) * size : page * size]
+        stash.costs.note_files(wanted, rows=len(shown), library=len(stash.scenes))
+        return {"count": len(found), "files": shown}
+
+    def findFolders(
+        self,
+        _info: Any,
+        folder_filter: dict[str, Any] | None = None,
+        filter: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
+    ) -> dict[str, Any]:
+        self._stash.may_read()
+        found = folder_rows(self._stash)
+        size, page = _page(filter or {})
+        shown = found[(page - 1) * size : page * size]
+        self._stash.costs.note_folders(len(shown))
+        return {"count": len(found), "folders": shown}
+
+    def jobQueue(self, _info: Any) -> list[dict[str, str]] | None:
+        return list(self._stash.jobs.values()) or None  # not an empty list
 
     async def runPluginOperation(
         self, _info: Any, plugin_id: str, args: dict[str, Any] | None = None
@@ -225,7 +277,7 @@ class Root:
 
     def findScenes(
         self,
-        _info: Any,
+        info: GraphQLResolveInfo[Any],
         scene_filter: dict[str, Any] | None = None,
         filter: dict[str, Any] | None = None,
         ids: list[str] | None = None,
@@ -264,6 +316,14 @@ class Root:
 
         part = listed[(page - 1) * size : page * size]
         self._trace(len(part))
+        asked = _asked_fields(info)
+        stash.costs.note_scenes(
+            wanted,
+            asked,
+            rows=len(part),
+            counted="count" in asked,
+            library=len(stash.scenes),
+        )
         return {"count": count, "scenes": [self._shown(one) for one in part]}
 
     def _trace(self, scenes: int) -> None:
@@ -287,7 +347,8 @@ class Root:
         return self._entities("group", given)
 
     def findMovies(self, _info: Any, **given: Any) -> Any:
-        answer = self._entities("group", {"group_filter": given.get("movie_filter")})
+        given["group_filter"] = given.get("movie_filter")
+        answer = self._entities("group", given)
         return {"count": answer["count"], "movies": answer["groups"]}
 
     def _entities(self, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,24 +356,28 @@ class Root:
         stash.may_read()
         wanted = given.get(f"{kind}_filter") or {}
         changed = stash.changed_at
+        chosen = given.get("filter") or {}
         keys = [
             key
-            for key in sorted(stash.names[kind])
+            for key in sorted(
+                stash.names[kind], reverse=chosen.get("direction") == "DESC"
+            )
             if is_moment(changed[kind, key], wanted.get("updated_at"))
             if not (named := wanted.get("name"))
             or like(named["value"]).fullmatch(stash.names[kind][key])
         ]
-        chosen = given.get("filter") or {}
         size, page = _page(chosen)
         page = 1 if stash.repeats_pages else page
         shown = [
             {
                 "id": key,
                 "name": stash.names[kind][key],
+                "created_at": time_text(stash.made_at[kind, key]),
                 "updated_at": time_text(changed[kind, key]),
             }
             for key in keys[(page - 1) * size : page * size]
         ]
+        stash.costs.note_parts(len(shown))
         return {"count": len(keys), f"{kind}s": shown}
 
     def _shown(self, scene: PretendScene) -> dict[str, Any]:
@@ -331,17 +396,7 @@ class Root:
             "organized": scene.organized,
             "created_at": time_text(scene.created_at),
             "updated_at": moment,
-            "files": [
-                {
-                    "id": number,
-                    "path": path,
-                    "basename": path.rpartition("/")[2],
-                    "size": size,
-                    "duration": scene.duration,
-                    "updated_at": time_text(scene.files_updated_at),
-                }
-                for number, (path, size) in enumerate(scene.files)
-            ],
+            "files": rows_of(scene),
             "paths": {
                 "screenshot": f"{self._base}/scene/{scene.id}/screenshot?t={stamp}"
             },
@@ -377,6 +432,24 @@ class Root:
         # It moves with every change of its owner; here, with the picture.
         query = f"t={zlib.crc32(data)}" if data else f"t={_STAMP}&default=true"
         return f"{self._base}/{kind}/{key}/image?{query}"
+
+
+def _asked_fields(info: GraphQLResolveInfo[Any]) -> set[str]:
+    """Return the names of the fields asked for of a listing and of each of its rows."""
+    found: set[str] = set()
+
+    def look(selected: SelectionSetNode | None, depth: int) -> None:
+        for one in selected.selections if selected else ():
+            if isinstance(one, FieldNode):
+                found.add(one.name.value)
+                if depth:
+                    look(one.selection_set, depth - 1)
+            elif isinstance(one, FragmentSpreadNode):
+                look(info.fragments[one.name.value].selection_set, depth)
+
+    for node in info.field_nodes:
+        look(node.selection_set, 1)
+    return found
 
 
 def _number(text: str, doing: str = "") -> int:

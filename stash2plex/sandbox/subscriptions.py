@@ -20,8 +20,11 @@ from stash2plex.sandbox.stash_log import Batch, StashLog, entries
 
 _PROTOCOL = "graphql-transport-ws"
 _OLDER = "graphql-ws"
-_WHAT = re.compile(r"\b(scanCompleteSubscribe|loggingSubscribe)\b\s*(?:\{([^}]*)\})?")
-_SCANS = "scanCompleteSubscribe"
+_WHAT = re.compile(
+    r"\b(scanCompleteSubscribe|loggingSubscribe|jobsSubscribe)\b\s*(?:\{([^}]*)\})?"
+)
+SCANS = "scanCompleteSubscribe"
+JOBS = "jobsSubscribe"
 LOG = "loggingSubscribe"
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
@@ -92,7 +95,7 @@ class Subscriptions:
                 found = _WHAT.search(query)
                 assert found, query  # noqa: S101
                 self.open[socket][said["id"]] = found[1]
-                if found[1] != _SCANS:
+                if found[1] == LOG:
                     fields = set((found[2] or "").split())
                     ended.append(self._follow_log(socket, said["id"], fields))
                 self._facts.changed()
@@ -101,10 +104,17 @@ class Subscriptions:
 
     def tell_scan_completed(self) -> None:
         """Say that a scan was completed, and not cancelled."""
+        self._tell(SCANS, True)
+
+    def tell_job(self, change: str, job: dict[str, str]) -> None:
+        """Say that a job was added or removed, or what became of it."""
+        self._tell(JOBS, {"type": change, "job": job})
+
+    def _tell(self, what: str, told: Any) -> None:
         for socket, keys in self.open.items():
             for key, name in keys.items():
-                if name == _SCANS:
-                    _ = self._start(_send(socket, _told(socket, key, name, True)))
+                if name == what:
+                    _ = self._start(_send(socket, _told(socket, key, name, told)))
 
     def _follow_log(
         self, socket: web.WebSocketResponse, key: str, fields: set[str]

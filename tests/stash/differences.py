@@ -12,8 +12,7 @@ DIFFERENCES: dict[str, str] = {
         probe version
     """,
     "a field or an argument that nobody of ours asks for": """
-        stats-empty job-queue-empty scene-fresh scene-by-hash
-        scene-by-hash-upper-case scenes-ids-order scenes-scene-ids
+        stats-empty scene-fresh scenes-ids-order scenes-scene-ids
         scenes-scene-ids-unknown streams streams-of-scene streams-unknown
         file-by-path file-by-path-other-case file-by-id-unknown file-no-args
         files folder-by-path folder-unknown duplicates totals path-regex
