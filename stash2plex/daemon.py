@@ -31,7 +31,7 @@ from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.db.last_time import LAST_HOOK, LastTime
 from stash2plex.doctor import examine
-from stash2plex.errors import StoreUnavailable
+from stash2plex.errors import Restarting, StoreUnavailable
 from stash2plex.explain import Explainer
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.covers import CoverHealth
@@ -74,8 +74,14 @@ from stash2plex.queue.summary import Summary
 from stash2plex.queue.worker import Worker
 from stash2plex.reconcile.changes import Changes
 from stash2plex.reconcile.comparison import Comparison
+from stash2plex.reconcile.imports import Imports
+from stash2plex.reconcile.moved import Moved
+from stash2plex.reconcile.poll import Poll
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.reconcile.runs import Runs
+from stash2plex.reconcile.vanished import Vanished
+from stash2plex.reconcile.whole import WholeReading
+from stash2plex.reconcile.zone import Zone
 from stash2plex.schedule import Schedule
 from stash2plex.stash.client import StashClient
 from stash2plex.supervision import supervised
@@ -275,19 +281,21 @@ async def _work(
         results=base.results,
     )
 
-    changes = Changes(
-        database,
-        stash,
-        catalog,
-        jobs,
+    changes = _changes(
+        settings,
+        database=database,
+        stash=stash,
+        catalog=catalog,
+        jobs=jobs,
         breaker=stash_breaker,
-        interval=settings.stash.poll_interval,
+        compare=lambda reason: _compare(reconciler, reason),
         wake=worker.wake,
     )
     reconciler = Reconciler(
         runs := Runs(database),
         Comparison(settings, catalog, ledger, plex),
         catalog=catalog,
+        whole=WholeReading(database, stash, catalog, ledger, settings.sync),
         stash=stash,
         gaps=gaps,
         jobs=jobs,
@@ -573,6 +581,40 @@ async def _provider(
         )
 
 
+def _changes(
+    settings: Settings,
+    *,
+    database: Database,
+    stash: StashClient,
+    catalog: Catalog,
+    jobs: JobStore,
+    breaker: CircuitBreaker,
+    compare: Callable[[str], Awaitable[None]],
+    wake: Callable[[], None],
+) -> Changes:
+    """Return what looks for changes that no hook tells of."""
+    zone, imports = Zone(database), Imports(database, compare)
+    poll = Poll(
+        database,
+        stash,
+        catalog,
+        jobs,
+        zone=zone,
+        moved=Moved(stash, catalog, jobs),
+        vanished=Vanished(database, stash, catalog, jobs, compare),
+        imports=imports,
+    )
+    return Changes(
+        poll,
+        stash,
+        zone=zone,
+        imports=imports,
+        breaker=breaker,
+        interval=settings.stash.poll_interval,
+        wake=wake,
+    )
+
+
 async def _hooks(
     settings: Settings,
     *,
@@ -616,6 +658,12 @@ async def _outage_log(
     for breaker in breakers:
         await log.adopt(breaker)
     return log
+
+
+async def _compare(reconciler: Reconciler, reason: str) -> None:
+    """Ask for a comparison; who cannot be asked now finds the same later."""
+    with suppress(StoreUnavailable, Restarting):
+        await reconciler.request("all", reason=reason)
 
 
 async def _at_start(reconciler: Reconciler, runs: Runs) -> None:

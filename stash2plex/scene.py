@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 
@@ -112,6 +114,20 @@ class Scene(SceneEntry):
     stash_ids: tuple[StashId, ...] = ()
     screenshot: str = ""
     unknown: frozenset[str] = frozenset()
+
+    @property
+    def digest(self) -> str:
+        """Name all that a delivery uses of it, but for its files and its picture."""
+        told = [
+            *(self.title, self.details, self.date, self.rating100, self.studio),
+            *(self.director, self.code, self.organized),
+            sorted(one.name for one in self.performers),
+            *(sorted(self.tags), sorted(self.groups)),
+            sorted((one.endpoint, one.id) for one in self.stash_ids),
+        ]
+        canonical = json.dumps(told, ensure_ascii=False)
+        encoded = canonical.encode(errors="surrogatepass")
+        return hashlib.sha256(encoded).hexdigest()[:16]
 
     @property
     def parts(self) -> set[tuple[str, int]]:

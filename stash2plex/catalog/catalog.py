@@ -52,6 +52,7 @@ _FOLDERS = "plex_folders"
 _REFRESHED_AT = "catalog_refreshed_at"
 _NEWS_READ = "plex_news_read"
 LIBRARIES = "plex_libraries"  # their numbers, by the title that is configured
+READ_ALL = "stash_read_all"  # whether the next comparison is to read scenes whole
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
@@ -61,6 +62,8 @@ _LOOKED_UP = 5
 _FOLDERS_INTERVAL = 1.0
 # Plex's clock against its own rows: how far back news may be dated, seconds.
 _OVERLAP = 300
+# An import gives so many scenes other numbers or files at least: their share.
+_IMPORTED = 0.1
 # A listing that changed while it was read is read again, this often at most.
 _LISTINGS = 3
 # At most so often is everything listed because an item was gone, seconds.
@@ -117,6 +120,9 @@ class Catalog:
         self.unsteady: list[str] = []
         self._asking = asyncio.Lock()
         self._listing = asyncio.Lock()
+        # Whether the first listing of this run went well, while it is under way.
+        self._first: asyncio.Future[bool] | None = None
+        self._was_listed = False
         self._adopting = asyncio.Lock()
         self._server_number = 0
         self.machine: str | None = None
@@ -186,10 +192,22 @@ class Catalog:
         """List both libraries; forgets nothing when a server fails, which is raised.
 
         Nor when so much is gone that the brake holds (`Braked`), unless by *force*.
-        Without *follow* nobody is told of files that moved.
+        Without *follow* nobody is told of files that moved. The first listing of a run
+        serves whoever asks for one meanwhile.
         """
+        if self._first is not None and not force and await self._first:
+            return
         async with self._listing:
-            await self._refresh(force=force, follow=follow)
+            if self._was_listed:
+                await self._refresh(force=force, follow=follow)
+                return
+            self._first = asyncio.get_running_loop().create_future()
+            try:
+                await self._refresh(force=force, follow=follow)
+                self._was_listed = True
+            finally:
+                self._first.set_result(self._was_listed)
+                self._first = None
 
     async def _refresh(self, *, force: bool, follow: bool) -> None:
         started = self._listed_at = time.monotonic()
@@ -641,13 +659,15 @@ class Catalog:
         self, *, force: bool, follow: bool
     ) -> Callable[[], Awaitable[None]]:
         """List all scenes; returns what forgets those that are gone."""
-        seen = self._seen
+        seen, other = self._seen, 0
         odd: set[int] = set()
         try:
             async for page in self._stash.entries(odd=odd):
                 known = follow and self.stash_complete
+                moved = await self.store.put_scenes(page, seen)
+                other += len(moved)
                 # The next poll could not tell any more, and their times do not.
-                if (moved := await self.store.put_scenes(page, seen)) and known:
+                if moved and known:
                     await self._on_moved(moved)
         except UnsteadyListing as error:
             log.warning("listing_unsteady", library=STASH, error=str(error))
@@ -655,8 +675,12 @@ class Catalog:
             return _nothing
         # What makes no sense is there all the same.
         await self.store.note_scenes_seen(odd, seen)
+        before, gone = await self.store.unseen_scenes(seen)
+        other += await self.store.replaced_unseen(seen)
+        if other > before * _IMPORTED:
+            # Their times tell nothing then.
+            await self._database.set_fact(READ_ALL, "1")
         if not force:
-            before, gone = await self.store.unseen_scenes(seen)
             await self.brake.check(STASH, before, gone)
 
         async def forget_gone() -> None:

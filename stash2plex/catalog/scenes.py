@@ -136,6 +136,13 @@ class Scenes(Tables):
         )
         return row["count"], row["gone"]
 
+    async def replaced_unseen(self, seen: int) -> int:
+        """Count the scenes not seen of late whose files other scenes have."""
+        rows = await self._database.fetch(
+            "SELECT id FROM stash_scene WHERE seen < ?", seen
+        )
+        return len(await self.replaced(row["id"] for row in rows))
+
     async def replaced(self, scene_ids: Iterable[int]) -> set[int]:
         """Return those of *scene_ids* that another scene took the place of."""
         rows = await self._database.fetch(
@@ -309,7 +316,7 @@ class Scenes(Tables):
         ]
 
     async def polled(self, scene_ids: Iterable[int]) -> dict[int, str]:
-        """Return which change of known scenes a poll enqueued last, "" for none."""
+        """Return which change of scenes was read or enqueued last, "" for none."""
         rows = await self._database.fetch(
             "SELECT id, polled FROM stash_scene"
             " WHERE id IN (SELECT value FROM json_each(?))",
@@ -317,9 +324,20 @@ class Scenes(Tables):
         )
         return {row["id"]: row["polled"] for row in rows}
 
-    async def note_polled(self, changes: Mapping[int, str]) -> None:
-        """Remember that changes of scenes are enqueued."""
-        async with self._database.transaction() as transaction:
+    async def kept_out_among(self, scene_ids: Iterable[int]) -> set[int]:
+        """Return those of *scene_ids* that were kept out as they were."""
+        rows = await self._database.fetch(
+            "SELECT id FROM stash_scene WHERE kept_out != ''"
+            " AND id IN (SELECT value FROM json_each(?))",
+            listed(scene_ids),
+        )
+        return {row["id"] for row in rows}
+
+    async def note_polled(
+        self, changes: Mapping[int, str], *, durable: bool = True
+    ) -> None:
+        """Remember that polls need not enqueue changes of scenes any more."""
+        async with self._database.transaction(durable=durable) as transaction:
             await transaction.run_many(
                 "UPDATE stash_scene SET polled = ?2 WHERE id = ?1",
                 list(changes.items()),

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterable
 
 from stash2plex.catalog.items import Items, PlexFile
+from stash2plex.catalog.scene_files import SceneFiles
 from stash2plex.catalog.scenes import Scenes
 from stash2plex.catalog.tables import CHUNK, listed, name_of
 from stash2plex.db.database import Transaction
 
 
-class CatalogStore(Items, Scenes):
+class CatalogStore(Items, Scenes, SceneFiles):
     """Reads and writes both catalogues, and joins them."""
 
     async def scenes_bound(self, rating_keys: Iterable[int]) -> dict[int, int]:

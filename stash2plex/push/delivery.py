@@ -7,6 +7,7 @@ fails about one scene never touches another.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,6 +56,7 @@ from stash2plex.push.writer import ItemWriter, Target, Written
 from stash2plex.queue.job import Job, Kind
 from stash2plex.queue.outcome import Outcome, Record, Result, Settle
 from stash2plex.scene import Scene
+from stash2plex.stash.answers import is_early, parsed_time
 from stash2plex.stash.client import StashClient
 from stash2plex.translation import Translation, settings_digest
 
@@ -134,8 +136,9 @@ class Delivery:
     async def deliver(self, jobs: Sequence[Job], settle: Settle) -> None:
         """Make Plex show the scenes of *jobs* as they are in Stash at this moment."""
         scene_jobs = [job for job in jobs if job.kind is Kind.SCENE]
+        read_at = time.time() + self._stash.ahead
         taking_part = await self._read(scene_jobs, settle)
-        tasks = await self._match(taking_part, settle)
+        tasks = await self._match(taking_part, settle, read_at)
         await self._write(tasks, settle)
         for job in jobs:
             if job.kind is not Kind.SCENE:
@@ -298,13 +301,23 @@ class Delivery:
     # --- matching -----------------------------------------------------------
 
     async def _match(
-        self, scenes: Sequence[tuple[Job, Scene]], settle: Settle
+        self, scenes: Sequence[tuple[Job, Scene]], settle: Settle, read_at: float
     ) -> list[_Task]:
-        """Find the items; settle the scenes that have none."""
+        """Find the items; settle the scenes that have none.
+
+        They were read after *read_at*, by Stash's clock: what had changed by then polls
+        need not have read again.
+        """
         if not scenes:
             return []
         found = [scene for _, scene in scenes]
         answers = await self._catalog.match(found)
+        settled = {
+            one.id: one.updated_at
+            for one in found
+            if parsed_time(one.updated_at) and not is_early(one.updated_at, read_at)
+        }
+        await self._catalog.store.note_polled(settled, durable=False)
         if self._settings.provider.enabled:
             await self._catalog.documents.put(found, pictured=False)
         tasks: list[_Task] = []

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from stash2plex.catalog.matching import Confidence
 from stash2plex.db.database import Database, Transaction
+from stash2plex.db.doubt import doubt_scenes
 from stash2plex.db.grouping import GroupCommit
 
 if TYPE_CHECKING:
     from stash2plex.plex.item import ItemEntry
+    from stash2plex.scene import Scene
 
 # No item was ever changed then, so the next delivery or comparison looks closer.
 UNSURE = -1
@@ -90,6 +92,7 @@ class Entry:
     # Of the scene as it was delivered, whatever is in doubt; "" by an earlier release.
     scene_created_at: str = ""
     scene_changed_at: str = ""
+    scene_digest: str = ""  # a `Scene.digest`; "" by an earlier release
     # The file that was written, where the entry is inherited by another; not kept.
     former_file: str = ""
     settings: str = ""  # a `settings_digest`, "" if unknown
@@ -258,6 +261,31 @@ class Ledger:
         )
         return {row["scene_id"] for row in rows}
 
+    async def doubt_if_other(self, scenes: Sequence[Scene]) -> int:
+        """Doubt deliveries of scenes that are other than they were then, unasked.
+
+        Their time tells of any other change. Returns of how many. What an earlier
+        release delivered is taken to be as it is now.
+        """
+        rows = [(one.id, one.updated_at, one.digest) for one in scenes]
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.run_many(
+                "UPDATE ledger SET scene_digest = ?3 WHERE scene_id = ?1"
+                " AND scene_updated_at = ?2 AND scene_digest = ''",
+                rows,
+            )
+            found = await transaction.run(
+                "SELECT DISTINCT scene_id FROM ledger JOIN json_each(?) AS now"
+                " ON scene_id = json_extract(now.value, '$[0]')"
+                " WHERE scene_updated_at = json_extract(now.value, '$[1]')"
+                " AND scene_updated_at != ''"
+                " AND scene_digest != json_extract(now.value, '$[2]')",
+                json.dumps(rows),
+            )
+            other = [row["scene_id"] for row in found]
+            await doubt_scenes(transaction, other)
+        return len(other)
+
     async def delivered(self) -> int:
         """Count the scenes that are in Stash, and that we wrote anything for."""
         (row,) = await self._database.fetch(
@@ -412,8 +440,8 @@ class Ledger:
             "INSERT OR REPLACE INTO ledger (machine, rating_key, file, scene_id, wrote,"
             " locked, pictures, scene_updated_at, confidence, delivered_at,"
             " written_from, written_until, settings, checked, scene_created_at,"
-            " scene_changed_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " scene_changed_at, scene_digest)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.machine,
             entry.rating_key,
             entry.file,
@@ -430,6 +458,7 @@ class Ledger:
             entry.checked,
             entry.scene_created_at,
             entry.scene_changed_at,
+            entry.scene_digest,
         )
 
 
@@ -508,4 +537,5 @@ def _entry(row: Row) -> Entry:
         checked=row["checked"],
         scene_created_at=row["scene_created_at"],
         scene_changed_at=row["scene_changed_at"],
+        scene_digest=row["scene_digest"],
     )

@@ -41,7 +41,10 @@ class Syncer:
 
     async def ids(self, hours: int | None = None) -> AsyncIterator[list[int]]:
         """Walk the ids of every scene, or of those updated within *hours*."""
-        since = None if hours is None else self._now() - timedelta(hours=hours)
-        bound = text_bound(since) if since else None
-        async for page in self._stash.entries(updated_since=bound):
-            yield [one.id for one in page if since is None or is_since(one, since)]
+        if hours is None:
+            async for ids in self._stash.ids():
+                yield ids
+            return
+        since = self._now() - timedelta(hours=hours)
+        async for page in self._stash.entries(updated_since=text_bound(since)):
+            yield [one.id for one in page if is_since(one, since)]

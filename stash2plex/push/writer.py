@@ -227,6 +227,7 @@ class ItemWriter:
                 scene_updated_at=target.scene.updated_at,
                 scene_created_at=target.scene.created_at,
                 scene_changed_at=target.scene.updated_at,
+                scene_digest=target.scene.digest,
                 settings=self._digest,
                 text=planned.text,
                 shown=_kept_forms(planned, entry),

@@ -359,6 +359,16 @@ class JobStore:
         )
         return {row["stash_id"]: row["due_at"] for row in rows}
 
+    async def is_working_on(self, kind: Kind) -> bool:
+        """Whether a job of this kind runs or is due."""
+        rows = await self._database.fetch(
+            "SELECT 1 FROM job WHERE kind = ?1 AND (state = 'running'"
+            " OR (state = 'queued' AND due_at <= ?2)) LIMIT 1",
+            kind,
+            self._now(),
+        )
+        return bool(rows)
+
     async def died_of_faults(self) -> list[Entry]:
         """Return the dead letters of outages, and of whatever a server stumbled over.
 

@@ -22,6 +22,7 @@ from stash2plex.queue.dead import unchanged_since
 from stash2plex.queue.job import PARTS, Kind, Reason
 from stash2plex.reconcile.comparison import Comparison
 from stash2plex.reconcile.runs import KEPT, Run, Runs, RunState
+from stash2plex.reconcile.vanished import lost_parts
 from stash2plex.stash.answers import is_since, text_bound
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from stash2plex.config import Scope
     from stash2plex.push.scanning import FolderScans
     from stash2plex.queue.store import JobStore
+    from stash2plex.reconcile.whole import WholeReading
     from stash2plex.stash.client import StashClient
 
 log = structlog.get_logger()
@@ -53,6 +55,7 @@ class Reconciler:
         comparison: Comparison,
         *,
         catalog: Catalog,
+        whole: WholeReading,
         stash: StashClient,
         gaps: Gaps,
         jobs: JobStore,
@@ -68,6 +71,7 @@ class Reconciler:
         self._runs = runs
         self._comparison = comparison
         self._catalog = catalog
+        self._whole = whole
         self._stash = stash
         self._gaps = gaps
         self._jobs = jobs
@@ -251,6 +255,7 @@ class Reconciler:
                     " forgotten"
                 )
         if hours is None:
+            await self._whole.read(dry_run=run.dry_run)
             await self._look_for_lost_parts(run)
             await self._revive_parts(run)
             return None, 0
@@ -266,16 +271,11 @@ class Reconciler:
         return scene_ids, int(since.timestamp()) - _CLOCKS
 
     async def _look_for_lost_parts(self, run: Run) -> None:
-        """Look at the scenes of performers, studios, tags and groups that are gone.
-
-        When one is deleted or merged into another, nothing about its scenes tells.
-        """
+        """Look at the scenes of performers, studios, tags and groups that are gone."""
         for kind in PARTS:
-            there = await self._stash.changed_parts(kind, "")
-            if not run.dry_run:
-                await self._catalog.store.forget_polled_parts(kind, there)
-            known = await self._catalog.store.parts(kind)
-            gone = sorted(known - there.keys())
+            gone = await lost_parts(
+                self._stash, self._catalog, kind, forget=not run.dry_run
+            )
             if gone and self._mends:
                 run.enqueued += len(gone)
             if gone and self._mends and not run.dry_run:

@@ -24,6 +24,8 @@ from stash2plex.scene import (
 # No zone is further from UTC.
 _ZONES = timedelta(hours=26)
 _BEST_RATING = 100
+# A time so young may stand for a later change too: Stash writes whole seconds.
+SETTLED = 3.0
 # No film lasts so many seconds.
 _LONGEST = 10.0**7
 # The path of a picture, whatever stands before it.
@@ -99,13 +101,15 @@ def _filled(found: dict[str, Any], unknown: frozenset[str]) -> dict[str, Any]:
 
 
 def _files(found: dict[str, Any]) -> tuple[SceneFile, ...]:
-    return tuple(
-        SceneFile(
-            path=_path(file["path"]),
-            size=_size(file.get("size")),
-            duration=_duration(file.get("duration")),
-        )
-        for file in found["files"]
+    return tuple(file_from(file) for file in found["files"])
+
+
+def file_from(found: dict[str, Any]) -> SceneFile:
+    """Return what is said of one file."""
+    return SceneFile(
+        path=_path(found["path"]),
+        size=_size(found.get("size")),
+        duration=_duration(found.get("duration")),
     )
 
 
@@ -220,6 +224,12 @@ def is_since(entry: SceneEntry, since: datetime) -> bool:
     """Whether a scene was changed or made *since*; times that cannot be read may be."""
     times = (parsed_time(one) for one in (entry.updated_at, entry.created_at) if one)
     return any(time is None or time >= since for time in times)
+
+
+def is_early(text: str, now: float) -> bool:
+    """Whether a time is so young, *now* by Stash's clock, that it may tell of two."""
+    moment = parsed_time(text)
+    return moment is not None and abs(now - moment.timestamp()) <= SETTLED
 
 
 def text_bound(since: datetime) -> str:

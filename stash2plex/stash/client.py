@@ -13,7 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -34,68 +34,42 @@ from stash2plex.errors import (
 )
 from stash2plex.measures import Watch
 from stash2plex.net.oddities import Oddities
-from stash2plex.paths import normal
-from stash2plex.scene import Scene, SceneEntry, SceneFile
+from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
 from stash2plex.stash.answers import entry_from, id_of, picture_of, scene_from
 from stash2plex.stash.connection import WRONG_URL, StashConnection
 from stash2plex.stash.dialect import Dialect
+from stash2plex.stash.files import StashFiles, spelled
 from stash2plex.stash.hook_lines import hook_lines
+from stash2plex.stash.look import (
+    PARTS,
+    HashedFile,
+    Look,
+    Page,
+    PartTimes,
+    changed,
+    files_from,
+    look,
+    parts_from,
+    rows_of,
+)
 from stash2plex.stash.pictures import SVG, PictureAnswer, StashPictures
-from stash2plex.stash.scans import scans
-from stash2plex.text import both_forms, name_key
+from stash2plex.stash.scans import Told, scans
+from stash2plex.text import name_key
 
 log = structlog.get_logger()
 
-# Whole scenes of one file name that are read at once.
-_NAMESAKES = 20
-# Filters within each other: Stash's database takes some 28 of them.
-_DEEPEST = 20
 # Names that are looked for in one request.
 _NAMES = 20
-# Performers, studios, tags or groups in one page.
-_PARTS = 1000
+# Ids alone cost so little that more of them make a page, and folders.
+_IDS = 1000
 # What is raised over a row that makes no sense.
 _NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 _REPEATS = "a listing repeats its pages"
-_COMBINED = frozenset({"AND", "OR"})
 UNREADABLE = (
     "Stash has a cover of this scene and cannot read it: is the folder of its blobs"
     " there, and is its storage type the one that they were written with?"
 )
-
-
-@dataclass(slots=True, kw_only=True)
-class Page:
-    """A page of a listing of scenes: so many *rows*, the *last* id of them.
-
-    *odd* are the ids of rows that make no sense, and *count* how many scenes there are
-    in all where that was asked for.
-    """
-
-    rows: int
-    count: int
-    last: int
-    is_last: bool
-    entries: list[SceneEntry] = field(default_factory=list)
-    odd: set[int] = field(default_factory=set)
-
-
-def _path_like(value: str) -> dict[str, Any]:
-    return {"path": {"modifier": "EQUALS", "value": value}}
-
-
-def _spelled(text: str) -> str:
-    """Return *text* for LIKE; each ``%`` of it would cost Stash much, ``_`` nothing."""
-    return text.replace("%", "_")
-
-
-def _any_of(patterns: Iterable[str]) -> dict[str, Any]:
-    """Return a filter for one of *patterns*, at most `_DEEPEST` of them."""
-    found: dict[str, Any] = {}
-    for value in patterns:
-        found = _path_like(value) | ({"OR": found} if found else {})
-    return found
 
 
 class StashClient(StashConnection):
@@ -110,11 +84,11 @@ class StashClient(StashConnection):
         watch: Watch,
     ) -> None:
         super().__init__(settings, session, pictures, headers, watch)
-        self._separators: set[str] = set()
         # Scenes in a page: halved when one is larger than we read.
         self._page_size = settings.page_size
         self._oddities = Oddities("Stash", "scene")
         self._pictures = StashPictures(self)
+        self._files = StashFiles(self)
         # The ETag of what is shown of a scene without a cover, once it was seen.
         self._placeholder: str | None = None
         # Told of the cover of a scene whether it could be read.
@@ -152,73 +126,125 @@ class StashClient(StashConnection):
         text, in whatever zone it writes; pass a bound early enough and compare parsed
         times yourself.
         """
-        after = 0
-        while True:
-            scenes: dict[str, Any] = {
-                "id": {"modifier": "GREATER_THAN", "value": after}
-            }
-            if updated_since:
-                later = {"modifier": "GREATER_THAN", "value": updated_since}
-                scenes["AND"] = {"updated_at": later, "OR": {"created_at": later}}
-            page = await self._find_page(scenes, after)
+        scenes: dict[str, Any] = {}
+        if updated_since:
+            later = {"modifier": "GREATER_THAN", "value": updated_since}
+            scenes = {"updated_at": later, "OR": {"created_at": later}}
+        async for page in self.pages(scenes):
             if odd is not None:
                 odd |= page.odd
             if page.entries:
                 yield page.entries
+
+    async def pages(self, scenes: dict[str, Any]) -> AsyncIterator[Page]:
+        """Walk what a filter finds by id, page by page.
+
+        Raises `UnsteadyListing` when ids do not advance.
+        """
+        after = 0
+        while True:
+            beyond = {"id": {"modifier": "GREATER_THAN", "value": after}}
+            wanted = beyond | ({"AND": scenes} if scenes else {})
+            page = await self._find_page(wanted, after)
+            yield page
             after = page.last
             if page.is_last:
                 return
 
-    async def changed_entries(self, since: str, after: int = 0) -> Page:
-        """Return a page of the scenes that changed since, by id.
+    async def look(self, since: str, *, counted: bool) -> Look:
+        """Return what changed since, in one request; see `stash2plex.stash.look`."""
 
-        A change of a file counts where Stash can tell (v0.30 on). *since* is compared
-        by Stash as text, see `entries`.
-        """
-        later = {"modifier": "GREATER_THAN", "value": since}
-
-        async def ask(dialect: Dialect) -> Page:
-            scenes: dict[str, Any] = {"updated_at": later}
-            if dialect.filters("files_filter"):
-                scenes["OR"] = {"files_filter": {"updated_at": later}}
-            if after:
-                beyond = {"modifier": "GREATER_THAN", "value": after}
-                scenes = {"id": beyond, "AND": scenes}
-            query = queries.counted_entries(dialect)
-            return await self._page_of(query, dialect, scenes, after)
+        async def ask(dialect: Dialect) -> Look:
+            while True:
+                try:
+                    return await look(self, dialect, since, counted=counted)
+                except AnswerTooLarge as error:
+                    self._halve_pages(error)
 
         return await self.fitting(ask)
 
-    async def changed_parts(self, kind: str, since: str) -> dict[int, str]:
-        """Return the performers, studios, tags or groups that changed since.
+    async def changed_entries(self, since: str, after: int = 0) -> Page:
+        """Return a page of the scenes that changed since, by id.
 
-        By id, with when they did, as Stash writes it; "" as *since* means all. None
-        where this release does not list them.
+        *since* is compared by Stash as text, see `entries`.
         """
-        return await self.fitting(lambda dialect: self._parts(dialect, kind, since))
+        later = {"modifier": "GREATER_THAN", "value": since}
+        beyond = {"modifier": "GREATER_THAN", "value": after}
+        return await self._find_page({"id": beyond, "updated_at": later}, after)
 
-    async def _parts(self, dialect: Dialect, kind: str, since: str) -> dict[int, str]:
-        if not dialect.lists(kind):
-            return {}
-        query = queries.changed_parts(dialect.kind(kind))
-        parts = {"updated_at": {"modifier": "GREATER_THAN", "value": since}}
-        chosen = self._first_page() | {"per_page": _PARTS}
-        found: dict[int, str] = {}
+    async def changed_files(self, since: str) -> list[HashedFile]:
+        """Return all files of scenes that changed since; see `changed_entries`.
+
+        None where this release does not find files (before v0.29).
+        """
+
+        async def ask(dialect: Dialect) -> list[HashedFile]:
+            if not dialect.finds_files:
+                return []
+            query, names = queries.files(dialect), ("findFiles", "files")
+            rows = self._all_rows(query, self._page_size, *names, files=changed(since))
+            return [one async for page in rows for one in files_from({"files": page})]
+
+        return await self.fitting(ask)
+
+    async def changed_parts(self, kind: str, since: str) -> dict[int, PartTimes]:
+        """Return the performers, studios, tags or groups that changed since, by id.
+
+        "" as *since* means all. None where this release does not list them.
+        """
+
+        async def ask(dialect: Dialect) -> dict[int, PartTimes]:
+            if not dialect.lists(kind):
+                return {}
+            query = queries.changed_parts(dialect, dialect.kind(kind))
+            parts = {"updated_at": {"modifier": "GREATER_THAN", "value": since}}
+            rows = self._all_rows(query, PARTS, "found", "parts", parts=parts)
+            found: dict[int, PartTimes] = {}
+            async for page in rows:
+                found |= parts_from({"parts": page})
+            return found
+
+        return await self.fitting(ask)
+
+    async def folders(self) -> set[str] | None:
+        """Return the paths of all folders; None where they are not listed (v0.29)."""
+
+        async def ask(dialect: Dialect) -> set[str] | None:
+            if not dialect.lists_folders:
+                return None
+            rows = self._all_rows(queries.FOLDERS, _IDS, "findFolders", "folders")
+            return {
+                str(one.get("path"))
+                async for page in rows
+                for one in page
+                if isinstance(one, dict)
+            }
+
+        return await self.fitting(ask)
+
+    async def _all_rows(
+        self, query: GraphQLRequest, size: int, *names: str, **given: Any
+    ) -> AsyncIterator[list[Any]]:
+        """Walk a listing by the numbers of its pages; what is under *names* are rows.
+
+        Raises `UnsteadyListing` when a page shows nothing new.
+        """
+        chosen = self.first_page() | {"per_page": size}
+        seen: set[int] = set()
         while True:
-            answer = await self.ask(query, filter=chosen, parts=parts)
-            rows = _rows(answer, "found", "parts")
-            page = {key: str(p.get("updated_at")) for p in rows if (key := id_of(p))}
-            if rows and not page:
-                raise ServiceUnavailable("Stash", WRONG_URL)
-            if page and found.keys() >= page.keys():
+            answer = await self.ask(query, filter=chosen, **given)
+            rows = rows_of(answer, *names)
+            new = {hash(str(row)) for row in rows}
+            if new and seen >= new:
                 raise UnsteadyListing("Stash", _REPEATS)
-            found |= page
-            if len(rows) < _PARTS:
-                return found
+            seen |= new
+            yield rows
+            if len(rows) < size:
+                return
             chosen = chosen | {"page": chosen["page"] + 1}
 
-    def scans(self, on_listening: Callable[[], None]) -> AsyncGenerator[None, None]:
-        """Yield whenever a scan was completed; see `stash2plex.stash.scans`."""
+    def scans(self, on_listening: Callable[[], None]) -> AsyncGenerator[Told, None]:
+        """Yield when a scan or an import is over; see `stash2plex.stash.scans`."""
         return scans(self, on_listening)
 
     def hook_lines(
@@ -228,87 +254,70 @@ class StashClient(StashConnection):
         return hook_lines(self, on_listening)
 
     async def entries_at(self, path: str) -> list[SceneEntry]:
-        """Return the scenes that have this file, in whatever form of Unicode.
-
-        Stash compares with LIKE, so ``_`` and ``%`` of the path are wildcards there
-        and case is ignored; the answer is compared again here.
-        """
-        found = await self._find(_any_of(self._patterns([path])))
-        wanted = normal(path)
-        return [
-            one for one in found if any(normal(f.path) == wanted for f in one.files)
-        ]
-
-    def _patterns(self, paths: Iterable[str], *, below: str = "") -> list[str]:
-        """Return what finds *paths*, in both Unicode forms and native separators.
-
-        Or what ends in them, with ``%/`` as *below*.
-        """
-        native = [
-            one for path in paths for one in self._native(f"{below}{_spelled(path)}")
-        ]
-        forms = (form for one in native for form in both_forms(one))
-        return list(dict.fromkeys([*native, *forms]))
-
-    def _native(self, pattern: str) -> list[str]:
-        """Return a pattern for a path with the separators that this server uses.
-
-        Both, as long as it showed no path.
-        """
-        return [pattern.replace("/", one) for one in sorted(self._separators or "/\\")]
-
-    def _learn_separator(self, files: Iterable[SceneFile]) -> None:
-        """Remember which separator Stash's disk has; Windows has the other one."""
-        if len(self._separators) < len("/\\"):
-            for file in files:
-                self._separators |= {"/" if "/" in file.path else "\\"}
+        """Return the scenes that have this file, in whatever form of Unicode."""
+        return await self._files.scenes_at(path)
 
     async def scenes_of_file(
         self, name: str, paths: Iterable[str] = ()
     ) -> list[SceneEntry]:
         """Return the scenes with a file of this *name*, or at one of *paths*.
 
-        One request, and whole scenes with where their pictures are; when many have the
-        name, only what a listing tells of those, and more requests. More may be found
-        than was asked for: LIKE again. Names are asked for in both Unicode forms, since
-        Stash keeps what the disk said.
+        Whole scenes with where their pictures are, but for a name that many have; see
+        `StashFiles.scenes_named`.
         """
-        if not (await self.dialect()).filters("path"):
-            return []
-        exact = self._patterns(paths)
-        named = self._patterns([name], below="%/")
-        wanted = [*named, *exact]
-        found: list[SceneEntry] = []
-        for start in range(0, len(wanted), _DEEPEST):
-            found += await self._find_whole(_any_of(wanted[start : start + _DEEPEST]))
-        if len(found) < _NAMESAKES:
-            return found
-        for start in range(0, len(exact), _DEEPEST):
-            found += await self._find_whole(_any_of(exact[start : start + _DEEPEST]))
-        after = 0
-        while True:
-            beyond = {"modifier": "GREATER_THAN", "value": after}
-            page = await self._find_page({"id": beyond, "AND": _any_of(named)}, after)
-            found = [*page.entries, *found]
-            if page.is_last:
-                return found
-            after = page.last
+        return await self._files.scenes_named(name, paths)
 
-    async def _find_whole(self, scenes: dict[str, Any]) -> list[Scene]:
-        return await self.fitting(lambda dialect: self._whole(dialect, scenes))
+    async def scenes_with(self, files: Sequence[HashedFile]) -> list[SceneEntry]:
+        """Return the scenes that have *files*."""
+        return await self._files.scenes_with(files)
 
-    async def _whole(self, dialect: Dialect, scenes: dict[str, Any]) -> list[Scene]:
-        chosen = self._first_page() | {"per_page": _NAMESAKES}
-        query = queries.whole_scenes(dialect)
-        answer = await self.ask(query, filter=chosen, scenes=scenes)
-        found = []
-        for row in _rows(answer, "findScenes", "scenes"):
+    async def scenes_hashed(
+        self, hashes: Sequence[str], *, whole: bool
+    ) -> list[SceneEntry]:
+        """Return the first scene of each oshash, in one request.
+
+        The *whole* of them with where their pictures are, or what a listing tells.
+        """
+
+        async def ask(dialect: Dialect) -> list[SceneEntry]:
+            query = queries.scenes_by_hash(dialect, len(hashes), whole=whole)
+            given = {f"h{number}": one for number, one in enumerate(hashes)}
+            answer = await self.ask(query, **given)
+            found = [
+                self._shown(row, dialect, whole=whole) for row in answer.values() if row
+            ]
+            return list({one.id: one for one in found if one}.values())
+
+        return await self.fitting(ask)
+
+    async def whole_scenes(self, scenes: dict[str, Any], most: int) -> list[SceneEntry]:
+        """Return what a filter finds, at most so many, with where all pictures are."""
+
+        async def ask(dialect: Dialect) -> list[SceneEntry]:
+            chosen = self.first_page() | {"per_page": most}
+            query = queries.whole_scenes(dialect)
+            answer = await self.ask(query, filter=chosen, scenes=scenes)
+            rows = rows_of(answer, "findScenes", "scenes")
+            found = (self._shown(row, dialect, whole=True) for row in rows)
+            return [one for one in found if one]
+
+        return await self.fitting(ask)
+
+    def _shown(self, row: Any, dialect: Dialect, *, whole: bool) -> SceneEntry | None:
+        """Return what a row says, None if that makes no sense."""
+        if whole:
             scene = self._understood(row, dialect)
             if isinstance(scene, Scene):
-                found.append(scene)
-            else:
-                self._oddities.name(scene.thing, str(scene))
-        return found
+                return scene
+            self._oddities.name(scene.thing, str(scene))
+            return None
+        try:
+            entry = entry_from(row, dialect.unknown)
+        except _NO_SENSE as error:
+            self._oddities.name(id_of(row), _told(error))
+            return None
+        self._files.learn_separator(entry.files)
+        return entry
 
     async def image_url(self, kind: str, entity_id: int) -> str:
         """Return where the picture of a performer or studio is, "" without one.
@@ -360,14 +369,14 @@ class StashClient(StashConnection):
         if not dialect.named:
             return set()
         query = queries.studios_and_groups_named(dialect, len(names))
-        variables = {f"n{n}": _spelled(name) for n, name in enumerate(names)}
+        variables = {f"n{n}": spelled(name) for n, name in enumerate(names)}
         answer = await self.ask(query, **variables)
         found: set[str] = set()
         for number, name in enumerate(names):
             rows = [
                 row
                 for kind in dialect.named
-                for row in _rows(answer, f"{kind[0]}{number}", "parts")
+                for row in rows_of(answer, f"{kind[0]}{number}", "parts")
             ]
             keys = {name_key(str(row.get("name"))) for row in rows if row}
             found |= {name} if name_key(name) in keys else set()
@@ -387,24 +396,43 @@ class StashClient(StashConnection):
 
         None where this release cannot find them.
         """
+
+        def having(dialect: Dialect) -> dict[str, Any] | None:
+            name = f"{dialect.kind(kind)}s"
+            wanted = {"modifier": "INCLUDES", "value": [str(entity_id)]}
+            return {name: wanted} if dialect.filters(name) else None
+
+        async for page in self.ids(having):
+            yield page
+
+    async def ids(
+        self, wanted: Callable[[Dialect], dict[str, Any] | None] = lambda _: {}
+    ) -> AsyncIterator[list[int]]:
+        """Walk the ids of all scenes, or of those that a filter finds; see `entries`.
+
+        None where that filter is None. Nothing else of them is asked for, which costs
+        Stash a tenth.
+        """
         after = 0
+        chosen = self.first_page() | {"per_page": _IDS}
         while True:
 
-            async def ask(dialect: Dialect, after: int = after) -> Page:
-                name = f"{dialect.kind(kind)}s"
-                if not dialect.filters(name):
-                    return Page(rows=0, count=0, last=after, is_last=True)
-                wanted = {"modifier": "INCLUDES", "value": [str(entity_id)]}
-                beyond = {"modifier": "GREATER_THAN", "value": after}
-                query = queries.entries(dialect)
-                scenes = {"id": beyond, name: wanted}
-                return await self._page_of(query, dialect, scenes, after)
+            async def ask(dialect: Dialect, after: int = after) -> list[Any]:
+                if (scenes := wanted(dialect)) is None:
+                    return []
+                beyond = {"id": {"modifier": "GREATER_THAN", "value": after}}
+                answer = await self.ask(
+                    queries.SCENE_IDS, filter=chosen, scenes=beyond | scenes
+                )
+                return rows_of(answer, "findScenes", "scenes")
 
-            page = await self.fitting(ask)
-            if page.rows:
-                yield sorted({*(one.id for one in page.entries), *page.odd})
-            after = page.last
-            if page.is_last:
+            rows = await self.fitting(ask)
+            page = sorted(key for row in rows if (key := id_of(row)))
+            _refuse_repeated(rows, page, after)
+            if page:
+                yield page
+                after = page[-1]
+            if len(rows) < _IDS:
                 return
 
     async def entries_present(self, scene_ids: Sequence[int]) -> set[int]:
@@ -457,10 +485,10 @@ class StashClient(StashConnection):
         """
         if self._placeholder is None:
             wanted = {"is_missing": "cover"}
-            chosen = self._first_page() | {"per_page": 1}
+            chosen = self.first_page() | {"per_page": 1}
             query = queries.entries(await self.dialect())
             answer = await self.ask(query, filter=chosen, scenes=wanted)
-            for row in _rows(answer, "findScenes", "scenes"):
+            for row in rows_of(answer, "findScenes", "scenes"):
                 found = await self.picture(
                     self.url_of(f"/scene/{row['id']}/screenshot")
                 )
@@ -493,10 +521,11 @@ class StashClient(StashConnection):
             if (key := id_of(found)) is None:
                 raise ServiceUnavailable("Stash", WRONG_URL) from None
             return OddAnswer("Stash", key, _told(error))
-        self._learn_separator(scene.files)
+        self._files.learn_separator(scene.files)
         return scene
 
-    def _first_page(self) -> dict[str, Any]:
+    def first_page(self) -> dict[str, Any]:
+        """Return what a first page of scenes is, by id."""
         return {
             "per_page": self._page_size,
             "page": 1,
@@ -507,7 +536,7 @@ class StashClient(StashConnection):
     async def _find(self, scenes: dict[str, Any]) -> list[SceneEntry]:
         """Return the first page of what a filter finds; nothing where there is none."""
         dialect = await self.dialect()
-        if not all(dialect.filters(name) for name in scenes if name not in _COMBINED):
+        if not all(dialect.filters(name) for name in scenes):
             return []
         return (await self._find_page(scenes)).entries
 
@@ -518,40 +547,28 @@ class StashClient(StashConnection):
         """
 
         async def ask(dialect: Dialect) -> Page:
-            query = queries.entries(dialect)
-            return await self._page_of(query, dialect, scenes, after)
+            answer, size = await self._ask_for_page(queries.entries(dialect), scenes)
+            return self.page_from(answer.get("findScenes"), dialect, size, after)
 
         return await self.fitting(ask)
 
-    async def _page_of(
-        self,
-        query: GraphQLRequest,
-        dialect: Dialect,
-        scenes: dict[str, Any],
-        after: int,
-    ) -> Page:
-        answer, size = await self._ask_for_page(query, scenes)
-        rows = _rows(answer, "findScenes", "scenes")
-        ids = [key for row in rows if (key := id_of(row))]
-        if rows and not ids:
-            raise ServiceUnavailable("Stash", WRONG_URL)
-        if ids and min(ids) <= after:
-            raise UnsteadyListing("Stash", _REPEATS)
-        count = answer["findScenes"].get("count")
+    def page_from(self, found: Any, dialect: Dialect, size: int, after: int) -> Page:
+        """Return what a page of scenes beyond the id *after* says.
+
+        Raises `UnsteadyListing` when it is not beyond.
+        """
+        rows = rows_of(found, "scenes")
+        ids = sorted(key for row in rows if (key := id_of(row)))
+        _refuse_repeated(rows, ids, after)
         page = Page(
-            rows=len(rows),
-            count=count if isinstance(count, int) else 0,
-            last=max(ids, default=after),
-            is_last=len(rows) < size,
+            rows=len(rows), last=max(ids, default=after), is_last=len(rows) < size
         )
         for row in rows:
-            try:
-                page.entries.append(entry := entry_from(row, dialect.unknown))
-                self._learn_separator(entry.files)
-            except _NO_SENSE as error:
-                key = id_of(row)
-                self._oddities.name(key, _told(error))
-                page.odd |= {key} if key else set()
+            entry = self._shown(row, dialect, whole=False)
+            if entry is not None:
+                page.entries.append(entry)
+            elif key := id_of(row):
+                page.odd.add(key)
         return page
 
     async def _ask_for_page(
@@ -561,24 +578,26 @@ class StashClient(StashConnection):
         while True:
             size = self._page_size
             try:
-                answer = await self.ask(query, filter=self._first_page(), scenes=scenes)
-            except AnswerTooLarge:
-                if size == 1:
-                    raise
-                self._page_size = max(1, size // 2)
-                log.warning("pages_halved", service="Stash", scenes=self._page_size)
+                answer = await self.ask(query, filter=self.first_page(), scenes=scenes)
+            except AnswerTooLarge as error:
+                self._halve_pages(error)
             else:
                 return answer, size
 
+    def _halve_pages(self, error: AnswerTooLarge) -> None:
+        """Ask for smaller pages; raises *error* when they are the smallest."""
+        if self._page_size == 1:
+            raise error
+        self._page_size = max(1, self._page_size // 2)
+        log.warning("pages_halved", service="Stash", scenes=self._page_size)
 
-def _rows(answer: dict[str, Any], *names: str) -> list[Any]:
-    """Return the rows of a listing; what an answer has under *names*."""
-    found: Any = answer
-    for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, list):
+
+def _refuse_repeated(rows: Sequence[Any], ids: Sequence[int], after: int) -> None:
+    """Raise an error about rows that are no scenes, or not beyond the id *after*."""
+    if rows and not ids:
         raise ServiceUnavailable("Stash", WRONG_URL)
-    return found
+    if ids and ids[0] <= after:
+        raise UnsteadyListing("Stash", _REPEATS)
 
 
 def _told(error: Exception) -> str:

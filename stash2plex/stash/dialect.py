@@ -18,24 +18,26 @@ OPTIONAL = {
     ).split(),
     "ScenePathsType": ["screenshot"],
     "VideoFile": ["size", "duration"],
-    "Studio": ["image_path", "parent_studio", "updated_at"],
-    "Performer": ["image_path", "updated_at"],
-    "Tag": ["updated_at"],
-    "Group": ["updated_at"],
+    "Studio": ["image_path", "parent_studio", "created_at", "updated_at"],
+    "Performer": ["image_path", "created_at", "updated_at"],
+    "Tag": ["created_at", "updated_at"],
+    "Group": ["created_at", "updated_at"],
     "Query": [
         *("findPerformers", "findStudios", "findTags", "findGroups"),
-        *("findPerformer", "findStudio", "systemStatus"),
+        *("findPerformer", "findStudio", "findSceneByHash", "systemStatus", "jobQueue"),
     ],
     "SceneFilterType": (
         "is_missing path oshash stash_id_endpoint performers studios tags groups"
+        " file_count"
     ).split(),
     "PerformerFilterType": ["updated_at"],
     "StudioFilterType": ["updated_at", "name"],
     "TagFilterType": ["updated_at"],
     "GroupFilterType": ["updated_at", "name"],
 }
-# What is asked about beside those: what groups were called.
-_OTHERS = ("Movie", "MovieFilterType", "Mutation")
+# What is asked about beside those: what groups were called, and what only newer
+# releases have (v0.29).
+_OTHERS = ("Movie", "MovieFilterType", "Mutation", "FileFilterType")
 # The first release that can do all that is wanted has it (v0.25).
 _NEWEST_NEED = "Mutation.runPluginOperation"
 TYPES = (*OPTIONAL, *_OTHERS)
@@ -81,6 +83,27 @@ class Dialect:
         needed = (f"Query.find{name}s", f"{name}FilterType.{by}", f"{name}.{by}")
         # Everything has a name.
         return all(self.has(one) for one in needed if one != f"{name}.name")
+
+    @cached_property
+    def listed(self) -> tuple[str, ...]:
+        """Which of performers, studios, tags and groups can be listed by their time."""
+        kinds = ("performer", "studio", "tag", "group")
+        return tuple(one for one in kinds if self.lists(one))
+
+    @cached_property
+    def finds_files(self) -> bool:
+        """Whether files can be found on their own, and scenes by their hash (v0.29)."""
+        wanted = ("basename", "updated_at", "scene_count")
+        return (
+            self.has("Query.findFiles")
+            and self.has("Query.findSceneByHash")
+            and all(self.has(f"FileFilterType.{name}") for name in wanted)
+        )
+
+    @cached_property
+    def lists_folders(self) -> bool:
+        """Whether folders can be listed (v0.29)."""
+        return self.has("Query.findFolders")
 
     @cached_property
     def named(self) -> tuple[str, ...]:

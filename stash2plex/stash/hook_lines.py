@@ -41,7 +41,7 @@ async def hook_lines(
 
     Raises what `subscription` raises.
     """
-    async for frame in subscription(stash, queries.LOG, on_listening):
+    async for frame in subscription(stash, (queries.LOG,), on_listening):
         batch: list[dict[str, Any]] = []
         for number, said in enumerate(_candidates(frame, stash.version), 1):
             if said is not None:

@@ -78,6 +78,10 @@ def _files(dialect: Dialect) -> str:
     return f"files {{ path {dialect.among('VideoFile', 'size', 'duration')} }}"
 
 
+def _entry_parts(dialect: Dialect) -> str:
+    return f" fragment SceneParts on Scene {{ {_entry(dialect)} }}"
+
+
 def _parts(dialect: Dialect, *, pictures: bool) -> str:
     """Ask for all of a scene; each picture of others costs Stash a query more."""
     texts = ("code", "details", "director", "rating100", "organized")
@@ -147,18 +151,101 @@ def entries(dialect: Dialect) -> GraphQLRequest:
     )
 
 
+SCENE_IDS = gql(
+    """
+    query Stash2PlexIds($filter: FindFilterType, $scenes: SceneFilterType) {
+      findScenes(filter: $filter, scene_filter: $scenes) { scenes { id } }
+    }
+    """
+)
+FOLDERS = gql(
+    """
+    query Stash2PlexFolders($filter: FindFilterType) {
+      findFolders(filter: $filter) { folders { id path } }
+    }
+    """
+)
+
+
 @lru_cache(maxsize=8)
-def counted_entries(dialect: Dialect) -> GraphQLRequest:
-    """Read one page of a listing, and how many it has in all."""
+def files(dialect: Dialect) -> GraphQLRequest:
+    """Read one page of files on their own."""
     return gql(
         f"""
-        query Stash2PlexChanges($filter: FindFilterType, $scenes: SceneFilterType) {{
-          findScenes(filter: $filter, scene_filter: $scenes) {{
-            count scenes {{ {_entry(dialect)} }}
+        query Stash2PlexFiles($filter: FindFilterType, $files: FileFilterType) {{
+          findFiles(filter: $filter, file_filter: $files) {{
+            files {{ {_file(dialect)} }}
           }}
         }}
         """
     )
+
+
+def _file(dialect: Dialect) -> str:
+    size = dialect.among("VideoFile", "size")
+    return f"path {size} fingerprints {{ type value }}"
+
+
+@lru_cache(maxsize=64)
+def scenes_by_hash(dialect: Dialect, count: int, *, whole: bool) -> GraphQLRequest:
+    """Read the scenes of *count* oshashes, variables ``h0``… and answers ``s0``….
+
+    The *whole* of them with where all pictures are, or what a listing tells.
+    """
+    parts = _parts(dialect, pictures=True) if whole else _entry_parts(dialect)
+    variables = ", ".join(f"$h{number}: String" for number in range(count))
+    fields = " ".join(
+        f"s{number}: findSceneByHash(input: {{ oshash: $h{number} }})"
+        " { ...SceneParts }"
+        for number in range(count)
+    )
+    return gql(f"query Stash2PlexHashes({variables}) {{ {fields} }}" + parts)
+
+
+@lru_cache(maxsize=16)
+def look(dialect: Dialect, *, counted: bool) -> GraphQLRequest:
+    """Read in one request what changed since, and the newest of everything.
+
+    Where it is *counted*, how many scenes there are, and which have not just one file.
+    """
+    count = "count" if counted else ""
+    scenes = "scenes: findScenes(filter: $page, scene_filter: $scenes)"
+    fields = [
+        f"{scenes} {{ scenes {{ {_entry(dialect)} }} }}",
+        f"newest_scene: findScenes(filter: $newest) {{ {count} scenes {{ id }} }}",
+    ]
+    variables = ["$page: FindFilterType", "$scenes: SceneFilterType"]
+    if dialect.finds_files:
+        found = "files: findFiles(filter: $page, file_filter: $files)"
+        fields.append(f"{found} {{ files {{ {_file(dialect)} }} }}")
+        variables.append("$files: FileFilterType")
+    if counted and dialect.filters("file_count"):
+        uneven = "{ file_count: { value: 1, modifier: NOT_EQUALS } }"
+        fields.append(
+            f"uneven: findScenes(filter: $many, scene_filter: {uneven})"
+            " { scenes { id } }"
+        )
+        variables.append("$many: FindFilterType")
+    if dialect.has("Query.jobQueue"):
+        fields.append("jobs: jobQueue { description }")
+    for kind in dialect.listed:
+        own = dialect.kind(kind)
+        name = own.capitalize()
+        variables.append(f"${kind}s: {name}FilterType")
+        found = f"find{name}s(filter: $parts, {own}_filter: ${kind}s)"
+        newest = f"find{name}s(filter: $newest)"
+        fields += [
+            f"{kind}s: {found} {{ parts: {own}s {{ {_part(dialect, name)} }} }}",
+            f"newest_{kind}: {newest} {{ count parts: {own}s {{ id }} }}",
+        ]
+    if dialect.listed:
+        variables.append("$parts: FindFilterType")
+    variables.append("$newest: FindFilterType")
+    return gql(f"query Stash2PlexLook({', '.join(variables)}) {{ {' '.join(fields)} }}")
+
+
+def _part(dialect: Dialect, name: str) -> str:
+    return f"id updated_at {dialect.among(name, 'created_at')}"
 
 
 COUNT = gql(
@@ -171,14 +258,14 @@ COUNT = gql(
 
 
 @lru_cache(maxsize=16)
-def changed_parts(kind: str) -> GraphQLRequest:
+def changed_parts(dialect: Dialect, kind: str) -> GraphQLRequest:
     """Read one page of performers, studios, tags, groups or movies."""
     name = kind.capitalize()
     return gql(
         f"""
         query Stash2PlexParts($filter: FindFilterType, $parts: {name}FilterType) {{
           found: find{name}s(filter: $filter, {kind}_filter: $parts) {{
-            parts: {kind}s {{ id updated_at }}
+            parts: {kind}s {{ {_part(dialect, name)} }}
           }}
         }}
         """
@@ -210,4 +297,5 @@ def _listing(kind: str, number: int) -> str:
 
 
 SCANS = gql("subscription Stash2PlexScans { scanCompleteSubscribe }")
+JOBS = gql("subscription Stash2PlexJobs { jobsSubscribe { type job { description } } }")
 LOG = gql("subscription Stash2PlexLog { loggingSubscribe { message } }")

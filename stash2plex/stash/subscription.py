@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from stash2plex.stash.connection import StashConnection
 
 _PROTOCOL = "graphql-transport-ws"
-_KEY = "1"
 _HEARTBEAT = 30.0  # seconds; a link that does not answer is dead
 # A second of a busy log can be many megabytes.
 _LARGEST = 64 * 1024 * 1024
@@ -33,11 +32,14 @@ _SMALL = 4096
 
 
 async def subscription(
-    stash: StashConnection, query: GraphQLRequest, on_listening: Callable[[], None]
+    stash: StashConnection,
+    wanted: Sequence[GraphQLRequest],
+    on_listening: Callable[[], None],
 ) -> AsyncGenerator[str, None]:
-    """Yield each frame that may hold an answer to *query*, until the link breaks.
+    """Yield each frame that may hold an answer to what is *wanted*.
 
-    Raises `ServiceUnavailable` or `AccessDenied` when it cannot be asked, or ended.
+    Until the link breaks, or one of them comes to an end. Raises `ServiceUnavailable`
+    or `AccessDenied` when it cannot be asked, or ended.
     """
     settings = stash.settings
     timeout = aiohttp.ClientTimeout(
@@ -58,7 +60,7 @@ async def subscription(
             ) as socket,
         ):
             async with asyncio.timeout(settings.timeout):
-                await _begin(socket, query)
+                await _begin(socket, wanted)
             on_listening()
             async for message in socket:
                 if message.type is not aiohttp.WSMsgType.TEXT:
@@ -77,7 +79,7 @@ async def subscription(
 
 
 async def _begin(
-    socket: aiohttp.ClientWebSocketResponse, query: GraphQLRequest
+    socket: aiohttp.ClientWebSocketResponse, wanted: Sequence[GraphQLRequest]
 ) -> None:
     await socket.send_json({"type": "connection_init", "payload": {}})
     while True:
@@ -86,8 +88,9 @@ async def _begin(
             raise ServiceUnavailable("Stash", "it ended the subscription")
         if _kind_of(message.data)[0] == "connection_ack":
             break
-    payload = query.payload
-    await socket.send_json({"id": _KEY, "type": "subscribe", "payload": payload})
+    for number, query in enumerate(wanted, 1):
+        asked = {"id": str(number), "type": "subscribe", "payload": query.payload}
+        await socket.send_json(asked)
 
 
 async def _minded(socket: aiohttp.ClientWebSocketResponse, frame: str) -> None:

@@ -284,10 +284,8 @@ async def test_a_poll_that_sees_the_same_edit_again_revives_nothing(
 
 async def polled(daemon, stash, times):
     """Wait until Stash was asked for changes so many times more."""
-    asked = stash.operations["Stash2PlexChanges"]
-    await stash.facts.until(
-        lambda: stash.operations["Stash2PlexChanges"] >= asked + times
-    )
+    asked = stash.operations["Stash2PlexLook"]
+    await stash.facts.until(lambda: stash.operations["Stash2PlexLook"] >= asked + times)
 
 
 async def test_a_plex_that_asks_again_revives_nothing(

@@ -115,8 +115,8 @@ async def test_a_failing_poll_is_noted(stash, plex, tmp_path):
     settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 1})
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
-        asked = stash.operations["Stash2PlexChanges"]
-        await stash.facts.until(lambda: stash.operations["Stash2PlexChanges"] > asked)
+        asked = stash.operations["Stash2PlexLook"]
+        await stash.facts.until(lambda: stash.operations["Stash2PlexLook"] > asked)
         # From now on nobody has anything to do with Stash but the poll.
         put_into(stash, "disk I/O error")
         down = await daemon.until(lambda found: found["stash"]["state"] == "down")

@@ -17,7 +17,7 @@ from tests.upgrades.recorded import unpack_plugin
 
 LEAD = f"[Plugin / {IN_PROCESS_HOOKS.name}] "
 NOTHING = {"stash": {"poll_interval": 0}}
-LOOK = "Stash2PlexChanges"
+LOOK = "Stash2PlexLook"
 
 
 def frame_of(*messages: str) -> str:

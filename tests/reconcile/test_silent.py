@@ -19,6 +19,8 @@ from tests.reconcile.test_reconcile import gaps, reconciled, settled
 from tests.running import running
 
 SCENES = 6
+# How long ago changes were made here, so that they are looked at at once.
+SETTLED = timedelta(seconds=10)
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ async def quiet(stash, plex, tmp_path):
     stash.clock = lambda: clock() - timedelta(hours=1)
     for number in range(1, SCENES + 1):
         sample(stash, plex, number, performers=["Old"], tags=["Old"], studio="Old")
-    stash.clock = clock
+    stash.clock = lambda: clock() - SETTLED
     settings = make_settings(
         stash,
         plex,
@@ -48,9 +50,9 @@ async def quiet(stash, plex, tmp_path):
 
 async def looked(stash, times=2):
     """Wait until Stash was looked at so many times more, to the end."""
-    seen = stash.operations["Stash2PlexParts"]
+    seen = stash.operations["Stash2PlexLook"]
     await stash.facts.until(
-        lambda: stash.operations["Stash2PlexParts"] >= seen + 4 * (times + 1)
+        lambda: stash.operations["Stash2PlexLook"] >= seen + times + 1
     )
 
 

@@ -148,7 +148,7 @@ async def test_a_field_that_is_gone_costs_that_field_alone(
         tags = {name: list(names) for name, names in item.tags.items()}
 
         stash.become("v0.31.0", without=(field,))
-        polls = stash.operations["Stash2PlexChanges"]
+        polls = stash.operations["Stash2PlexLook"]
         stash.change(
             1,
             title="Other",
@@ -163,7 +163,7 @@ async def test_a_field_that_is_gone_costs_that_field_alone(
         await daemon.deliver(1)
         if field != "SceneFilterType.updated_at":  # polls cannot do without
             await stash.facts.until(
-                lambda: stash.operations["Stash2PlexChanges"] >= polls + 2
+                lambda: stash.operations["Stash2PlexLook"] >= polls + 2
             )
         run = await reconciled(daemon)
         status = await daemon.idle()

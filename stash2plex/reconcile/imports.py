@@ -1,0 +1,45 @@
+"""Imports into Stash: scenes change, or have other numbers, and keep their times."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex.catalog.catalog import READ_ALL
+
+if TYPE_CHECKING:
+    from stash2plex.db.database import Database
+
+log = structlog.get_logger()
+
+
+class Imports:
+    """Notices them; *compare* is called once one is over.
+
+    That comparison reads every scene whole, see `stash2plex.reconcile.whole`.
+    """
+
+    def __init__(
+        self, database: Database, compare: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._database = database
+        self._compare = compare
+        self._seen = False
+
+    def tell(self) -> None:
+        """Say that one ran: Stash told of its job."""
+        self._seen = True
+
+    async def note(self, *, is_running: bool) -> None:
+        """Remember one that runs now, or that was told of; compare when it is over."""
+        if is_running and not self._seen:
+            log.info("import_seen")
+        self._seen |= is_running
+        if not self._seen:
+            return
+        await self._database.set_fact(READ_ALL, "1")
+        if not is_running:
+            self._seen = False
+            await self._compare("import")

@@ -1,0 +1,133 @@
+"""What is gone from Stash without a word, or there without one.
+
+Stash tells how many things there are, and the highest number among them: its numbers
+only grow. What was made since is known by that, so what is missing is gone. Which one
+it is, only a list of all numbers tells; it is asked for when the counts disagree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex.queue.job import PARTS, Kind, Reason
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.db.database import Database
+    from stash2plex.queue.store import JobStore
+    from stash2plex.stash.client import StashClient
+    from stash2plex.stash.look import Newest
+
+log = structlog.get_logger()
+
+_COUNTS = "stash_counts"
+# Of more scenes that are gone, or new, a comparison tells.
+_MANY = 1000
+
+
+async def lost_parts(
+    stash: StashClient, catalog: Catalog, kind: Kind, *, forget: bool
+) -> list[int]:
+    """Return the performers, studios, tags or groups of scenes that are gone.
+
+    When one is deleted or merged into another, nothing about its scenes tells. *forget*
+    what polls saw of them, too.
+    """
+    there = await stash.changed_parts(kind, "")
+    if forget:
+        await catalog.store.forget_polled_parts(kind, there)
+    return sorted(await catalog.store.parts(kind) - there.keys())
+
+
+class Vanished:
+    """Compares counts, and finds what they tell of.
+
+    *compare* is called, with the reason, where a comparison had better look.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        stash: StashClient,
+        catalog: Catalog,
+        jobs: JobStore,
+        compare: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._stash = stash
+        self._catalog = catalog
+        self._jobs = jobs
+        self._compare = compare
+        self._counts: dict[str, list[int]] | None = None
+        # By how much the catalogue was off when that was last seen, and looked into.
+        self._off_before = self._known_off = (0, True)
+
+    async def check_parts(self, newest: Mapping[str, Newest]) -> int:
+        """Enqueue performers and so on that are gone; returns how many."""
+        counts = await self._last_counts()
+        enqueued = 0
+        for kind in PARTS:
+            now = newest.get(kind)
+            if now is None or now.count is None:
+                continue
+            count, highest = counts.get(kind, (now.count, now.id))
+            if count + max(0, now.id - highest) > now.count:
+                gone = await lost_parts(self._stash, self._catalog, kind, forget=True)
+                if gone:
+                    log.info("parts_gone", kind=kind.value, count=len(gone))
+                enqueued += await self._jobs.enqueue_many(kind, gone, Reason.EXPANDED)
+        await self._remember(
+            counts
+            | {
+                kind: [one.count, one.id]
+                for kind, one in newest.items()
+                if one.count is not None
+            }
+        )
+        return enqueued
+
+    async def check_scenes(self, newest: Newest) -> int:
+        """Enqueue scenes that are gone, or that nobody told of; returns how many.
+
+        Once it is sure that the counts disagree: nothing is under way that would
+        explain it, or they still do the next time.
+        """
+        catalog = self._catalog
+        if newest.count is None or not (
+            catalog.stash_complete and catalog.plex_complete
+        ):
+            return 0
+        known, knows_newest = await catalog.store.scenes_up_to(newest.id)
+        off = (newest.count - known, knows_newest or not newest.id)
+        before, self._off_before = self._off_before, off
+        if off in {(0, True), self._known_off}:
+            return 0
+        if off != before and await self._jobs.is_working_on(Kind.SCENE):
+            return 0
+        there: set[int] = set()
+        async for page in self._stash.ids():
+            there.update(page)
+        ours = await catalog.store.scene_ids()
+        gone, new = ours - there, there - ours
+        self._known_off = (len(there) - len(ours), True)
+        log.info("scenes_differ", gone=len(gone), new=len(new))
+        if len(gone) + len(new) > _MANY:
+            await self._compare("changes")
+            return 0
+        return await self._jobs.enqueue_many(
+            Kind.SCENE, sorted(gone | new), Reason.EXPANDED
+        )
+
+    async def _last_counts(self) -> dict[str, list[int]]:
+        if self._counts is None:
+            self._counts = json.loads(await self._database.fact(_COUNTS) or "{}")
+        return self._counts
+
+    async def _remember(self, counts: dict[str, list[int]]) -> None:
+        if counts != self._counts:
+            await self._database.set_fact(_COUNTS, json.dumps(counts))
+            self._counts = counts

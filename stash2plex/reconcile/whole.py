@@ -1,0 +1,106 @@
+"""Reading scenes whole: for changes that no time tells of.
+
+An import keeps the times that are in its files, and a hook may be lost whose scene
+keeps its time too. After an import every scene is read, else a seventh of them a day.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stash2plex.catalog.catalog import READ_ALL
+from stash2plex.gates import refusal
+from stash2plex.scene import Scene
+
+if TYPE_CHECKING:
+    from stash2plex.catalog.catalog import Catalog
+    from stash2plex.config import SyncSettings
+    from stash2plex.db.database import Database
+    from stash2plex.push.ledger import Ledger
+    from stash2plex.stash.client import StashClient
+
+log = structlog.get_logger()
+
+_PLACE = "whole_read"
+# So many parts make the library, and one is read so often at most, seconds.
+_PARTS, _EVERY = 7, 20 * 3600.0
+# Scenes in one request.
+_BATCH = 50
+
+
+class WholeReading:
+    """Reads scenes, and doubts the delivery of those that are not as delivered."""
+
+    def __init__(
+        self,
+        database: Database,
+        stash: StashClient,
+        catalog: Catalog,
+        ledger: Ledger,
+        sync: SyncSettings,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._stash = stash
+        self._catalog = catalog
+        self._ledger = ledger
+        self._sync = sync
+        self._now = now
+
+    async def read(self, *, dry_run: bool) -> int:
+        """Read what is due; returns how many scenes differ from what was delivered.
+
+        A comparison finds them then. A *dry_run* reads only after an import, and leaves
+        that to be done. Raises Stash's errors.
+        """
+        everything = bool(await self._database.fact(READ_ALL))
+        place = json.loads(await self._database.fact(_PLACE) or '{"after": 0, "at": 0}')
+        now = self._now()
+        if not everything and (dry_run or 0 <= now - place["at"] < _EVERY):
+            return 0
+        started, read, differing = time.monotonic(), 0, 0
+        last = place["after"]
+        async for ids in self._due(None if everything else last):
+            scenes = await self._stash.scenes(ids)
+            whole = [one for one in scenes.values() if isinstance(one, Scene)]
+            differing += await self._compare(whole)
+            read += len(whole)
+            last = ids[-1]
+        if not dry_run:
+            await self._database.set_fact(READ_ALL, "")
+            place = {"after": 0 if everything else last, "at": now}
+            await self._database.set_fact(_PLACE, json.dumps(place))
+        seconds = round(time.monotonic() - started, 1)
+        log.info("scenes_read", scenes=read, differing=differing, seconds=seconds)
+        return differing
+
+    async def _due(self, after: int | None) -> AsyncIterator[list[int]]:
+        """Walk the ids of all scenes, or of the next part *after* one."""
+        ids = sorted(await self._catalog.store.scene_ids())
+        if after is not None:
+            size = -(-len(ids) // _PARTS)
+            ids = (
+                [one for one in ids if one > after]
+                + [one for one in ids if one <= after]
+            )[:size]
+        for start in range(0, len(ids), _BATCH):
+            yield ids[start : start + _BATCH]
+
+    async def _compare(self, scenes: Sequence[Scene]) -> int:
+        await self._catalog.note_scenes(scenes)
+        store = self._catalog.store
+        kept_out = await store.kept_out_among(one.id for one in scenes)
+        taking_part = [
+            one.id
+            for one in scenes
+            if one.id in kept_out and refusal(one, self._sync) is None
+        ]
+        if taking_part:
+            await store.note_taking_part(taking_part)
+        return await self._ledger.doubt_if_other(scenes)
