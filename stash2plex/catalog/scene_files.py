@@ -28,14 +28,15 @@ class SceneFiles(Tables):
         rows = await self._database.fetch("SELECT id FROM stash_scene")
         return {row["id"] for row in rows}
 
-    async def scenes_up_to(self, scene_id: int) -> tuple[int, bool]:
-        """Return how many scenes have an id up to this one, and whether it is one."""
+    async def scenes_up_to(self, highest: int, newest: int) -> tuple[int, bool]:
+        """Return how many scenes have an id up to *highest*, and if *newest* is one."""
         (row,) = await self._database.fetch(
-            "SELECT count(*) AS count, coalesce(max(id), 0) AS last FROM stash_scene"
-            " WHERE id <= ?",
-            scene_id,
+            "SELECT count(*) AS count, coalesce(max(id = ?2), 0) AS is_there"
+            " FROM stash_scene WHERE id <= ?1",
+            highest,
+            newest,
         )
-        return row["count"], row["last"] == scene_id
+        return row["count"], bool(row["is_there"])
 
     async def known_files(
         self, files: Sequence[SceneFile]

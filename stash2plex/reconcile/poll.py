@@ -41,6 +41,8 @@ _COMMIT = 300.0
 _DAYLIGHT = 2 * 3600.0
 # A change that is older than this was looked at in whatever zone, seconds.
 _FORGOTTEN = ALL_ZONES + 28 * 3600.0
+# So long is put off what goes on changing, seconds.
+_PUT_OFF = 10.0
 # What costs Stash most is asked every so many times.
 _COUNTED = 3
 
@@ -60,13 +62,13 @@ class Looked:
 class _Now:
     """A look under way: since the *cursor*, at a time of Stash's clock.
 
-    *early* had changed a moment ago at the last look, and is to be enqueued now.
+    *waited* is since when what was put off waits.
     """
 
     cursor: float
     time: float
     told: Told
-    early: set[tuple[Kind, int]]
+    waited: Mapping[tuple[Kind, int], float]
 
 
 class Poll:
@@ -98,8 +100,8 @@ class Poll:
         self._monotonic = monotonic
         self._asked_last_hours = float("-inf")
         self._looks = 0
-        # What had changed a moment ago at the last look, and is to be enqueued now.
-        self._early: set[tuple[Kind, int]] = set()
+        # What had changed a moment ago at the last look, and since when it waits.
+        self._waiting: dict[tuple[Kind, int], float] = {}
 
     async def look(self, *, folders: bool = False) -> Looked:
         """Look once; at *folders* too if a scan may have found some renamed.
@@ -121,8 +123,8 @@ class Poll:
         asking = await self._zone.asking()
         look, bound = await self._first_look(cursor, asking, counted=counted)
         now = self._server_now()
-        moment = _Now(cursor, now, Told(asking, now), self._early)
-        self._early = set()
+        moment = _Now(cursor, now, Told(asking, now), self._waiting)
+        self._waiting = {}
         count = await self._scenes_of(look, bound, moment)
         for kind in PARTS:
             parts = look.parts.get(kind, {})
@@ -141,7 +143,7 @@ class Poll:
         self._looks += 1
         if count:
             log.info("changes_found", count=count)
-        return Looked(count, bool(self._early))
+        return Looked(count, bool(self._waiting))
 
     async def _first_look(
         self, cursor: float, asking: Asking, *, counted: bool
@@ -191,8 +193,7 @@ class Poll:
     ) -> tuple[int, list[SceneEntry]]:
         """Enqueue what is new of one page, and only then remember that it is known.
 
-        Returns how many, and what changed a moment ago: another change may follow in
-        the same second, so that waits for the next look, once.
+        Returns how many, and what is put off.
         """
         store = self._catalog.store
         polled = await store.polled([one.id for one in entries])
@@ -207,11 +208,10 @@ class Poll:
             ):
                 continue
             key = (Kind.SCENE, one.id)
-            if is_early(one.updated_at, now.time) and key not in now.early:
+            if self._is_put_off(key, one.updated_at, now):
                 waiting.append(one)
             else:
                 changed.append(one)
-        self._early |= {(Kind.SCENE, one.id) for one in waiting}
         if not changed:
             return 0, waiting
         # A hook told of the same edit, perhaps, and that came to nothing.
@@ -227,6 +227,18 @@ class Poll:
         times = {one.id: one.updated_at for one in changed}
         await store.note_polled(_settled(times, now.time))
         return count, waiting
+
+    def _is_put_off(self, key: tuple[Kind, int], text: str, now: _Now) -> bool:
+        """Whether something changed a moment ago, and waits for the next look.
+
+        Another change may follow in the same second. Who changes all the time does not
+        wait for ever.
+        """
+        since = now.waited.get(key, now.time)
+        if not is_early(text, now.time) or now.time - since > _PUT_OFF:
+            return False
+        self._waiting[key] = since
+        return True
 
     # --- performers, studios, tags, groups ------------------------------------------
 
@@ -244,9 +256,7 @@ class Poll:
                 continue
             if key not in polled and one.changed == one.made:
                 made[key] = one.changed  # whatever got it since has a time of its own
-            elif is_early(one.changed, now.time) and (kind, key) not in now.early:
-                self._early.add((kind, key))
-            else:
+            elif not self._is_put_off((kind, key), one.changed, now):
                 changed[key] = one.changed
         if made:
             await store.note_polled_parts(kind, made, made)

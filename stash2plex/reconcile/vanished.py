@@ -62,13 +62,14 @@ class Vanished:
         self._catalog = catalog
         self._jobs = jobs
         self._compare = compare
+        # By kind: how many there were, and the highest number so far.
         self._counts: dict[str, list[int]] | None = None
         # By how much the catalogue was off when that was last seen, and looked into.
         self._off_before = self._known_off = (0, True)
 
     async def check_parts(self, newest: Mapping[str, Newest]) -> int:
         """Enqueue performers and so on that are gone; returns how many."""
-        counts = await self._last_counts()
+        counts = dict(await self._last_counts())
         enqueued = 0
         for kind in PARTS:
             now = newest.get(kind)
@@ -80,14 +81,8 @@ class Vanished:
                 if gone:
                     log.info("parts_gone", kind=kind.value, count=len(gone))
                 enqueued += await self._jobs.enqueue_many(kind, gone, Reason.EXPANDED)
-        await self._remember(
-            counts
-            | {
-                kind: [one.count, one.id]
-                for kind, one in newest.items()
-                if one.count is not None
-            }
-        )
+            counts[kind] = [now.count, now.id]
+        await self._remember(counts)
         return enqueued
 
     async def check_scenes(self, newest: Newest) -> int:
@@ -101,7 +96,11 @@ class Vanished:
             catalog.stash_complete and catalog.plex_complete
         ):
             return 0
-        known, knows_newest = await catalog.store.scenes_up_to(newest.id)
+        # What was made since it was counted has a higher number than any before.
+        counts = await self._last_counts()
+        highest = max(newest.id, counts.get(Kind.SCENE, [0, 0])[1])
+        known, knows_newest = await catalog.store.scenes_up_to(highest, newest.id)
+        await self._remember(counts | {Kind.SCENE: [newest.count, highest]})
         off = (newest.count - known, knows_newest or not newest.id)
         before, self._off_before = self._off_before, off
         if off in {(0, True), self._known_off}:

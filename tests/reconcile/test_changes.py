@@ -207,11 +207,11 @@ async def test_two_changes_in_one_second_are_one_a_moment_later(poll):
 
 async def test_who_changes_all_the_time_is_not_put_off_for_ever(poll):
     found = []
-    for number in range(6):
+    for number in range(30):
         poll.stash.change(1, title=f"{number}")
         poll.clock.forward(seconds=2)
         found += await poll()
-    assert found == [("scene", 1)] * 3
+    assert len(found) == 4
 
 
 async def test_a_long_transaction_is_dated_before_it_can_be_read(poll):

@@ -1,0 +1,356 @@
+"""What no hook and no time tells of arrives all the same, within three looks.
+
+The scenes were changed last days ago: a look that asks for the last hours once more
+must not be what finds it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from stash2plex.sandbox.stash import PretendStash
+from stash2plex.sandbox.stash_filters import time_text
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.reconcile.test_reconcile import gaps, reconciled, settled
+from tests.reconcile.test_silent import SETTLED, looked, title_of
+from tests.running import running
+
+SCENES = 12
+LOOK = "Stash2PlexLook"
+# One may be under way when the change is made.
+LOOKS = 3 + 1
+
+
+def quick(stash, plex, tmp_path, interval=0.2, **sections):
+    """Return settings of a daemon that hears of nothing and looks often."""
+    given = {
+        "stash": {"poll_interval": interval},
+        "plex": {"notifications": True},
+        "queue": {"not_found_base": 36_000.0},
+    }
+    return make_settings(stash, plex, tmp_path, **given | sections)
+
+
+def fill(stash, plex):
+    """Put scenes in step with Plex that were changed last five days ago."""
+    clock = stash.clock
+    stash.clock = lambda: clock() - timedelta(days=5)
+    for number in range(1, SCENES + 1):
+        sample(
+            stash,
+            plex,
+            number,
+            performers=["Old", "Kept"],
+            tags=["Old"],
+            studio="Old",
+            groups=["Old"],
+        )
+    stash.clock = lambda: clock() - SETTLED
+
+
+@pytest.fixture(params=["v0.30.1", "v0.27.2"])
+async def old(request, stash, plex, tmp_path):
+    stash.become(request.param)
+    fill(stash, plex)
+    async with running(quick(stash, plex, tmp_path), stash, plex) as daemon:
+        await in_step(daemon, stash)
+        yield daemon
+
+
+async def in_step(daemon, stash):
+    await daemon.cataloged()
+    await daemon.post("sync", {"scope": "all"})
+    await daemon.idle()
+    await looked(stash, 3)
+
+
+def all_show(plex, field, names):
+    return lambda: all(i.tags.get(field, []) == names for i in plex.items.values())
+
+
+def performer_deleted(stash, plex):
+    stash.remove_entity("performer", stash.entity("performer", "Old"))
+    return all_show(plex, "actor", ["Kept"])
+
+
+def tag_deleted(stash, plex):
+    stash.remove_entity("tag", stash.entity("tag", "Old"))
+    return all_show(plex, "genre", [])
+
+
+def studio_deleted(stash, plex):
+    stash.remove_entity("studio", stash.entity("studio", "Old"))
+    return lambda: not any(item.text.get("studio") for item in plex.items.values())
+
+
+def group_deleted(stash, plex):
+    stash.remove_entity("group", stash.entity("group", "Old"))
+    return all_show(plex, "collection", ["Old"])  # the studio's
+
+
+def one_deleted_and_one_made(stash, plex):
+    """There are as many as before, but their numbers tell."""
+    stash.remove_entity("tag", stash.entity("tag", "Old"))
+    stash.entity("tag", "Young")
+    return all_show(plex, "genre", [])
+
+
+def tags_merged(stash, plex):
+    new = stash.entity("tag", "New")
+    stash.merge_entities("tag", stash.entity("tag", "Old"), new)
+    return all_show(plex, "genre", ["New"])
+
+
+def file_assigned(stash, plex):
+    stash.assign_file("/media/1.mp4", 2)
+    return lambda: title_of(plex, 1) == title_of(plex, 2)
+
+
+def file_assigned_to_a_scene_with_none(stash, plex):
+    stash.assign_file("/media/1.mp4", 2)
+    stash.assign_file("/media/1.mp4", 1)
+    stash.assign_file("/media/3.mp4", 4)
+    return lambda: (title_of(plex, 1), title_of(plex, 3)) == ("Title 1", "Title 4")
+
+
+def imported_with_their_times(stash, plex):
+    job = stash.begin_import()
+    stash.scenes[1].title = "Imported"
+    stash.end_import(job)
+    return lambda: title_of(plex, 1) == "Imported"
+
+
+def imported_anew(stash, plex):
+    """All scenes have other numbers, and one has another title."""
+    job = stash.begin_import()
+    stash.scenes[1].title = "Imported"
+    stash.end_import(job, order=list(range(SCENES, 0, -1)))
+    return lambda: (
+        title_of(plex, 1) == "Imported"
+        and [title_of(plex, n) for n in range(2, SCENES + 1)]
+        == [f"Title {n}" for n in range(2, SCENES + 1)]
+    )
+
+
+def added_with_an_old_time(stash, plex):
+    """An import that nobody told of."""
+    plex.add("/media/old.mp4", size=99)
+    scene = stash.add("/media/old.mp4", size=99, title="Old", details="x")
+    for name in ("updated_at", "created_at", "files_updated_at"):
+        setattr(scene, name, getattr(scene, name) - timedelta(days=400))
+    return lambda: title_of(plex, SCENES + 1) == "Old"
+
+
+CHANGES = [
+    performer_deleted,
+    tag_deleted,
+    studio_deleted,
+    group_deleted,
+    one_deleted_and_one_made,
+    tags_merged,
+    file_assigned,
+    file_assigned_to_a_scene_with_none,
+    imported_with_their_times,
+    imported_anew,
+    added_with_an_old_time,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
+async def test_it_arrives_within_three_looks(old, stash, plex, change):
+    before = stash.operations[LOOK]
+    arrived = change(stash, plex)
+    await plex.facts.until(arrived)
+
+    assert stash.operations[LOOK] - before <= LOOKS
+    await old.idle()
+    await looked(stash, 4)
+    delivered = (await old.status())["deliveries"]
+    await looked(stash, 4)
+    # Nothing of it goes on for ever.
+    assert (await old.status())["deliveries"] == delivered
+
+
+@pytest.mark.parametrize("how", ["removed", "destroyed and scanned anew"])
+async def test_a_scene_that_is_gone(old, stash, plex, how):
+    before = stash.operations[LOOK]
+    stash.remove(3)
+    if how != "removed":
+        stash.add("/media/3.mp4", size=3, title="Anew", details="x")
+        await plex.facts.until(lambda: title_of(plex, 3) == "Anew")
+    await stash.facts.until(lambda: stash.operations[LOOK] - before >= LOOKS)
+    await old.idle()
+
+    assert set(await gaps(old)) == (
+        {("missing_in_stash", 3)} if how == "removed" else set()
+    )
+    assert (await old.status())["catalog"]["scenes"] == len(stash.scenes)
+
+
+async def test_a_folder_that_was_renamed_is_found_after_the_scan(old, stash, plex):
+    stash.rename_folder("/media", "/renamed")
+    for item in plex.items.values():
+        item.files = [(one.replace("/media", "/renamed"), n) for one, n in item.files]
+        item.updated_at += 100
+    plex.tell_scan_ended()
+    asked = stash.operations["Stash2PlexScenes"]
+    stash.subscriptions.tell_scan_completed()
+    await stash.facts.until(lambda: stash.operations["Stash2PlexScenes"] > asked)
+    await old.idle()
+    await looked(stash)
+    stash.scenes[1].title = "There"
+    await old.deliver(1)
+
+    assert title_of(plex, 1) == "There"
+    assert set(await gaps(old)) == set()
+
+
+async def test_many_that_are_gone_pull_the_brake(old, stash, plex):
+    for number in range(1, SCENES + 1):
+        stash.remove(number)
+    await old.until(lambda one: one["catalog"]["brake"])
+    assert all(item.text["title"] for item in plex.items.values())
+    assert (await old.status())["catalog"]["scenes"] > 0
+
+
+async def test_deletions_that_hooks_told_of_cause_no_listing(old, stash, plex):
+    listed = stash.operations["Stash2PlexIds"]
+    for number in (1, 2):
+        stash.remove(number)
+        await old.hook(number, "Scene.Destroy.Post")
+    await old.idle()
+    await looked(stash, 4)
+    assert stash.operations["Stash2PlexIds"] == listed
+
+
+async def test_counts_are_remembered_from_one_run_to_the_next(stash, plex, tmp_path):
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+    stash.remove_entity("tag", stash.entity("tag", "Old"))
+    async with running(settings, stash, plex):
+        await plex.facts.until(all_show(plex, "genre", []))
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["no other change", "another change"])
+async def test_a_seventh_is_read_whole_in_each_comparison(
+    stash, plex, tmp_path, monkeypatch, others
+):
+    """A change that keeps its time, and of which nothing at all tells."""
+    monkeypatch.setattr("stash2plex.reconcile.whole._EVERY", 0.0)
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path, interval=0)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.post("sync", {"scope": "all"})
+        await daemon.idle()
+        stash.scenes[SCENES].title = "Unheard of"
+        if others:
+            stash.change(1, title="Heard of")
+        runs, read = 0, stash.operations["Stash2PlexScenes"]
+        while title_of(plex, SCENES) != "Unheard of":
+            runs += 1
+            assert runs <= 7
+            await reconciled(daemon)
+            await settled(daemon)
+        assert runs > 1
+        # One request for a part, and those of deliveries.
+        assert stash.operations["Stash2PlexScenes"] - read <= runs + 1 + others
+
+
+async def test_once_a_day_is_enough_for_a_seventh(old, stash, plex):
+    await reconciled(old)
+    read = stash.operations["Stash2PlexScenes"]
+    await reconciled(old)
+    assert stash.operations["Stash2PlexScenes"] == read
+
+
+async def test_a_dry_run_leaves_the_reading_after_an_import_to_be_done(
+    stash, plex, tmp_path
+):
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path, interval=0)
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        await daemon.post("sync", {"scope": "all"})
+        await daemon.idle()
+        order = list(range(SCENES, 0, -1))
+        stash.end_import(stash.begin_import(), order=order)
+        stash.scenes[SCENES].title = "Imported"  # the first item's
+        run = await reconciled(daemon, dry_run=True)
+        assert run["gaps"]["stale"] == SCENES
+        await reconciled(daemon)
+        await settled(daemon)
+
+        assert title_of(plex, 1) == "Imported"
+
+
+# --- not more often than needed -------------------------------------------------------
+
+
+def handled(status):
+    deliveries = status["deliveries"]
+    return deliveries["written"] + deliveries["unchanged"]
+
+
+async def test_one_edit_is_two_deliveries_at_most(old, stash, plex):
+    stash.clock = PretendStash().clock  # it is looked at while it is young
+    before = handled(await old.status())
+    for number in range(1, SCENES + 1):
+        stash.change(number, title=f"Edited {number}")
+        await old.hook(number)
+    await looked(stash, 3)
+    await stash.facts.until(settled_at(stash), 15)
+    await looked(stash, 3)
+    await old.idle()
+    assert handled(await old.status()) - before <= 2 * SCENES
+
+
+async def test_a_new_tag_of_many_scenes_is_two_deliveries_at_most(old, stash, plex):
+    stash.clock = PretendStash().clock
+    before = handled(await old.status())
+    for number in range(1, SCENES + 1):
+        stash.change(number, tags=["Old", "Brand new"])
+        await old.hook(number)
+    await looked(stash, 3)
+    await stash.facts.until(settled_at(stash), 15)
+    await looked(stash, 3)
+    await old.idle()
+    assert handled(await old.status()) - before <= 2 * SCENES
+    assert all("Brand new" in item.tags["genre"] for item in plex.items.values())
+
+
+async def test_a_renamed_tag_is_two_deliveries_of_each_scene_at_most(old, stash, plex):
+    stash.clock = PretendStash().clock
+    before = handled(await old.status())
+    stash.rename("tag", tag := stash.entity("tag", "Old"), "New")
+    await old.hook(tag, "Tag.Update.Post")
+    await looked(stash, 3)
+    await stash.facts.until(settled_at(stash), 15)
+    await looked(stash, 3)
+    await old.idle()
+    assert handled(await old.status()) - before <= 2 * SCENES
+    assert all_show(plex, "genre", ["New"])()
+
+
+def settled_at(stash):
+    """Return what tells that the changes of this moment are old enough."""
+    later = time_text(stash.clock() + timedelta(seconds=5))
+    return lambda: time_text(stash.clock()) > later
+
+
+async def test_the_first_listing_serves_a_comparison_that_waits(stash, plex, tmp_path):
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path, interval=0, reconcile={"on_start": True})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(lambda one: one["reconcile"]["last"])
+        await daemon.cataloged()
+        status = await daemon.status()
+    assert status["reconcile"]["last"]["state"] == "done"
+    assert stash.operations["Stash2PlexEntries"] <= 2  # all, and the last day's
+    lists = [path for how, path in plex.requests if path.endswith("/all")]
+    assert len(lists) <= 2
