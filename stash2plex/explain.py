@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from stash2plex.catalog.candidates import Candidate, candidates
+from stash2plex.catalog.lost import why_lost
 from stash2plex.errors import (
     AmbiguousMatch,
     InvalidRequest,
@@ -134,6 +135,7 @@ class ItemStory:
     bound: int | None
     scenes: tuple[int, ...]
     gaps: tuple[Gap, ...]
+    why: str = ""  # no scene has its file, if that tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +303,11 @@ class Explainer:
                 gate = None  # it had some when it was delivered
         answer: Answer = ()
         found: list[Candidate] = []
+        if scene is not None and len(scene.files) > 1:
+            notes.append(
+                f"it has {len(scene.files)} files: copies of a video, and links to it,"
+                " are one scene to Stash"
+            )
         if scene is not None and scene.files:
             answer = (await self._catalog.compared([scene]))[scene_id]
             found = await candidates(
@@ -378,6 +385,7 @@ class Explainer:
             to_stash = self._paths.to_stash(path)
             mapped.append(self._mapped(path, size, to_stash, sorted(set(twins))))
         scenes |= dict.fromkeys((await store.scenes_bound([rating_key])).values())
+        why = {} if scenes else await why_lost(store, self._paths, dict(files))
         if not scenes:
             paths = [path for path, _ in files]
             scenes |= dict.fromkeys(sorted(await store.scenes_of_files(paths)))
@@ -388,6 +396,7 @@ class Explainer:
             bound=bound,
             scenes=tuple(scenes),
             gaps=tuple(await self._gaps.about([f"item:{rating_key}"])),
+            why=next(iter(why.values()), ""),
         )
 
 
@@ -467,9 +476,10 @@ def _of_item(item: ItemStory, scenes: Sequence[SceneStory]) -> Verdict:
         return Verdict(
             State.ORPHAN,
             f"no scene gets this item, though scene {listed} could be meant:"
-            f" {scenes[0].verdict.message}",
+            f" {scenes[0].verdict.message}{f'; {item.why}' if item.why else ''}",
         )
-    return Verdict(State.ORPHAN, "no scene of Stash has a file of this item")
+    why = f": {item.why}" if item.why else ""
+    return Verdict(State.ORPHAN, f"no scene of Stash has a file of this item{why}")
 
 
 def _number(query: str, text: str) -> int:

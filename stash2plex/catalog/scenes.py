@@ -219,6 +219,15 @@ class Scenes(Tables):
         )
         return [StashFile(*row) for row in rows]
 
+    async def stash_files_named(self, names: Iterable[str]) -> list[StashFile]:
+        """Return Stash's files with one of *names*, each as `name_of` makes them."""
+        rows = await self._database.fetch(
+            "SELECT scene_id, path, key, size, duration FROM stash_file"
+            " WHERE name IN (SELECT value FROM json_each(?)) ORDER BY scene_id, path",
+            json.dumps(list(names)),
+        )
+        return [StashFile(*row) for row in rows]
+
     async def scene_files_by_key(self, keys: Iterable[str]) -> list[StashFile]:
         """Return Stash's files whose path in Plex has one of *keys*."""
         rows = await self._database.fetch(

@@ -53,8 +53,10 @@ class CatalogStore(Items, Scenes, SceneFiles):
 
     async def orphans(
         self, *, after: int, limit: int, since: int = 0
-    ) -> tuple[list[tuple[int, str]], int | None]:
+    ) -> tuple[list[tuple[int, str, int | None]], int | None]:
         """Return items that no scene has by path or guid, with one of their files.
+
+        That is its path and its size, in bytes.
 
         A guid counts as long as its scene has no item by path.
 
@@ -70,7 +72,7 @@ class CatalogStore(Items, Scenes, SceneFiles):
         if (end := last[0]["last"]) is None:
             return [], None
         rows = await self._database.fetch(
-            "SELECT rating_key, min(path) AS path"
+            "SELECT rating_key, min(path) AS path, size"
             " FROM plex_item JOIN plex_file USING (rating_key)"
             " WHERE rating_key > ?1 AND rating_key <= ?2 AND updated_at >= ?3"
             " AND NOT (EXISTS (SELECT 1 FROM stash_scene WHERE id = bound)"
@@ -83,7 +85,7 @@ class CatalogStore(Items, Scenes, SceneFiles):
             end,
             since,
         )
-        return [(row["rating_key"], row["path"]) for row in rows], end
+        return [(row["rating_key"], row["path"], row["size"]) for row in rows], end
 
     async def forget_scene(
         self, transaction: Transaction, scene_id: int

@@ -68,14 +68,20 @@ async def _schema(stash: StashClient) -> Finding:
         await stash.scenes([1], pictures=True)
         async for _ in stash.entries(updated_since=_NEVER):
             break
+        await stash.look(_NEVER, counted=True)
         await stash.changed_entries(_NEVER)
+        await stash.changed_files(_NEVER)
         for kind in PARTS:
             await stash.changed_parts(kind, _NEVER)
             async for _ in stash.scenes_of(kind, 1):
                 break
         await stash.entries_hashed("0" * 16)
+        await stash.scenes_hashed(["0" * 16], whole=True)
         await stash.entries_known_as("none")
         await stash.scenes_of_file("none", ["/none"])
+        await stash.folders()
+        async for _ in stash.ids():
+            break
         await stash.studios_or_groups(["none"])
         await StashPlugins(stash).installed()
     except SchemaMismatch as error:

@@ -36,7 +36,7 @@ _QUOTED = 40
 
 @dataclass(frozen=True, slots=True)
 class ItemFile:
-    """One file of an item: *path* as Plex spells it, *size* in bytes."""
+    """One file of an item: *path* as Plex spells it, *size* in bytes; 0 is empty."""
 
     path: str
     size: int | None = None
@@ -207,7 +207,7 @@ def _common(video: Element, section_id: int, updated_at: int) -> dict[str, Any]:
 
 def _files(video: Element) -> tuple[ItemFile, ...]:
     return tuple(
-        ItemFile(part.attrib["file"], _number_or_none(part, "size") or None)
+        ItemFile(part.attrib["file"], _number_or_none(part, "size"))
         for part in video.iter("Part")
         if part.get("file")
     )

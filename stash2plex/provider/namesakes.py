@@ -108,7 +108,7 @@ async def namesakes_of(
             for scene_id, files in bound.items()
             if any(one.key not in own for one in files)
         ),
-        size=hints.size or (sizes.pop() if len(sizes) == 1 else None),
+        size=hints.size or (sizes.pop() or None if len(sizes) == 1 else None),
     )
 
 

@@ -25,14 +25,15 @@ def hashes_in(name: str) -> list[str]:
 def oshash(file: Path) -> str:
     """Return size plus the words of the first and the last 64 KiB, 16 hex digits.
 
-    "" for an empty one, and for one under 64 KiB whose size is no multiple of 8: Stash
-    has none for those either. Raises OSError.
+    Of a smaller file, as many whole words as it has, from either end. "" for one of 8
+    bytes at most: Stash has none for those either (its ``pkg/hash/oshash``). Raises
+    OSError.
     """
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
-        length = min(_CHUNK, size)
-        if size == 0 or length % _WORD:
+        if size <= _WORD:
             return ""
+        length = min(_CHUNK, size // _WORD * _WORD)
         head = opened.read(length)
         opened.seek(size - length)
         tail = opened.read(length)

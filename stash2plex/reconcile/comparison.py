@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from stash2plex.catalog.gaps import FoundGap
+from stash2plex.catalog.lost import why_lost
 from stash2plex.catalog.matching import Match
 from stash2plex.errors import (
     AmbiguousMatch,
@@ -85,8 +86,11 @@ class Comparison:
             orphans, after = await self._catalog.store.orphans(
                 after=after, limit=_ITEMS, since=since
             )
-            claimed = await self._claimed_by_name([path for _, path in orphans])
-            yield [self._orphan(*one) for one in orphans if one[0] not in claimed], 0
+            claimed = await self._claimed_by_name([path for _, path, _ in orphans])
+            left = [one for one in orphans if one[0] not in claimed]
+            files = {path: size for _, path, size in left}
+            why = await why_lost(self._catalog.store, self._paths, files)
+            yield [self._orphan(key, path, why.get(path)) for key, path, _ in left], 0
 
     def _drift(self, machine: str) -> Drift:
         return Drift(
@@ -202,9 +206,9 @@ class Comparison:
                 drift.consider(scene, row, entry)
         return gap_of(GapKind.STALE, scene, stale) if stale else None
 
-    def _orphan(self, rating_key: int, path: str) -> FoundGap:
-        kind, detail = GapKind.MISSING_IN_STASH, "no scene has this file"
-        if self._paths.has_rules:
+    def _orphan(self, rating_key: int, path: str, why: str | None) -> FoundGap:
+        kind, detail = GapKind.MISSING_IN_STASH, why or "no scene has this file"
+        if self._paths.has_rules and not why:
             twin = self._paths.to_stash(path)
             if not isinstance(twin, Mapped):
                 kind, detail = GapKind.UNMAPPED, twin.reason

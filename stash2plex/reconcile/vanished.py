@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from stash2plex.catalog.brake import STASH
+from stash2plex.errors import UnsteadyListing
 from stash2plex.queue.job import PARTS, Kind, Reason
 
 if TYPE_CHECKING:
@@ -77,13 +79,20 @@ class Vanished:
                 continue
             count, highest = counts.get(kind, (now.count, now.id))
             if count + max(0, now.id - highest) > now.count:
-                gone = await lost_parts(self._stash, self._catalog, kind, forget=True)
-                if gone:
-                    log.info("parts_gone", kind=kind.value, count=len(gone))
-                enqueued += await self._jobs.enqueue_many(kind, gone, Reason.EXPANDED)
+                enqueued += await self._enqueue_lost(kind)
             counts[kind] = [now.count, now.id]
         await self._remember(counts)
         return enqueued
+
+    async def _enqueue_lost(self, kind: Kind) -> int:
+        try:
+            gone = await lost_parts(self._stash, self._catalog, kind, forget=True)
+        except UnsteadyListing as error:
+            log.warning("listing_unsteady", library=STASH, error=str(error))
+            return 0
+        if gone:
+            log.info("parts_gone", kind=kind.value, count=len(gone))
+        return await self._jobs.enqueue_many(kind, gone, Reason.EXPANDED)
 
     async def check_scenes(self, newest: Newest) -> int:
         """Enqueue scenes that are gone, or that nobody told of; returns how many.
@@ -108,8 +117,13 @@ class Vanished:
         if off != before and await self._jobs.is_working_on(Kind.SCENE):
             return 0
         there: set[int] = set()
-        async for page in self._stash.ids():
-            there.update(page)
+        try:
+            async for page in self._stash.ids():
+                there.update(page)
+        except UnsteadyListing as error:
+            log.warning("listing_unsteady", library=STASH, error=str(error))
+            self._known_off = off
+            return 0
         ours = await catalog.store.scene_ids()
         gone, new = ours - there, there - ours
         self._known_off = (len(there) - len(ours), True)

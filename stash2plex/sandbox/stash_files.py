@@ -33,7 +33,7 @@ def rows_of(scene: PretendScene) -> list[Row]:
             "__typename": "VideoFile",
             "id": scene.id * 1000 + number,
             "path": path,
-            "basename": path.rpartition("/")[2],
+            "basename": _name_of(path),
             "size": size,
             "duration": scene.duration,
             "updated_at": time_text(scene.files_updated_at),
@@ -43,6 +43,11 @@ def rows_of(scene: PretendScene) -> list[Row]:
         }
         for number, (path, size) in enumerate(scene.files)
     ]
+
+
+def _name_of(path: str) -> str:
+    """Return the name of a file, on whatever system."""
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def file_test(wanted: Mapping[str, Any]) -> Callable[[Row], bool]:

@@ -460,7 +460,7 @@ async def test_a_comparison_revives_a_performer_that_stash_stumbled_over(
     await daemon.deliver(1)
     stash.rename("performer", 1, "Anna")
     stash.repeats_pages = True
-    for number in range(2, 700):
+    for number in range(2, 1500):
         stash.add(f"/media/{number}.mp4", performers=[1])
     await daemon.hook(1, "Performer.Update.Post", ["name"])
     await daemon.until(lambda s: s["queue"]["dead"] == 1)

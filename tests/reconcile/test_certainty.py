@@ -353,6 +353,7 @@ async def test_failures_go_on_for_years(database, monkeypatch):
         Runs(database),
         None,
         catalog=catalog,
+        whole=None,
         stash=None,
         gaps=None,
         jobs=None,

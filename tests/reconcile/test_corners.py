@@ -487,6 +487,7 @@ async def test_a_former_configuration_takes_no_requests(database):
             Runs(database),
             None,
             catalog=None,
+            whole=None,
             stash=None,
             gaps=None,
             jobs=None,

@@ -354,3 +354,40 @@ async def test_the_first_listing_serves_a_comparison_that_waits(stash, plex, tmp
     assert stash.operations["Stash2PlexEntries"] <= 2  # all, and the last day's
     lists = [path for how, path in plex.requests if path.endswith("/all")]
     assert len(lists) <= 2
+
+
+# --- what a gap says of it ------------------------------------------------------------
+
+
+async def test_folders_that_differ_in_case_alone_are_named(old, stash, plex):
+    """They are one to Stash: its path is not the one on the disk."""
+    stash.add("/media/Folder/one.mp4", size=41, title="One", details="x")
+    stash.add("/media/Folder/two.mp4", size=42, title="Two", details="x")
+    plex.add("/media/Folder/one.mp4", size=41)
+    item = plex.add("/media/folder/two.mp4", size=43)  # replaced, and not scanned yet
+    await reconciled(old)
+    found = (await old.get("gaps?limit=50"))["gaps"]
+    (gap,) = [one for one in found if one["kind"] == "missing_in_stash"]
+    assert gap["detail"] == (
+        "Stash has it as '/media/Folder/two.mp4': folders whose names differ in case"
+        " alone are one to Stash"
+    )
+    told = await old.get(f"explain?q=plex:{item.rating_key}")
+    assert gap["detail"] in told["verdict"]["message"]
+
+
+async def test_an_empty_file_is_named(old, stash, plex):
+    plex.add("/media/empty.mp4", size=0)
+    await reconciled(old)
+    found = (await old.get("gaps?limit=50"))["gaps"]
+    (gap,) = [one for one in found if one["kind"] == "missing_in_stash"]
+    assert gap["detail"] == "the file is empty, and Stash skips empty files"
+
+
+async def test_copies_and_links_are_named(old, stash, plex):
+    stash.change(1, files=[*stash.scenes[1].files, ("/media/link.mp4", 1)])
+    told = await old.get("explain?q=scene:1")
+    (story,) = told["scenes"]
+    assert story["notes"] == [
+        "it has 2 files: copies of a video, and links to it, are one scene to Stash"
+    ]
