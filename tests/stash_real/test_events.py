@@ -172,7 +172,7 @@ async def a_video_is_moved(w):
     return w.shows(moved, title=f"Title {scene}")
 
 
-@event(hooked=False, polled=False)
+@event(hooked=False, polled=True)
 async def a_folder_is_renamed(w):
     path, scene = w.take()
     folder = w.stash.media / "folder"
@@ -210,7 +210,7 @@ async def a_scene_is_destroyed_and_scanned_anew(w):
     return w.shows(path, title="Anew")
 
 
-@event(hooked=False, polled=False)
+@event(hooked=False, polled=True)
 async def a_file_is_assigned_to_another_scene(w):
     (path, scene), (_, kept) = w.take(), w.take()
     copy = path.with_name(f"second of {path.name}")
@@ -278,7 +278,7 @@ async def a_group_is_renamed(w):
     return await renamed(w, kind, shown, **given)
 
 
-@event(hooked=True, polled=False)
+@event(hooked=True, polled=True)
 async def a_tag_is_destroyed(w):
     path, scene = w.take()
     key = await w.stash.create("tag", "Doomed")
@@ -290,8 +290,8 @@ async def a_tag_is_destroyed(w):
     return w.untagged(path, "genre", "Doomed")
 
 
-# The tag keeps its time of change, and so do its scenes.
-@event(hooked=True, polled=False)
+# The tag keeps its time of change, and so do its scenes: counts tell.
+@event(hooked=True, polled=True)
 async def tags_are_merged(w):
     path, scene = w.take()
     key = await w.stash.create("tag", "Merged away")
@@ -321,7 +321,7 @@ async def performers_are_merged(w):
     return w.tagged(path, "actor", "Merged into")
 
 
-@event(hooked=False, polled=False)
+@event(hooked=False, polled=True)
 async def a_file_is_moved_by_stash(w):
     path, scene = w.take()
     found = await w.stash.ask(
@@ -378,7 +378,7 @@ async def what_plex_does_not_show_changes_nothing(w):
 
 
 # The last: it makes clean up what others left behind.
-@event(hooked=True, polled=False)
+@event(hooked=True, polled=True)
 async def a_video_is_deleted_and_cleaned(w):
     path, scene = w.take()
     before = dict(w.item(path).text)
