@@ -290,6 +290,59 @@ async def a_tag_is_destroyed(w):
     return w.untagged(path, "genre", "Doomed")
 
 
+async def destroyed(w, kind, shown, gone, **given):
+    """Give a scene a part of some *kind*, and delete that."""
+    path, scene = w.take()
+    key = await w.stash.create(kind, "Doomed")
+    await w.stash.update(scene, **{name: of(key) for name, of in given.items()})
+    assert await w.until(shown(path))
+    name = kind.capitalize()
+    await w.stash.ask(
+        f"mutation D($i: {name}DestroyInput!) {{ {kind}Destroy(input: $i) }}",
+        i={"id": key},
+    )
+    return gone(path)
+
+
+@event(hooked=True, polled=True)
+async def a_performer_is_destroyed(w):
+    return await destroyed(
+        w,
+        "performer",
+        lambda path: w.tagged(path, "actor", "Doomed"),
+        lambda path: w.untagged(path, "actor", "Doomed"),
+        performer_ids=lambda key: [key],
+    )
+
+
+@event(hooked=True, polled=True)
+async def a_studio_is_destroyed(w):
+    def gone(path):
+        item = w.item(path)
+        return lambda: not item.text.get("studio")
+
+    return await destroyed(
+        w,
+        "studio",
+        lambda path: w.shows(path, studio="Doomed"),
+        gone,
+        studio_id=lambda key: key,
+        details=lambda _: "Words",
+    )
+
+
+@event(hooked=True, polled=True)
+async def a_group_is_destroyed(w):
+    kind = "group" if await w.stash.has("Scene", "groups") else "movie"
+    return await destroyed(
+        w,
+        kind,
+        lambda path: w.tagged(path, "collection", "Doomed"),
+        lambda path: w.untagged(path, "collection", "Doomed"),
+        **{f"{kind}s": lambda key: [{f"{kind}_id": key}]},
+    )
+
+
 # The tag keeps its time of change, and so do its scenes: counts tell.
 @event(hooked=True, polled=True)
 async def tags_are_merged(w):
@@ -428,7 +481,7 @@ TOKYO, LOS_ANGELES = ZONES
 async def test_every_event_reaches_plex(tmp_path, plex, zone, hooks):
     """By hooks alone, with no poll; or by polls alone."""
     stash = RealStash(tmp_path / "stash", zone)
-    paths = await make_videos(stash, 36)
+    paths = await make_videos(stash, 40)
     await stash.start()
     try:
         names = await described(stash, zone)
