@@ -42,7 +42,12 @@ class StashCosts:
 
     def __init__(self) -> None:
         self.total = 0.0  # milliseconds
+        self.by_question: dict[str, list[float]] = {}  # of each, by its name
         self.size: int | None = None
+
+    def note_question(self, name: str, before: float) -> None:
+        """Add a question that was answered, given the total before it."""
+        self.by_question.setdefault(name, []).append(self.total - before)
 
     def note_scenes(
         self,

@@ -260,6 +260,8 @@ class StashWeb:
         operation: OperationDefinitionNode,
         variables: Mapping[str, Any],
     ) -> dict[str, Any]:
+        costs = self._stash.costs
+        before = costs.total
         result = execute(
             self._stash.schema,
             parsed,
@@ -269,6 +271,8 @@ class StashWeb:
         )
         if not isinstance(result, ExecutionResult):  # of a mutation; no query waits
             result = await result
+        name = operation.name.value if operation.name else "anonymous"
+        costs.note_question(name, before)
         found: dict[str, Any] = {"data": self._stash.with_odd(result.data)}
         if result.errors:
             self._stash.failed_questions += 1

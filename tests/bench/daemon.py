@@ -19,11 +19,11 @@ _LEAST = 0.002
 
 def main() -> int:
     from stash2plex.cli import main as run
-    from stash2plex.reconcile.changes import Changes
+    from stash2plex.reconcile.poll import Looked, Poll
 
     blocked: list[tuple[float, float, str]] = []
     polls: list[tuple[float, float, int]] = []
-    run_handle, poll = asyncio.Handle._run, Changes.poll
+    run_handle, poll = asyncio.Handle._run, Poll.look
 
     def watched(self: asyncio.Handle) -> None:
         started = time.monotonic()
@@ -31,14 +31,14 @@ def main() -> int:
         if (seconds := time.monotonic() - started) > _LEAST:
             blocked.append((started, seconds, repr(self)[:300]))
 
-    async def timed(self: Changes) -> int:
+    async def timed(self: Poll, *, folders: bool = False) -> Looked:
         started = time.monotonic()
-        found = await poll(self)
-        polls.append((started, time.monotonic() - started, found))
+        found = await poll(self, folders=folders)
+        polls.append((started, time.monotonic() - started, found.enqueued))
         return found
 
     asyncio.Handle._run = watched  # type: ignore[method-assign]
-    Changes.poll = timed  # type: ignore[method-assign]
+    Poll.look = timed  # type: ignore[method-assign]
     try:
         return run(sys.argv[1:])
     finally:

@@ -35,7 +35,7 @@ class Bench:
         self.url = url
         self.door = door
 
-    async def counts(self) -> dict[str, int]:
+    async def counts(self) -> dict[str, Any]:
         async with self.session.get(f"{self.door}/counts") as answer:
             return await answer.json()
 
@@ -48,8 +48,8 @@ class Bench:
         async with self.session.post(f"{self.door}/{route}", json=body) as answer:
             assert answer.ok
 
-    async def hook(self, scene_id: int) -> None:
-        body = {"type": "Scene.Update.Post", "id": scene_id, "fields": ["title"]}
+    async def hook(self, stash_id: int, kind: str = "Scene.Update.Post") -> None:
+        body = {"type": kind, "id": stash_id, "fields": ["title"]}
         url = f"{self.url}/api/v1/hooks"
         async with self.session.post(url, json=body) as answer:
             assert answer.status == 202
@@ -115,6 +115,7 @@ async def daemon(
     pictures: bool = False,
     more: str = "",
     poll: float = 0,
+    compares: bool = False,
     watch: Path | None = None,
 ) -> AsyncIterator[Bench]:
     port = free_port()
@@ -123,7 +124,8 @@ async def daemon(
     config.write_text(
         f'[server]\nhost = "127.0.0.1"\nport = {port}\ntoken = "{TOKEN}"\n'
         f'[stash]\nurl = "{urls["stash"]}"\npoll_interval = {poll}\n'
-        '[reconcile]\non_start = false\ninterval = "never"\n'
+        f"[reconcile]\non_start = {str(compares).lower()}\n"
+        'interval = "never"\n'
         f'[plex]\nurl = "{urls["plex"]}"\ntoken = "{urls["token"]}"\n'
         f"[sync.fields]\nposter = {switch}\nbackground = {switch}\n"
         f'[log]\nlevel = "error"\n{more}'
@@ -156,7 +158,7 @@ async def daemon(
             await process.wait()
 
 
-async def compared(bench: Bench, *, dry_run: bool) -> dict[str, Any]:
+async def compared(bench: Bench, *, dry_run: bool = False) -> dict[str, Any]:
     """Have a full comparison made; returns the run."""
     url = f"{bench.url}/api/v1/reconcile"
     async with bench.session.post(url, json={"dry_run": dry_run}) as answer:

@@ -2,8 +2,9 @@
 
 Prints one JSON line with the URLs; ``GET /counts`` on the door tells what was asked of
 Plex and how many items were written, ``POST /reset`` forgets it, ``POST /status`` lets
-Plex answer a status (or null: well), ``POST /add`` puts a file into it, and ``POST /touch``
-changes scenes without a hook.
+Plex answer a status (or null: well), ``POST /add`` puts a file into it, ``POST /touch``
+changes scenes without a hook, ``POST /scene`` adds one, and ``POST /import`` is a job
+that imports.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ async def main() -> None:
     parser.add_argument("--without-items", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--stash-latency", type=float, default=0.0)
+    parser.add_argument("--as-of", type=int, metavar="SCENES")
     options = parser.parse_args()
     stash, plex = QuickStash() if options.quick else PretendStash(), PretendPlex()
     if options.synced:
@@ -92,6 +94,7 @@ async def main() -> None:
         populate(stash, shown, options.scenes, covers=options.covers)
     plex.latency = options.latency
     stash.latency = options.stash_latency
+    stash.costs.size = options.as_of
     plex.locations[1] = ["/media/videos"]
     # What Python's collector would stop for stands for other machines.
     gc.collect()
@@ -110,12 +113,18 @@ async def main() -> None:
                 "written": sum(bool(item.writes) for item in items),
                 "writes": sum(item.writes for item in items),
                 "pictures": sum(len(item.selected) for item in items),
+                "tagged": sum(1 in scene.tags for scene in stash.scenes.values()),
+                "by_question": {
+                    name: {"asked": len(one), "ms": sum(one), "least": min(one)}
+                    for name, one in stash.costs.by_question.items()
+                },
             }
         )
 
     async def reset(_: web.Request) -> web.Response:
         plex.requests.clear()
         stash.operations.clear()
+        stash.costs.by_question.clear()
         return web.json_response({})
 
     async def status(request: web.Request) -> web.Response:
@@ -141,6 +150,14 @@ async def main() -> None:
         plex.add((await request.json())["path"])
         return web.json_response({})
 
+    async def imported(_: web.Request) -> web.Response:
+        stash.end_import(stash.begin_import())
+        return web.json_response({})
+
+    async def scene(request: web.Request) -> web.Response:
+        stash.add((await request.json())["path"], title="Unknown", details="x")
+        return web.json_response({})
+
     door = web.Application()
     door.add_routes(
         [
@@ -151,6 +168,8 @@ async def main() -> None:
             web.post("/covers", covers),
             web.post("/refresh", refresh),
             web.post("/touch", touch),
+            web.post("/import", imported),
+            web.post("/scene", scene),
         ]
     )
     async with (
