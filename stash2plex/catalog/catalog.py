@@ -52,7 +52,7 @@ _FOLDERS = "plex_folders"
 _REFRESHED_AT = "catalog_refreshed_at"
 _NEWS_READ = "plex_news_read"
 LIBRARIES = "plex_libraries"  # their numbers, by the title that is configured
-READ_ALL = "stash_read_all"  # whether the next comparison is to read scenes whole
+READ_ALL = "stash_read_all"  # since when a comparison is to read all scenes whole
 
 # Plex is asked for news at most this often because of a scene that it lacks, seconds.
 _NEWS_INTERVAL = 5.0
@@ -195,7 +195,7 @@ class Catalog:
         Without *follow* nobody is told of files that moved. The first listing of a run
         serves whoever asks for one meanwhile.
         """
-        if self._first is not None and not force and await self._first:
+        if self._first is not None and not force and await asyncio.shield(self._first):
             return
         async with self._listing:
             if self._was_listed:
@@ -679,7 +679,7 @@ class Catalog:
         other += await self.store.replaced_unseen(seen)
         if other > before * _IMPORTED:
             # Their times tell nothing then.
-            await self._database.set_fact(READ_ALL, "1")
+            await self._database.set_fact(READ_ALL, str(time.time()))
         if not force:
             await self.brake.check(STASH, before, gone)
 

@@ -275,7 +275,8 @@ class Ledger:
                 rows,
             )
             found = await transaction.run(
-                "SELECT DISTINCT scene_id FROM ledger JOIN json_each(?) AS now"
+                # In this order: else the whole ledger might be walked.
+                "SELECT DISTINCT scene_id FROM json_each(?) AS now CROSS JOIN ledger"
                 " ON scene_id = json_extract(now.value, '$[0]')"
                 " WHERE scene_updated_at = json_extract(now.value, '$[1]')"
                 " AND scene_updated_at != ''"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class Imports:
         self._seen |= is_running
         if not self._seen:
             return
-        await self._database.set_fact(READ_ALL, "1")
+        await self._database.set_fact(READ_ALL, str(time.time()))
         if not is_running:
             self._seen = False
             await self._compare("import")

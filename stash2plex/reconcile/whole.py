@@ -59,7 +59,7 @@ class WholeReading:
         A comparison finds them then. A *dry_run* reads only after an import, and leaves
         that to be done. Raises Stash's errors.
         """
-        everything = bool(await self._database.fact(READ_ALL))
+        everything = await self._database.fact(READ_ALL)
         place = json.loads(await self._database.fact(_PLACE) or '{"after": 0, "at": 0}')
         now = self._now()
         if not everything and (dry_run or 0 <= now - place["at"] < _EVERY):
@@ -73,7 +73,8 @@ class WholeReading:
             read += len(whole)
             last = ids[-1]
         if not dry_run:
-            await self._database.set_fact(READ_ALL, "")
+            if everything == await self._database.fact(READ_ALL):
+                await self._database.set_fact(READ_ALL, "")  # none came after that one
             place = {"after": 0 if everything else last, "at": now}
             await self._database.set_fact(_PLACE, json.dumps(place))
         seconds = round(time.monotonic() - started, 1)
