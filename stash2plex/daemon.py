@@ -661,7 +661,7 @@ async def _outage_log(
 
 
 async def _compare(reconciler: Reconciler, reason: str) -> None:
-    """Ask for a comparison; who cannot be asked now finds the same later."""
+    """Ask for a comparison, if that is possible now; the next one finds the same."""
     with suppress(StoreUnavailable, Restarting):
         await reconciler.request("all", reason=reason)
 

@@ -305,8 +305,8 @@ class Explainer:
         found: list[Candidate] = []
         if scene is not None and len(scene.files) > 1:
             notes.append(
-                f"it has {len(scene.files)} files: copies of a video, and links to it,"
-                " are one scene to Stash"
+                f"it has {len(scene.files)} files: Stash makes one scene of copies of a"
+                " video and links to it"
             )
         if scene is not None and scene.files:
             answer = (await self._catalog.compared([scene]))[scene_id]

@@ -74,6 +74,11 @@ def file_name(path: str) -> str:
     return normal(path).rpartition("/")[2]
 
 
+def folder_of(path: str) -> str:
+    """Return the folder of *path* as it is spelled, whichever separators it has."""
+    return path.rpartition("/" if "/" in path else "\\")[0]
+
+
 class PathMap:
     """Ordered rules, both ways; without rules both sides see the same paths."""
 

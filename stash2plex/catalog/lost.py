@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stash2plex.catalog.tables import name_of
+from stash2plex.paths import file_name
 
 if TYPE_CHECKING:
     from stash2plex.catalog.store import CatalogStore
@@ -29,7 +30,8 @@ async def why_lost(
         if one.key is not None:
             known.setdefault(one.key.casefold(), one.path)
     for path in files.keys() - found.keys():
-        if twin := known.get(paths.key_of_plex(path).casefold()):
+        twin = known.get(paths.key_of_plex(path).casefold())
+        if twin and file_name(twin) == file_name(path):
             found[path] = (
                 f"Stash has it as {twin!r}: folders whose names differ in case alone"
                 " are one to Stash"

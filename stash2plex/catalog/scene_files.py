@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from stash2plex.catalog.tables import Tables, listed, name_of
 from stash2plex.scene import SceneFile
 
-# Scenes that have not just one file.
+# Whether a scene has not just one file.
 _UNEVEN = (
-    "SELECT id FROM stash_scene WHERE (SELECT count(*) FROM"
+    "(SELECT count(*) FROM"
     " (SELECT 1 FROM stash_file WHERE scene_id = stash_scene.id LIMIT 2)) != 1"
 )
 # The folder of a file, its last separator included; Windows has another one.
@@ -51,14 +51,27 @@ class SceneFiles(Tables):
         )
         return {(row["path"], row["size"]) for row in rows}
 
-    async def uneven_scenes(self, among: Iterable[int]) -> tuple[set[int], set[int]]:
-        """Return which scenes have not just one file, and those *among* ids we know."""
-        ours = await self._database.fetch(_UNEVEN)
+    async def uneven_scenes(
+        self, among: Iterable[int]
+    ) -> tuple[dict[int, frozenset[str]], set[int]]:
+        """Return the scenes that have not just one file, with the paths of theirs.
+
+        And those *among* ids that are known.
+        """
+        rows = await self._database.fetch(
+            "SELECT id, path FROM stash_scene LEFT JOIN stash_file ON scene_id = id"
+            f" WHERE {_UNEVEN}"
+        )
+        paths: dict[int, set[str]] = {}
+        for row in rows:
+            own = paths.setdefault(row["id"], set())
+            own |= {row["path"]} if row["path"] is not None else set()
         known = await self._database.fetch(
             "SELECT id FROM stash_scene WHERE id IN (SELECT value FROM json_each(?))",
             listed(among),
         )
-        return {row["id"] for row in ours}, {row["id"] for row in known}
+        ours = {key: frozenset(own) for key, own in paths.items()}
+        return ours, {row["id"] for row in known}
 
     async def folders(self) -> dict[str, int]:
         """Return the folders of files, without a separator at the end.

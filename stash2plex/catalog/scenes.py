@@ -345,7 +345,7 @@ class Scenes(Tables):
     async def note_polled(
         self, changes: Mapping[int, str], *, durable: bool = True
     ) -> None:
-        """Remember that polls need not enqueue changes of scenes any more."""
+        """Remember changes of scenes, by their times, that polls need not enqueue."""
         async with self._database.transaction(durable=durable) as transaction:
             await transaction.run_many(
                 "UPDATE stash_scene SET polled = ?2 WHERE id = ?1",

@@ -262,10 +262,10 @@ class Ledger:
         return {row["scene_id"] for row in rows}
 
     async def doubt_if_other(self, scenes: Sequence[Scene]) -> int:
-        """Doubt deliveries of scenes that are other than they were then, unasked.
+        """Doubt deliveries of scenes that changed since, although their time did not.
 
-        Their time tells of any other change. Returns of how many. What an earlier
-        release delivered is taken to be as it is now.
+        Returns how many scenes that are. What an earlier release delivered is taken to
+        be as it is now.
         """
         rows = [(one.id, one.updated_at, one.digest) for one in scenes]
         async with self._database.transaction(durable=False) as transaction:

@@ -14,7 +14,7 @@ from stash2plex.errors import SchemaMismatch, ServiceUnavailable, Stash2PlexErro
 from stash2plex.health.breaker import State
 from stash2plex.link import Link
 from stash2plex.stash.answers import SETTLED
-from stash2plex.stash.scans import Told
+from stash2plex.stash.scans import StashEvent
 
 if TYPE_CHECKING:
     from stash2plex.health.breaker import CircuitBreaker
@@ -32,7 +32,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
 # last, seconds.
 _AGAIN, _LAST_AGAIN = 5.0, 600.0
 # How often folders are looked at while nobody tells of scans, seconds.
-_UNTOLD = 15 * 60.0
+_FOLDER_INTERVAL = 15 * 60.0
 
 
 class Changes:
@@ -103,8 +103,10 @@ class Changes:
     async def _look(self) -> bool:
         """Look once, and tell the breaker what came of it; whether it went well."""
         folders = self._wants_folders or (
-            not self._link.is_up and time.monotonic() - self._folders_at > _UNTOLD
+            not self._link.is_up
+            and time.monotonic() - self._folders_at > _FOLDER_INTERVAL
         )
+        self._wants_folders = False
         try:
             looked = await self._poll.look(folders=folders)
         except SchemaMismatch as error:
@@ -120,18 +122,19 @@ class Changes:
         else:
             self._breaker.answered()
             if folders:
-                self._wants_folders, self._folders_at = False, time.monotonic()
+                self._folders_at = time.monotonic()
             if looked.enqueued:
                 self._wake()
             if looked.is_early:
                 self._look_in(SETTLED)
             return True
+        self._wants_folders |= folders
         return False
 
-    def _told(self, what: Told) -> None:
+    def _told(self, what: StashEvent) -> None:
         """Look at once, and after a scan once more: covers are made later."""
-        if what is Told.IMPORTED:
-            self._imports.tell()
+        if what is StashEvent.IMPORTED:
+            self._imports.notify()
         else:
             self._wants_folders = True
             self._look_in(_SECOND_LOOK)

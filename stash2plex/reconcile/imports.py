@@ -29,8 +29,8 @@ class Imports:
         self._compare = compare
         self._seen = False
 
-    def tell(self) -> None:
-        """Say that one ran: Stash told of its job."""
+    def notify(self) -> None:
+        """Note that one is over: Stash said so of its job."""
         self._seen = True
 
     async def note(self, *, is_running: bool) -> None:

@@ -8,11 +8,12 @@ have not just one file, of the second which folders there are.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
+from stash2plex.paths import folder_of
 from stash2plex.queue.job import Kind, Reason
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Moved:
         self._stash = stash
         self._catalog = catalog
         self._jobs = jobs
-        self._untold: OrderedDict[tuple[str, int | None], None] = OrderedDict()
+        self._unresolved: OrderedDict[tuple[str, int | None], None] = OrderedDict()
         # What was looked into and came to nothing.
         self._known_uneven: frozenset[int] = frozenset()
         self._known_missing: frozenset[str] = frozenset()
@@ -48,7 +49,7 @@ class Moved:
     ) -> list[SceneEntry]:
         """Return the scenes that have *files* which the catalogue does not know.
 
-        But for those of scenes that are *waiting* to be looked at.
+        Files of scenes that are *waiting* to be looked at do not count.
         """
         known = await self._catalog.store.known_files([one.file for one in files])
         known |= {(file.path, file.size) for one in waiting for file in one.files}
@@ -56,7 +57,7 @@ class Moved:
             one
             for one in files
             if (key := (one.file.path, one.file.size)) not in known
-            and key not in self._untold
+            and key not in self._unresolved
         ]
         if not strange:
             return []
@@ -64,21 +65,27 @@ class Moved:
         told = {file.path for one in found for file in one.files}
         for one in strange:
             if one.file.path not in told:
-                self._untold[one.file.path, one.file.size] = None
-        while len(self._untold) > _REMEMBERED:
-            self._untold.popitem(last=False)
+                self._unresolved[one.file.path, one.file.size] = None
+        while len(self._unresolved) > _REMEMBERED:
+            self._unresolved.popitem(last=False)
         return found
 
-    async def check_uneven(self, uneven: set[int]) -> int:
-        """Enqueue scenes that have several files, or none, and had not, or do no more.
+    async def check_uneven(self, uneven: Mapping[int, frozenset[str] | None]) -> int:
+        """Enqueue the scenes of which another has a file now; returns how many.
 
-        Returns how many. *uneven* are those of Stash.
+        *uneven* are all scenes of Stash that have several files, or none: with the
+        paths of these, None if they were not asked for.
         """
         if not self._catalog.stash_complete:
             return 0
         ours, known = await self._catalog.store.uneven_scenes(uneven)
-        odd = frozenset((uneven & known) ^ ours)
-        new, self._known_uneven = odd - self._known_uneven, odd
+        odd = (uneven.keys() & known) ^ ours.keys()
+        odd |= {
+            key
+            for key, paths in uneven.items()
+            if paths is not None and key in ours and ours[key] != paths
+        }
+        new, self._known_uneven = odd - self._known_uneven, frozenset(odd)
         if new:
             log.info("files_moved", scenes=len(new))
         return await self._jobs.enqueue_many(Kind.SCENE, sorted(new), Reason.EXPANDED)
@@ -112,6 +119,6 @@ class Moved:
             for folder, key in batch:
                 scene = read[key]
                 files = getattr(scene, "files", ())
-                if not any(one.path.startswith(folder) for one in files):
+                if not any(folder_of(one.path) == folder for one in files):
                     missing.add(folder)
         return missing

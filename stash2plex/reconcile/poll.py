@@ -17,8 +17,9 @@ import structlog
 
 from stash2plex.queue.dead import unchanged_since
 from stash2plex.queue.job import PARTS, Kind, Reason
-from stash2plex.reconcile.zone import ALL_ZONES, LAST_HOURS, Asking, Told
+from stash2plex.reconcile.zone import ALL_ZONES, LAST_HOURS, Asking, Evidence
 from stash2plex.stash.answers import is_early, parsed_time
+from stash2plex.stash.look import MOST_WITH_PATHS
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -48,7 +49,7 @@ _COUNTED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PollResult:
     """What a look came to: so many things were enqueued.
 
     *is_early* says that some changed a moment ago, and another look is to enqueue them.
@@ -67,7 +68,7 @@ class _Now:
 
     cursor: float
     time: float
-    told: Told
+    told: Evidence
     waited: Mapping[tuple[Kind, int], float]
 
 
@@ -100,10 +101,12 @@ class Poll:
         self._monotonic = monotonic
         self._asked_last_hours = float("-inf")
         self._looks = 0
+        # Whether few scenes have several files or none, so that theirs are asked for.
+        self._with_paths = False
         # What had changed a moment ago at the last look, and since when it waits.
         self._waiting: dict[tuple[Kind, int], float] = {}
 
-    async def look(self, *, folders: bool = False) -> Looked:
+    async def look(self, *, folders: bool = False) -> PollResult:
         """Look once; at *folders* too if a scan may have found some renamed.
 
         Raises the errors of Stash and of the store; the next look makes it good.
@@ -118,12 +121,12 @@ class Poll:
             )
             await self._vanished.check_parts(look.newest)
             await self._database.set_fact(_CURSOR, str(now))
-            return Looked(0)
-        counted = self._looks % _COUNTED == 0
+            return PollResult(0)
+        counted = self._looks % _COUNTED == 0 or self._vanished.is_in_doubt
         asking = await self._zone.asking()
         look, bound = await self._first_look(cursor, asking, counted=counted)
         now = self._server_now()
-        moment = _Now(cursor, now, Told(asking, now), self._waiting)
+        moment = _Now(cursor, now, Evidence(asking, now), self._waiting)
         self._waiting = {}
         count = await self._scenes_of(look, bound, moment)
         for kind in PARTS:
@@ -134,6 +137,7 @@ class Poll:
         count += await self._vanished.check_parts(look.newest)
         count += await self._vanished.check_scenes(look.newest["scene"])
         if look.uneven is not None:
+            self._with_paths = len(look.uneven) <= MOST_WITH_PATHS
             count += await self._moved.check_uneven(look.uneven)
         if folders:
             count += await self._moved.check_folders()
@@ -143,20 +147,22 @@ class Poll:
         self._looks += 1
         if count:
             log.info("changes_found", count=count)
-        return Looked(count, bool(self._waiting))
+        return PollResult(count, bool(self._waiting))
 
     async def _first_look(
         self, cursor: float, asking: Asking, *, counted: bool
     ) -> tuple[Look, str]:
         """Return what may have changed since, and the bound that was asked with."""
         bound = asking.bound(cursor, _DAYLIGHT)
-        look = await self._stash.look(bound, counted=counted)
+        look = await self._stash.look(bound, counted=counted, paths=self._with_paths)
         many = not (look.scenes.is_last and look.all_files)
         lately = self._monotonic() - self._asked_last_hours < LAST_HOURS
         if many and lately and not asking.is_wide:
             # So much changed in the last hours that it is not all asked for again.
             bound = asking.bound(cursor, _COMMIT)
-            return await self._stash.look(bound, counted=counted), bound
+            return await self._stash.look(
+                bound, counted=counted, paths=self._with_paths
+            ), bound
         self._asked_last_hours = self._monotonic()
         return look, bound
 

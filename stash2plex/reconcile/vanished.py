@@ -1,4 +1,4 @@
-"""What is gone from Stash without a word, or there without one.
+"""What vanished from Stash, or appeared there, and nobody told of it.
 
 Stash tells how many things there are, and the highest number among them: its numbers
 only grow. What was made since is known by that, so what is missing is gone. Which one
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _COUNTS = "stash_counts"
-# Of more scenes that are gone, or new, a comparison tells.
+# If more scenes than this are gone or new, a comparison looks at them.
 _MANY = 1000
 
 
@@ -68,6 +68,8 @@ class Vanished:
         self._counts: dict[str, list[int]] | None = None
         # By how much the catalogue was off when that was last seen, and looked into.
         self._off_before = self._known_off = (0, True)
+        # Whether scenes had better be counted again at the next look.
+        self.is_in_doubt = False
 
     async def check_parts(self, newest: Mapping[str, Newest]) -> int:
         """Enqueue performers and so on that are gone; returns how many."""
@@ -79,17 +81,21 @@ class Vanished:
                 continue
             count, highest = counts.get(kind, (now.count, now.id))
             if count + max(0, now.id - highest) > now.count:
-                enqueued += await self._enqueue_lost(kind)
+                lost = await self._enqueue_lost(kind)
+                if lost is None:
+                    continue  # it is looked for again
+                enqueued += lost
             counts[kind] = [now.count, now.id]
         await self._remember(counts)
         return enqueued
 
-    async def _enqueue_lost(self, kind: Kind) -> int:
+    async def _enqueue_lost(self, kind: Kind) -> int | None:
+        """Enqueue what is gone; returns how many, None if that could not be told."""
         try:
             gone = await lost_parts(self._stash, self._catalog, kind, forget=True)
         except UnsteadyListing as error:
             log.warning("listing_unsteady", library=STASH, error=str(error))
-            return 0
+            return None
         if gone:
             log.info("parts_gone", kind=kind.value, count=len(gone))
         return await self._jobs.enqueue_many(kind, gone, Reason.EXPANDED)
@@ -112,9 +118,11 @@ class Vanished:
         await self._remember(counts | {Kind.SCENE: [newest.count, highest]})
         off = (newest.count - known, knows_newest or not newest.id)
         before, self._off_before = self._off_before, off
+        self.is_in_doubt = False
         if off in {(0, True), self._known_off}:
             return 0
         if off != before and await self._jobs.is_working_on(Kind.SCENE):
+            self.is_in_doubt = True
             return 0
         there: set[int] = set()
         try:
@@ -122,7 +130,6 @@ class Vanished:
                 there.update(page)
         except UnsteadyListing as error:
             log.warning("listing_unsteady", library=STASH, error=str(error))
-            self._known_off = off
             return 0
         ours = await catalog.store.scene_ids()
         gone, new = ours - there, there - ours

@@ -52,7 +52,7 @@ class Asking:
         return since.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-class Told:
+class Evidence:
     """What the times of one look tell of the zone."""
 
     def __init__(self, asking: Asking, asked_at: float) -> None:
@@ -101,7 +101,9 @@ class Zone:
             return Asking(None, offset)
         return Asking(timezone(timedelta(seconds=offset)), offset)
 
-    async def learn(self, asking: Asking, told: Told, now: float, *, few: bool) -> None:
+    async def learn(
+        self, asking: Asking, told: Evidence, now: float, *, few: bool
+    ) -> None:
         """Remember what a look told that was asked so; *few* fitted into one page.
 
         The westernmost zone counts: a text in it is before those of the others. What

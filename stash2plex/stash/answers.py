@@ -21,6 +21,8 @@ from stash2plex.scene import (
     StashId,
 )
 
+# What is raised over a row that makes no sense.
+NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 # No zone is further from UTC.
 _ZONES = timedelta(hours=26)
 _BEST_RATING = 100

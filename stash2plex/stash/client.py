@@ -36,7 +36,7 @@ from stash2plex.measures import Watch
 from stash2plex.net.oddities import Oddities
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
-from stash2plex.stash.answers import entry_from, id_of, picture_of, scene_from
+from stash2plex.stash.answers import NO_SENSE, entry_from, id_of, picture_of, scene_from
 from stash2plex.stash.connection import WRONG_URL, StashConnection
 from stash2plex.stash.dialect import Dialect
 from stash2plex.stash.files import StashFiles, spelled
@@ -54,7 +54,7 @@ from stash2plex.stash.look import (
     rows_of,
 )
 from stash2plex.stash.pictures import SVG, PictureAnswer, StashPictures
-from stash2plex.stash.scans import Told, scans
+from stash2plex.stash.scans import StashEvent, scans
 from stash2plex.text import name_key
 
 log = structlog.get_logger()
@@ -63,8 +63,6 @@ log = structlog.get_logger()
 _NAMES = 20
 # Ids alone cost so little that more of them make a page, and folders.
 _IDS = 1000
-# What is raised over a row that makes no sense.
-_NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 _REPEATS = "a listing repeats its pages"
 UNREADABLE = (
     "Stash has a cover of this scene and cannot read it: is the folder of its blobs"
@@ -151,13 +149,15 @@ class StashClient(StashConnection):
             if page.is_last:
                 return
 
-    async def look(self, since: str, *, counted: bool) -> Look:
+    async def look(self, since: str, *, counted: bool, paths: bool = False) -> Look:
         """Return what changed since, in one request; see `stash2plex.stash.look`."""
 
         async def ask(dialect: Dialect) -> Look:
             while True:
                 try:
-                    return await look(self, dialect, since, counted=counted)
+                    return await look(
+                        self, dialect, since, counted=counted, paths=paths
+                    )
                 except AnswerTooLarge as error:
                     self._halve_pages(error)
 
@@ -243,7 +243,9 @@ class StashClient(StashConnection):
                 return
             chosen = chosen | {"page": chosen["page"] + 1}
 
-    def scans(self, on_listening: Callable[[], None]) -> AsyncGenerator[Told, None]:
+    def scans(
+        self, on_listening: Callable[[], None]
+    ) -> AsyncGenerator[StashEvent, None]:
         """Yield when a scan or an import is over; see `stash2plex.stash.scans`."""
         return scans(self, on_listening)
 
@@ -313,7 +315,7 @@ class StashClient(StashConnection):
             return None
         try:
             entry = entry_from(row, dialect.unknown)
-        except _NO_SENSE as error:
+        except NO_SENSE as error:
             self._oddities.name(id_of(row), _told(error))
             return None
         self._files.learn_separator(entry.files)
@@ -517,7 +519,7 @@ class StashClient(StashConnection):
     def _understood(self, found: Any, dialect: Dialect) -> Scene | OddAnswer:
         try:
             scene = scene_from(found, self.settings.url, dialect.unknown)
-        except _NO_SENSE as error:
+        except NO_SENSE as error:
             if (key := id_of(found)) is None:
                 raise ServiceUnavailable("Stash", WRONG_URL) from None
             return OddAnswer("Stash", key, _told(error))
@@ -560,9 +562,7 @@ class StashClient(StashConnection):
         rows = rows_of(found, "scenes")
         ids = sorted(key for row in rows if (key := id_of(row)))
         _refuse_repeated(rows, ids, after)
-        page = Page(
-            rows=len(rows), last=max(ids, default=after), is_last=len(rows) < size
-        )
+        page = Page(last=max(ids, default=after), is_last=len(rows) < size)
         for row in rows:
             entry = self._shown(row, dialect, whole=False)
             if entry is not None:

@@ -11,7 +11,7 @@ from gql import GraphQLRequest
 from stash2plex.errors import ServiceUnavailable
 from stash2plex.scene import SceneEntry, SceneFile
 from stash2plex.stash import queries
-from stash2plex.stash.answers import file_from, id_of
+from stash2plex.stash.answers import NO_SENSE, file_from, id_of
 from stash2plex.stash.connection import WRONG_URL
 from stash2plex.stash.dialect import Dialect
 
@@ -19,20 +19,20 @@ from stash2plex.stash.dialect import Dialect
 PARTS = 1000
 # Scenes with several files, or none, that a look may show; of more it tells nothing.
 _MOST_UNEVEN = 5000
+# Of so many at most the files are asked for as well: they cost Stash ten times as much.
+MOST_WITH_PATHS = 500
 # What Stash calls a job that imports, of which nothing else tells.
 IMPORTING = "Importing"
-_NO_SENSE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 _NEWEST = {"per_page": 1, "page": 1, "sort": "id", "direction": "DESC"}
 
 
 @dataclass(slots=True, kw_only=True)
 class Page:
-    """A page of a listing of scenes: so many *rows*, the *last* id of them.
+    """A page of a listing of scenes; *last* is the highest id on it.
 
     *odd* are the ids of rows that make no sense.
     """
 
-    rows: int
     last: int
     is_last: bool
     entries: list[SceneEntry] = field(default_factory=list)
@@ -72,7 +72,8 @@ class Look:
 
     *scenes* is a first page by id, *files* are those of scenes that changed, and
     *all_files* says whether these are all of them. *parts* and *newest* are by kind;
-    *uneven* are the scenes with several files or none, None if that is not known.
+    *uneven* are the scenes with several files or none, each with the paths of its
+    files if these were asked for; None if that is not known.
     """
 
     scenes: Page
@@ -82,7 +83,7 @@ class Look:
     # Kinds of which more changed than one page holds.
     more_parts: list[str]
     newest: dict[str, Newest]
-    uneven: set[int] | None
+    uneven: dict[int, frozenset[str] | None] | None
     is_importing: bool
 
 
@@ -99,8 +100,10 @@ class Lister(Protocol):
         """Return what a page of scenes says."""
 
 
-async def look(stash: Lister, dialect: Dialect, since: str, *, counted: bool) -> Look:
-    """Return what changed since.
+async def look(
+    stash: Lister, dialect: Dialect, since: str, *, counted: bool, paths: bool
+) -> Look:
+    """Return what changed since; *counted* and *paths* are those of `queries.look`.
 
     *since* is compared by Stash as text. What a release lacks is not asked for. Raises
     Stash's errors; `AnswerTooLarge` asks for smaller pages.
@@ -120,7 +123,9 @@ async def look(stash: Lister, dialect: Dialect, since: str, *, counted: bool) ->
     if dialect.listed:
         given["parts"] = page | {"per_page": PARTS}
         given |= {f"{kind}s": {"updated_at": later} for kind in dialect.listed}
-    answer = await stash.ask(queries.look(dialect, counted=counted), **given)
+    answer = await stash.ask(
+        queries.look(dialect, counted=counted, paths=paths), **given
+    )
     files = files_from(answer["files"]) if dialect.finds_files else []
     parts = {kind: parts_from(answer.get(f"{kind}s")) for kind in dialect.listed}
     newest = {
@@ -179,7 +184,7 @@ def files_from(found: Any) -> list[HashedFile]:
     for row in rows_of(found, "files"):
         try:
             files.append(HashedFile(file_from(row), _oshash(row)))
-        except _NO_SENSE:
+        except NO_SENSE:
             continue
     return files
 
@@ -196,10 +201,15 @@ def _newest(found: Any, name: str) -> Newest:
     return Newest(count if isinstance(count, int) else None, max(ids, default=0))
 
 
-def _uneven(found: Any) -> set[int] | None:
+def _uneven(found: Any) -> dict[int, frozenset[str] | None] | None:
     rows = rows_of(found, "scenes")
-    return (
-        {key for row in rows if (key := id_of(row))}
-        if len(rows) < _MOST_UNEVEN
-        else None
-    )
+    if len(rows) >= _MOST_UNEVEN:
+        return None
+    return {key: _paths(row) for row in rows if (key := id_of(row))}
+
+
+def _paths(row: Mapping[str, Any]) -> frozenset[str] | None:
+    files = row.get("files")
+    if not isinstance(files, list):
+        return None
+    return frozenset(str(one.get("path")) for one in files if isinstance(one, dict))

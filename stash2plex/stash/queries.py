@@ -203,10 +203,11 @@ def scenes_by_hash(dialect: Dialect, count: int, *, whole: bool) -> GraphQLReque
 
 
 @lru_cache(maxsize=16)
-def look(dialect: Dialect, *, counted: bool) -> GraphQLRequest:
+def look(dialect: Dialect, *, counted: bool, paths: bool) -> GraphQLRequest:
     """Read in one request what changed since, and the newest of everything.
 
-    Where it is *counted*, how many scenes there are, and which have not just one file.
+    Where it is *counted*, how many scenes there are, and which have not just one file,
+    with the *paths* of theirs.
     """
     count = "count" if counted else ""
     scenes = "scenes: findScenes(filter: $page, scene_filter: $scenes)"
@@ -223,7 +224,7 @@ def look(dialect: Dialect, *, counted: bool) -> GraphQLRequest:
         uneven = "{ file_count: { value: 1, modifier: NOT_EQUALS } }"
         fields.append(
             f"uneven: findScenes(filter: $many, scene_filter: {uneven})"
-            " { scenes { id } }"
+            f" {{ scenes {{ id {'files { path }' if paths else ''} }} }}"
         )
         variables.append("$many: FindFilterType")
     if dialect.has("Query.jobQueue"):

@@ -19,7 +19,7 @@ _JOB = '"jobsSubscribe":'
 _OVER = "REMOVE"
 
 
-class Told(Enum):
+class StashEvent(Enum):
     """What Stash tells of itself."""
 
     SCANNED = auto()
@@ -28,7 +28,7 @@ class Told(Enum):
 
 async def scans(
     stash: StashConnection, on_listening: Callable[[], None]
-) -> AsyncGenerator[Told, None]:
+) -> AsyncGenerator[StashEvent, None]:
     """Yield whenever a scan or an import was completed, until the link breaks.
 
     Raises what `subscription` raises.
@@ -36,9 +36,9 @@ async def scans(
     wanted = (queries.SCANS, queries.JOBS)
     async for frame in subscription(stash, wanted, on_listening):
         if _SCANNED in frame:
-            yield Told.SCANNED
+            yield StashEvent.SCANNED
         elif _JOB in frame and IMPORTING in frame and _is_over(frame):
-            yield Told.IMPORTED
+            yield StashEvent.IMPORTED
 
 
 def _is_over(frame: str) -> bool:

@@ -19,7 +19,7 @@ _LEAST = 0.002
 
 def main() -> int:
     from stash2plex.cli import main as run
-    from stash2plex.reconcile.poll import Looked, Poll
+    from stash2plex.reconcile.poll import Poll, PollResult
 
     blocked: list[tuple[float, float, str]] = []
     polls: list[tuple[float, float, int]] = []
@@ -31,7 +31,7 @@ def main() -> int:
         if (seconds := time.monotonic() - started) > _LEAST:
             blocked.append((started, seconds, repr(self)[:300]))
 
-    async def timed(self: Poll, *, folders: bool = False) -> Looked:
+    async def timed(self: Poll, *, folders: bool = False) -> PollResult:
         started = time.monotonic()
         found = await poll(self, folders=folders)
         polls.append((started, time.monotonic() - started, found.enqueued))

@@ -52,7 +52,7 @@ async def looks(bench: Bench, rows: Rows) -> None:
         await asyncio.sleep(0.05)
     mean = found["ms"] / found["asked"]
     rows.append(row("Stash's time: a look with nothing new, mean ms", mean, 140))
-    rows.append(row("... the cheaper two of three, ms", found["least"], 93))
+    rows.append(row("... the cheaper two of three, ms", found["median"], 93))
 
 
 async def everything(bench: Bench, rows: Rows) -> None:

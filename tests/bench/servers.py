@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import gc
 import json
+from statistics import median
 from typing import Any
 
 from aiohttp import web
@@ -115,7 +116,7 @@ async def main() -> None:
                 "pictures": sum(len(item.selected) for item in items),
                 "tagged": sum(1 in scene.tags for scene in stash.scenes.values()),
                 "by_question": {
-                    name: {"asked": len(one), "ms": sum(one), "least": min(one)}
+                    name: {"asked": len(one), "ms": sum(one), "median": median(one)}
                     for name, one in stash.costs.by_question.items()
                 },
             }

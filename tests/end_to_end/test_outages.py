@@ -453,14 +453,15 @@ async def test_a_comparison_revives_what_a_server_stumbled_over(ready, plex):
 
 
 async def test_a_comparison_revives_a_performer_that_stash_stumbled_over(
-    daemon, stash, plex
+    daemon, stash, plex, monkeypatch
 ):
+    monkeypatch.setattr("stash2plex.stash.client._IDS", 100)
     sample(stash, plex, performers=["Ann"])
     await daemon.cataloged()
     await daemon.deliver(1)
     stash.rename("performer", 1, "Anna")
     stash.repeats_pages = True
-    for number in range(2, 1500):
+    for number in range(2, 150):
         stash.add(f"/media/{number}.mp4", performers=[1])
     await daemon.hook(1, "Performer.Update.Post", ["name"])
     await daemon.until(lambda s: s["queue"]["dead"] == 1)

@@ -20,6 +20,8 @@ from tests.running import running
 
 SCENES = 12
 LOOK = "Stash2PlexLook"
+# One that finds files on their own, and one that does not.
+RELEASES = ["v0.30.1", "v0.27.2"]
 # One may be under way when the change is made.
 LOOKS = 3 + 1
 
@@ -51,9 +53,9 @@ def fill(stash, plex):
     stash.clock = lambda: clock() - SETTLED
 
 
-@pytest.fixture(params=["v0.30.1", "v0.27.2"])
+@pytest.fixture
 async def old(request, stash, plex, tmp_path):
-    stash.become(request.param)
+    stash.become(getattr(request, "param", "v0.30.1"))
     fill(stash, plex)
     async with running(quick(stash, plex, tmp_path), stash, plex) as daemon:
         await in_step(daemon, stash)
@@ -159,6 +161,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.parametrize("old", RELEASES, indirect=True)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
 async def test_it_arrives_within_three_looks(old, stash, plex, change):
     before = stash.operations[LOOK]
@@ -190,22 +193,44 @@ async def test_a_scene_that_is_gone(old, stash, plex, how):
     assert (await old.status())["catalog"]["scenes"] == len(stash.scenes)
 
 
-async def test_a_folder_that_was_renamed_is_found_after_the_scan(old, stash, plex):
-    stash.rename_folder("/media", "/renamed")
-    for item in plex.items.values():
-        item.files = [(one.replace("/media", "/renamed"), n) for one, n in item.files]
-        item.updated_at += 100
+@pytest.mark.parametrize("old", RELEASES, indirect=True)
+@pytest.mark.parametrize("name", ["/renamed", "/media2", "/media/below", "/Media"])
+async def test_a_folder_that_was_renamed_is_found_after_the_scan(
+    old, stash, plex, name
+):
+    """Plex has found its files anew, and knows nothing of them."""
+    stash.rename_folder("/media", name)
+    for key in list(plex.items):
+        plex.remove(key)
+        plex.add(f"{name}/{key}.mp4", size=key)
     plex.tell_scan_ended()
-    asked = stash.operations["Stash2PlexScenes"]
     stash.subscriptions.tell_scan_completed()
-    await stash.facts.until(lambda: stash.operations["Stash2PlexScenes"] > asked)
+    await plex.facts.until(
+        lambda: (
+            {item.text.get("title") for item in plex.items.values()}
+            == {f"Title {number}" for number in range(1, SCENES + 1)}
+        )
+    )
     await old.idle()
-    await looked(stash)
-    stash.scenes[1].title = "There"
-    await old.deliver(1)
-
-    assert title_of(plex, 1) == "There"
     assert set(await gaps(old)) == set()
+
+
+async def test_a_file_between_scenes_of_several(stash, plex, tmp_path):
+    """They have several files before and after, so only the files tell."""
+    fill(stash, plex)
+    for number, (one, other) in enumerate([(1, 2), (1, 2)]):
+        for key in (one, other):
+            path = f"/media/{key}.{number}.mp4"
+            stash.scenes[key].files.append((path, 100 + key))
+            plex.add(path, size=100 + key)
+    async with running(quick(stash, plex, tmp_path), stash, plex) as daemon:
+        await in_step(daemon, stash)
+        before = stash.operations[LOOK]
+        item = next(i for i in plex.items.values() if i.files[0][0] == "/media/1.1.mp4")
+        assert item.text["title"] == "Title 1"
+        stash.assign_file("/media/1.1.mp4", 2)
+        await plex.facts.until(lambda: item.text["title"] == "Title 2")
+        assert stash.operations[LOOK] - before <= LOOKS
 
 
 async def test_many_that_are_gone_pull_the_brake(old, stash, plex):
@@ -389,5 +414,5 @@ async def test_copies_and_links_are_named(old, stash, plex):
     told = await old.get("explain?q=scene:1")
     (story,) = told["scenes"]
     assert story["notes"] == [
-        "it has 2 files: copies of a video, and links to it, are one scene to Stash"
+        "it has 2 files: Stash makes one scene of copies of a video and links to it"
     ]
