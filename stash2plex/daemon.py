@@ -589,7 +589,7 @@ def _changes(
     catalog: Catalog,
     jobs: JobStore,
     breaker: CircuitBreaker,
-    compare: Callable[[str], Awaitable[None]],
+    compare: Callable[[str], Awaitable[bool]],
     wake: Callable[[], None],
 ) -> Changes:
     """Return what looks for changes that no hook tells of."""
@@ -660,10 +660,13 @@ async def _outage_log(
     return log
 
 
-async def _compare(reconciler: Reconciler, reason: str) -> None:
-    """Ask for a comparison, if that is possible now; the next one finds the same."""
-    with suppress(StoreUnavailable, Restarting):
-        await reconciler.request("all", reason=reason)
+async def _compare(reconciler: Reconciler, reason: str) -> bool:
+    """Ask for a comparison that begins from now on; whether that was possible."""
+    try:
+        await reconciler.request("all", reason=reason, anew=True)
+    except (StoreUnavailable, Restarting):
+        return False
+    return True
 
 
 async def _at_start(reconciler: Reconciler, runs: Runs) -> None:

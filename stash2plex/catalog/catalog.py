@@ -206,8 +206,8 @@ class Catalog:
                 await self._refresh(force=force, follow=follow)
                 self._was_listed = True
             finally:
-                self._first.set_result(self._was_listed)
-                self._first = None
+                first, self._first = self._first, None
+                first.set_result(self._was_listed)
 
     async def _refresh(self, *, force: bool, follow: bool) -> None:
         started = self._listed_at = time.monotonic()
@@ -675,8 +675,8 @@ class Catalog:
             return _nothing
         # What makes no sense is there all the same.
         await self.store.note_scenes_seen(odd, seen)
-        before, gone = await self.store.unseen_scenes(seen)
-        other += await self.store.replaced_unseen(seen)
+        before, gone, replaced = await self.store.unseen_scenes(seen)
+        other += replaced
         if other > before * _IMPORTED:
             # Their times tell nothing then.
             await self._database.set_fact(READ_ALL, str(time.time()))

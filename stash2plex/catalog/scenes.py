@@ -120,39 +120,36 @@ class Scenes(Tables):
                 json.dumps(list(scene_ids)),
             )
 
-    async def unseen_scenes(self, seen: int) -> tuple[int, int]:
-        """Return the number of scenes, and of those not seen of late.
+    async def unseen_scenes(self, seen: int) -> tuple[int, int, int]:
+        """Count the scenes, those not seen of late, and those of them replaced.
 
-        Without those that another scene took the place of: it has one of their files.
+        The first two without those that another scene took the place of: it has one of
+        their files.
         """
-        (row,) = await self._database.fetch(
-            "SELECT count(*) AS count, coalesce(sum(seen < ?1), 0) AS gone"
-            " FROM stash_scene WHERE NOT (seen < ?1 AND EXISTS ("
-            "  SELECT 1 FROM stash_file AS had"
-            "  JOIN stash_file AS has ON has.name = had.name AND has.path = had.path"
-            "  JOIN stash_scene AS other ON other.id = has.scene_id"
-            "  WHERE had.scene_id = stash_scene.id AND other.seen >= ?1))",
-            seen,
-        )
-        return row["count"], row["gone"]
-
-    async def replaced_unseen(self, seen: int) -> int:
-        """Count the scenes not seen of late whose files other scenes have."""
+        (row,) = await self._database.fetch("SELECT count(*) AS count FROM stash_scene")
         rows = await self._database.fetch(
             "SELECT id FROM stash_scene WHERE seen < ?", seen
         )
-        return len(await self.replaced(row["id"] for row in rows))
+        replaced = len(await self.replaced([row["id"] for row in rows]))
+        return row["count"] - replaced, len(rows) - replaced, replaced
 
     async def replaced(self, scene_ids: Iterable[int]) -> set[int]:
         """Return those of *scene_ids* that another scene took the place of."""
-        rows = await self._database.fetch(
-            "SELECT DISTINCT had.scene_id FROM stash_file AS had"
-            " JOIN stash_file AS has ON has.name = had.name AND has.path = had.path"
-            " WHERE had.scene_id IN (SELECT value FROM json_each(?1))"
-            " AND has.scene_id NOT IN (SELECT value FROM json_each(?1))",
-            listed(scene_ids),
+        ids = listed(scene_ids)
+        had = await self._database.fetch(
+            "SELECT scene_id, path, name FROM stash_file"
+            " WHERE scene_id IN (SELECT value FROM json_each(?))",
+            ids,
         )
-        return {row["scene_id"] for row in rows}
+        # By name first, which is indexed; many files may have the same.
+        others = await self._database.fetch(
+            "SELECT path FROM stash_file WHERE name IN (SELECT value FROM json_each(?))"
+            " AND scene_id NOT IN (SELECT value FROM json_each(?))",
+            json.dumps(sorted({row["name"] for row in had})),
+            ids,
+        )
+        paths = {row["path"] for row in others}
+        return {row["scene_id"] for row in had if row["path"] in paths}
 
     async def forget_unseen_scenes(self, seen: int) -> int:
         """Forget what a complete listing of Stash did not show."""

@@ -261,19 +261,39 @@ class Ledger:
         )
         return {row["scene_id"] for row in rows}
 
-    async def doubt_if_other(self, scenes: Sequence[Scene]) -> int:
+    async def doubt(self, scene_ids: Sequence[int]) -> None:
+        """Doubt what was delivered of scenes: a comparison has them delivered again."""
+        if scene_ids:
+            async with self._database.transaction(durable=False) as transaction:
+                await doubt_scenes(transaction, scene_ids)
+
+    async def cover_etags(self, scene_ids: Iterable[int]) -> dict[int, str]:
+        """Return what Stash called the covers of scenes whose pictures we delivered.
+
+        "" for those that had none, or whose is not known.
+        """
+        rows = await self._database.fetch(
+            "SELECT scene_id, max(coalesce(json_extract(value, '$.etag'), '')) AS etag"
+            " FROM ledger, json_each(pictures)"
+            " WHERE scene_id IN (SELECT value FROM json_each(?)) GROUP BY scene_id",
+            json.dumps(list(scene_ids)),
+        )
+        return {row["scene_id"]: row["etag"] for row in rows}
+
+    async def doubt_if_other(self, scenes: Sequence[Scene], *, imported: bool) -> int:
         """Doubt deliveries of scenes that changed since, although their time did not.
 
         Returns how many scenes that are. What an earlier release delivered is taken to
-        be as it is now.
+        be as it is now, unless something was *imported*.
         """
         rows = [(one.id, one.updated_at, one.digest) for one in scenes]
         async with self._database.transaction(durable=False) as transaction:
-            await transaction.run_many(
-                "UPDATE ledger SET scene_digest = ?3 WHERE scene_id = ?1"
-                " AND scene_updated_at = ?2 AND scene_digest = ''",
-                rows,
-            )
+            if not imported:
+                await transaction.run_many(
+                    "UPDATE ledger SET scene_digest = ?3 WHERE scene_id = ?1"
+                    " AND scene_updated_at = ?2 AND scene_digest = ''",
+                    rows,
+                )
             found = await transaction.run(
                 # In this order: else the whole ledger might be walked.
                 "SELECT DISTINCT scene_id FROM json_each(?) AS now CROSS JOIN ledger"

@@ -31,6 +31,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
 # When a look is repeated that failed, if there is no regular one, at first and at
 # last, seconds.
 _AGAIN, _LAST_AGAIN = 5.0, 600.0
+# How often it is looked again for what goes on changing, seconds.
+_EARLY = 15.0
 # How often folders are looked at while nobody tells of scans, seconds.
 _FOLDER_INTERVAL = 15 * 60.0
 
@@ -61,12 +63,13 @@ class Changes:
         self._triggered = asyncio.Event()
         self._wants_folders = False
         self._folders_at = time.monotonic()
+        self._early_at = float("-inf")
         self._link = Link(
             stash.scans,
             self._told,
             first_wait=_FIRST_WAIT,
             longest_wait=_LONGEST_WAIT,
-            on_connected=zone.doubt,
+            on_connected=self._connected,
         )
 
     async def run(self) -> None:
@@ -83,6 +86,13 @@ class Changes:
 
     def _look_in(self, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self._triggered.set)
+
+    def _look_early(self) -> None:
+        """Look again for what changed a moment ago; not all the time if much does."""
+        now = time.monotonic()
+        often = now - self._early_at < 2 * _EARLY
+        self._early_at = now
+        self._look_in(max(SETTLED, min(_EARLY, self._interval)) if often else SETTLED)
 
     async def _follow(self) -> None:
         is_due, is_well, again = bool(self._interval), True, _AGAIN
@@ -126,10 +136,15 @@ class Changes:
             if looked.enqueued:
                 self._wake()
             if looked.is_early:
-                self._look_in(SETTLED)
+                self._look_early()
             return True
         self._wants_folders |= folders
         return False
+
+    def _connected(self) -> None:
+        """Make good what was not heard meanwhile."""
+        self._zone.doubt()
+        self._wants_folders = True
 
     def _told(self, what: StashEvent) -> None:
         """Look at once, and after a scan once more: covers are made later."""

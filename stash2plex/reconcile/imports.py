@@ -17,17 +17,18 @@ log = structlog.get_logger()
 
 
 class Imports:
-    """Notices them; *compare* is called once one is over.
+    """Notices them; *compare* is called once one is over, and says if it was heard.
 
     That comparison reads every scene whole, see `stash2plex.reconcile.whole`.
     """
 
     def __init__(
-        self, database: Database, compare: Callable[[str], Awaitable[None]]
+        self, database: Database, compare: Callable[[str], Awaitable[bool]]
     ) -> None:
         self._database = database
         self._compare = compare
-        self._seen = False
+        # Whether one was seen of late, None if a daemon before us may have seen one.
+        self._seen: bool | None = None
 
     def notify(self) -> None:
         """Note that one is over: Stash said so of its job."""
@@ -35,6 +36,8 @@ class Imports:
 
     async def note(self, *, is_running: bool) -> None:
         """Remember one that runs now, or that was told of; compare when it is over."""
+        if self._seen is None:
+            self._seen = bool(await self._database.fact(READ_ALL))
         if is_running and not self._seen:
             log.info("import_seen")
         self._seen |= is_running
@@ -42,5 +45,4 @@ class Imports:
             return
         await self._database.set_fact(READ_ALL, str(time.time()))
         if not is_running:
-            self._seen = False
-            await self._compare("import")
+            self._seen = not await self._compare("import")

@@ -15,6 +15,7 @@ import structlog
 
 from stash2plex.paths import folder_of
 from stash2plex.queue.job import Kind, Reason
+from stash2plex.scene import Scene
 
 if TYPE_CHECKING:
     from stash2plex.catalog.catalog import Catalog
@@ -118,7 +119,8 @@ class Moved:
             read = await self._stash.scenes(list({key for _, key in batch}))
             for folder, key in batch:
                 scene = read[key]
-                files = getattr(scene, "files", ())
-                if not any(folder_of(one.path) == folder for one in files):
+                if isinstance(scene, Scene) and not any(
+                    folder_of(one.path) == folder for one in scene.files
+                ):
                     missing.add(folder)
         return missing

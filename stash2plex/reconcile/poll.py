@@ -142,7 +142,9 @@ class Poll:
         if folders:
             count += await self._moved.check_folders()
         await self._imports.note(is_running=look.is_importing)
-        await self._zone.learn(asking, moment.told, now, few=look.scenes.is_last)
+        await self._zone.learn(
+            asking, moment.told, now, few=look.scenes.is_last and look.all_files
+        )
         await self._database.set_fact(_CURSOR, str(now))
         self._looks += 1
         if count:
@@ -178,7 +180,7 @@ class Poll:
         page, count = look.scenes, 0
         waiting: list[SceneEntry] = []
         while True:
-            now.told.take(page.entries)
+            now.told.take(one.updated_at for one in page.entries)
             more, left = await self._enqueue_scenes(page.entries, now)
             count += more
             waiting += left
@@ -189,6 +191,7 @@ class Poll:
         files = look.files
         if not look.all_files:
             files = await self._stash.changed_files(bound)
+        now.told.take(one.changed for one in files)
         if files:
             having = await self._moved.of_files(files, waiting)
             count += (await self._enqueue_scenes(having, now))[0]

@@ -93,17 +93,19 @@ class Reconciler:
         dry_run: bool = False,
         force: bool = False,
         only_empty: bool = False,
+        anew: bool = False,
     ) -> Run:
         """Ask for a run; returns it, or one that is going or waiting and covers it.
 
-        Raises `Restarting` while another configuration takes over.
+        *anew* wants one that begins from now on. Raises `Restarting` while another
+        configuration takes over.
         """
         if self._ended:
             raise Restarting("another configuration takes over; ask again in a moment")
         wanted = Run(
             id=0, scope=scope, dry_run=dry_run, force=force, only_empty=only_empty
         )
-        for run in self._unfinished():
+        for run in self._waiting if anew else self._unfinished():
             if run.covers(wanted):
                 return run
         run = await self._runs.begin(

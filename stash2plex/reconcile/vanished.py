@@ -57,7 +57,7 @@ class Vanished:
         stash: StashClient,
         catalog: Catalog,
         jobs: JobStore,
-        compare: Callable[[str], Awaitable[None]],
+        compare: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._database = database
         self._stash = stash
@@ -66,8 +66,10 @@ class Vanished:
         self._compare = compare
         # By kind: how many there were, and the highest number so far.
         self._counts: dict[str, list[int]] | None = None
-        # By how much the catalogue was off when that was last seen, and looked into.
+        # By how much the catalogue was off at the last look, and how much is expected;
+        # what was enqueued over that.
         self._off_before = self._known_off = (0, True)
+        self._looked_into: set[int] = set()
         # Whether scenes had better be counted again at the next look.
         self.is_in_doubt = False
 
@@ -111,36 +113,49 @@ class Vanished:
             catalog.stash_complete and catalog.plex_complete
         ):
             return 0
-        # What was made since it was counted has a higher number than any before.
-        counts = await self._last_counts()
-        highest = max(newest.id, counts.get(Kind.SCENE, [0, 0])[1])
-        known, knows_newest = await catalog.store.scenes_up_to(highest, newest.id)
-        await self._remember(counts | {Kind.SCENE: [newest.count, highest]})
-        off = (newest.count - known, knows_newest or not newest.id)
+        off = await self._off(newest.count, newest.id)
         before, self._off_before = self._off_before, off
         self.is_in_doubt = False
-        if off in {(0, True), self._known_off}:
+        if off == self._known_off:
             return 0
         if off != before and await self._jobs.is_working_on(Kind.SCENE):
             self.is_in_doubt = True
             return 0
-        there: set[int] = set()
         try:
-            async for page in self._stash.ids():
-                there.update(page)
+            return await self._enqueue_differing(off)
         except UnsteadyListing as error:
             log.warning("listing_unsteady", library=STASH, error=str(error))
             return 0
-        ours = await catalog.store.scene_ids()
+
+    async def _off(self, count: int, newest: int) -> tuple[int, bool]:
+        """Return by how many scenes the catalogue is off, and if it has the newest."""
+        # What was made since it was counted has a higher number than any before.
+        counts = await self._last_counts()
+        highest = max(newest, counts.get(Kind.SCENE, [0, 0])[1])
+        known, knows_newest = await self._catalog.store.scenes_up_to(highest, newest)
+        await self._remember(counts | {Kind.SCENE: [count, highest]})
+        return count - known, knows_newest or not newest
+
+    async def _enqueue_differing(self, off: tuple[int, bool]) -> int:
+        """Enqueue the scenes that only one side knows, but for those that were already.
+
+        What is left of these stays so: it makes no sense, or the brake holds it.
+        """
+        there: set[int] = set()
+        async for page in self._stash.ids():
+            there.update(page)
+        ours = await self._catalog.store.scene_ids()
         gone, new = ours - there, there - ours
-        self._known_off = (len(there) - len(ours), True)
+        fresh = (gone | new) - self._looked_into
+        self._looked_into = gone | new
+        self._known_off = (0, True) if fresh else off
+        if not fresh:
+            return 0
         log.info("scenes_differ", gone=len(gone), new=len(new))
-        if len(gone) + len(new) > _MANY:
+        if len(fresh) > _MANY:
             await self._compare("changes")
             return 0
-        return await self._jobs.enqueue_many(
-            Kind.SCENE, sorted(gone | new), Reason.EXPANDED
-        )
+        return await self._jobs.enqueue_many(Kind.SCENE, sorted(fresh), Reason.EXPANDED)
 
     async def _last_counts(self) -> dict[str, list[int]]:
         if self._counts is None:

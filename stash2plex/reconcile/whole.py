@@ -6,14 +6,16 @@ keeps its time too. After an import every scene is read, else a seventh of them 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
 from stash2plex.catalog.catalog import READ_ALL
+from stash2plex.errors import PictureFailed, Stash2PlexError
 from stash2plex.gates import refusal
 from stash2plex.scene import Scene
 
@@ -29,8 +31,8 @@ log = structlog.get_logger()
 _PLACE = "whole_read"
 # So many parts make the library, and one is read so often at most, seconds.
 _PARTS, _EVERY = 7, 20 * 3600.0
-# Scenes in one request.
-_BATCH = 50
+# Scenes in one request, and covers asked for at a time.
+_BATCH, _AT_ONCE = 50, 4
 
 
 class WholeReading:
@@ -69,7 +71,9 @@ class WholeReading:
         async for ids in self._due(None if everything else last):
             scenes = await self._stash.scenes(ids)
             whole = [one for one in scenes.values() if isinstance(one, Scene)]
-            differing += await self._compare(whole)
+            differing += await self._compare(whole, imported=bool(everything))
+            if everything:
+                await self._look_closer(scenes)
             read += len(whole)
             last = ids[-1]
         if not dry_run:
@@ -93,7 +97,7 @@ class WholeReading:
         for start in range(0, len(ids), _BATCH):
             yield ids[start : start + _BATCH]
 
-    async def _compare(self, scenes: Sequence[Scene]) -> int:
+    async def _compare(self, scenes: Sequence[Scene], *, imported: bool) -> int:
         await self._catalog.note_scenes(scenes)
         store = self._catalog.store
         kept_out = await store.kept_out_among(one.id for one in scenes)
@@ -104,4 +108,27 @@ class WholeReading:
         ]
         if taking_part:
             await store.note_taking_part(taking_part)
-        return await self._ledger.doubt_if_other(scenes)
+        return await self._ledger.doubt_if_other(scenes, imported=imported)
+
+    async def _look_closer(
+        self, scenes: Mapping[int, Scene | Stash2PlexError | None]
+    ) -> None:
+        """Doubt deliveries of scenes that could not be read, or have another cover."""
+        doubtful = [k for k, one in scenes.items() if isinstance(one, Stash2PlexError)]
+        known = await self._ledger.cover_etags(scenes)
+        asked = iter([(key, etag) for key, etag in known.items() if scenes[key]])
+
+        async def ask() -> None:
+            for key, etag in asked:
+                if await self._has_other_cover(key, etag):
+                    doubtful.append(key)
+
+        await asyncio.gather(*(ask() for _ in range(_AT_ONCE)))
+        await self._ledger.doubt(doubtful)
+
+    async def _has_other_cover(self, scene_id: int, etag: str) -> bool:
+        try:
+            answer = await self._stash.cover(scene_id, etag, notes=False)
+        except PictureFailed:
+            return False  # there is nothing to show then
+        return not answer.unchanged and bool(etag or answer.data)

@@ -8,7 +8,7 @@ whatever zone that may be.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from stash2plex.stash.answers import parsed_time, text_bound
 
 if TYPE_CHECKING:
     from stash2plex.db.database import Database
-    from stash2plex.scene import SceneEntry
 
 _OFFSET = "stash_offset"
 # How often everything is asked for that any zone might hide, unless Stash may have been
@@ -61,10 +60,9 @@ class Evidence:
         self.newest = 0.0
         self.offsets: set[int] = set()
 
-    def take(self, entries: Sequence[SceneEntry]) -> None:
-        """Look at the times of scenes."""
-        times = [time for one in entries if (time := parsed_time(one.updated_at))]
-        for one in times:
+    def take(self, texts: Iterable[str]) -> None:
+        """Look at times of changes."""
+        for one in (time for text in texts if (time := parsed_time(text))):
             self.newest = max(self.newest, one.timestamp())
             offset = one.utcoffset()
             if self._since <= one.timestamp() <= self._until and offset is not None:

@@ -50,6 +50,15 @@ def _name_of(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
+def _folders_of(path: str) -> set[str]:
+    """Return the folder of a file and those above it."""
+    if "/" not in path:  # of Windows, which ends the root of a drive so
+        folder = path.rpartition("\\")[0]
+        return {f"{folder}\\" if folder.endswith(":") else folder}
+    folders = path.split("/")[1:-1]
+    return {"/" + "/".join(folders[:n]) for n in range(1, len(folders) + 1)}
+
+
 def file_test(wanted: Mapping[str, Any]) -> Callable[[Row], bool]:
     """Return what tells whether a file passes a filter."""
     both = [name for name in _COMBINED if wanted.get(name) is not None]
@@ -86,8 +95,5 @@ def folder_rows(stash: PretendStash) -> list[Row]:
     paths: set[str] = set()
     for scene in stash.scenes.values():
         for path, _ in scene.files:
-            folder = path.rpartition("/")[0]
-            while folder and folder not in paths:
-                paths.add(folder)
-                folder = folder.rpartition("/")[0]
+            paths |= _folders_of(path)
     return [{"id": n, "path": path} for n, path in enumerate(sorted(paths), 1)]

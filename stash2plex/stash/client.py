@@ -214,7 +214,7 @@ class StashClient(StashConnection):
                 return None
             rows = self._all_rows(queries.FOLDERS, _IDS, "findFolders", "folders")
             return {
-                str(one.get("path"))
+                str(one.get("path")).rstrip("/\\")
                 async for page in rows
                 for one in page
                 if isinstance(one, dict)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stash2plex.paths import file_name, normal
 from stash2plex.scene import SceneEntry, SceneFile
 from stash2plex.stash import queries
-from stash2plex.stash.look import HashedFile, files_from
+from stash2plex.stash.look import HashedFile, files_from, rows_of
 from stash2plex.text import both_forms
 
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ class StashFiles:
             named = _any_of("basename", patterns)
             query = queries.files(dialect)
             answer = await self._stash.ask(query, filter=chosen, files=named)
-            page = files_from(answer.get("findFiles"))
-            return page if len(page) < chosen["per_page"] else None
+            found = answer.get("findFiles")
+            is_all = len(rows_of(found, "files")) < chosen["per_page"]
+            return files_from(found) if is_all else None
 
         return await self._stash.fitting(ask)
 

@@ -52,10 +52,14 @@ class PartTimes:
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
-    """A file on its own; *oshash* is "" where Stash has none."""
+    """A file on its own; *oshash* is "" where Stash has none.
+
+    *changed* is when its row was changed last, as Stash writes it.
+    """
 
     file: SceneFile
     oshash: str = ""
+    changed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ async def look(
     return Look(
         scenes=stash.page_from(answer.get("scenes"), dialect, size, 0),
         files=files,
-        all_files=len(files) < size,
+        all_files=not dialect.finds_files
+        or len(rows_of(answer["files"], "files")) < size,
         parts=parts,
         more_parts=[kind for kind, found in parts.items() if len(found) >= PARTS],
         newest=newest,
@@ -183,7 +188,9 @@ def files_from(found: Any) -> list[HashedFile]:
     files = []
     for row in rows_of(found, "files"):
         try:
-            files.append(HashedFile(file_from(row), _oshash(row)))
+            files.append(
+                HashedFile(file_from(row), _oshash(row), str(row.get("updated_at")))
+            )
         except NO_SENSE:
             continue
     return files

@@ -183,7 +183,7 @@ def files(dialect: Dialect) -> GraphQLRequest:
 
 def _file(dialect: Dialect) -> str:
     size = dialect.among("VideoFile", "size")
-    return f"path {size} fingerprints {{ type value }}"
+    return f"path updated_at {size} fingerprints {{ type value }}"
 
 
 @lru_cache(maxsize=64)

@@ -327,6 +327,54 @@ async def test_many_changes_are_not_asked_for_again_and_again(poll):
     assert poll.stash.operations["Stash2PlexLook"] <= 2
 
 
+@pytest.mark.parametrize("known", ["", "0"], ids=["no zone yet", "UTC"])
+async def test_many_files_that_were_read_again_tell_the_zone(poll, known):
+    """A rescan: their times are new, and those of the scenes are not."""
+    poll.client._page_size = 2
+    if known:
+        await poll.database.set_fact("stash_offset", known)
+    async for page in poll.client.entries():
+        await poll.catalog.note_scenes(page)
+    poll.clock.forward(minutes=1)
+    await poll()
+    for scene in poll.stash.scenes.values():
+        scene.files_updated_at = poll.clock.now
+    poll.zone.doubt()
+    for _ in range(3):
+        poll.clock.forward(minutes=1)
+        await poll()
+    poll.clock.forward(minutes=10)
+    await poll()
+    asked = poll.stash.operations["Stash2PlexFiles"]
+    poll.clock.forward(minutes=1)
+    await poll()
+    assert poll.stash.operations["Stash2PlexFiles"] == asked
+
+
+async def test_a_folder_of_scenes_that_cannot_be_read_was_not_renamed(poll, stash):
+    stash.become("v0.27.2")
+    for number in range(6, 9):
+        stash.add(f"/media/odd/{number}.mp4", title="x", details="x")
+    async for page in poll.client.entries():
+        await poll.catalog.note_scenes(page)
+    poll.catalog.stash_complete = True
+    stash.failing[6] = "this scene is broken"
+    assert await poll.poll._moved.check_folders() == 0
+    stash.rename_folder("/media/odd", "/media/odd (old)")
+    del stash.failing[6]
+    assert await poll.poll._moved.check_folders() == 3
+
+
+async def test_files_in_the_root_of_a_drive(poll, stash):
+    """Windows ends the name of that folder, and of no other, with its separator."""
+    for number in range(6, 9):
+        stash.add(f"D:\\{number}.mp4", title="x", details="x")
+    async for page in poll.client.entries():
+        await poll.catalog.note_scenes(page)
+    poll.catalog.stash_complete = True
+    assert await poll.poll._moved.check_folders() == 0
+
+
 async def test_the_cursor_waits_for_all_that_it_covers(poll):
     """Stash fails between one look and the next for longer than any overlap."""
     tag = poll.stash.entity("tag", "Old")
@@ -405,14 +453,16 @@ async def test_a_scan_that_ends_is_looked_at_at_once(stash, plex, tmp_path):
 async def test_what_comes_after_a_scan_is_looked_for_once_more(
     stash, plex, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("stash2plex.reconcile.changes._SECOND_LOOK", 1.0)
+    monkeypatch.setattr("stash2plex.reconcile.changes._SECOND_LOOK", 3.0)
+    clock = stash.clock
+    stash.clock = lambda: clock() - timedelta(seconds=10)
     sample(stash, plex, 1)
     settings = make_settings(stash, plex, tmp_path, stash={"poll_interval": 3600})
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
         await listening(stash)
         stash.subscriptions.tell_scan_completed()
-        await stash.facts.until(lambda: stash.operations["Stash2PlexLook"] == 2)
+        await stash.facts.until(lambda: stash.operations["Stash2PlexLook"] >= 2)
         await plex.facts.until(lambda: plex.items[1].writes)
         await daemon.idle()
         stash.change(1, title="With a cover", cover=cover(1))

@@ -6,10 +6,16 @@ must not be what finds it.
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
+from stash2plex.db.database import DATABASE
+from stash2plex.reconcile.whole import WholeReading
+from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.stash import PretendStash
 from stash2plex.sandbox.stash_filters import time_text
 from tests.conftest import make_settings
@@ -312,6 +318,136 @@ async def test_a_dry_run_leaves_the_reading_after_an_import_to_be_done(
         await settled(daemon)
 
         assert title_of(plex, 1) == "Imported"
+
+
+async def test_an_import_that_ends_while_a_comparison_reads(
+    stash, plex, tmp_path, monkeypatch
+):
+    """The comparison that is under way may have read the scene before."""
+    fill(stash, plex)
+    read, inside, goes_on = WholeReading._compare, asyncio.Event(), asyncio.Event()
+
+    async def held(self, *given, **more):
+        inside.set()
+        await goes_on.wait()
+        return await read(self, *given, **more)
+
+    monkeypatch.setattr(WholeReading, "_compare", held)
+    async with running(quick(stash, plex, tmp_path), stash, plex) as daemon:
+        await in_step(daemon, stash)
+        await daemon.post("reconcile", {"scope": "all"})
+        await inside.wait()
+        job = stash.begin_import()
+        for number in range(1, SCENES + 1):
+            stash.scenes[number].title = f"Imported {number}"
+        stash.end_import(job)
+        await looked(stash, 4)
+        goes_on.set()
+        await plex.facts.until(imported(plex))
+
+
+def imported(plex):
+    return lambda: all(
+        title_of(plex, number) == f"Imported {number}"
+        for number in range(1, SCENES + 1)
+    )
+
+
+async def test_an_import_before_a_restart(stash, plex, tmp_path):
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+        stash.begin_import()
+        await looked(stash)
+    (job,) = stash.jobs
+    for number in range(1, SCENES + 1):
+        stash.scenes[number].title = f"Imported {number}"
+    stash.end_import(job)
+    async with running(settings, stash, plex):
+        await plex.facts.until(imported(plex))
+
+
+async def test_a_scene_that_cannot_be_read_after_an_import(stash, plex, tmp_path):
+    fill(stash, plex)
+    async with running(quick(stash, plex, tmp_path), stash, plex) as daemon:
+        await in_step(daemon, stash)
+        job = stash.begin_import()
+        for number in range(1, SCENES + 1):
+            stash.scenes[number].title = f"Imported {number}"
+        stash.failing[1] = "database is locked"
+        stash.end_import(job)
+        await plex.facts.until(lambda: title_of(plex, 2) == "Imported 2")
+        await daemon.until(lambda one: not one["queue"]["queued"])
+        del stash.failing[1]
+        await daemon.post("queue/process", {}, status=200)
+        await plex.facts.until(imported(plex))
+
+
+async def test_covers_that_were_imported(stash, plex, tmp_path):
+    """A cover keeps its time as well; only what Stash calls it tells."""
+    fill(stash, plex)
+    for number in (1, 2):
+        stash.scenes[number].cover = cover(number)
+    pictures = {"fields": {"poster": False, "background": True}}
+    settings = quick(stash, plex, tmp_path, sync=pictures)
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+        writes = [plex.items[key].writes for key in range(4, SCENES + 1)]
+        job = stash.begin_import()
+        stash.scenes[1].cover = cover(9)
+        stash.scenes[3].cover = cover(10)
+        stash.end_import(job)
+        await plex.facts.until(
+            lambda: (
+                plex.items[1].picture("art") == cover(9)
+                and plex.items[3].picture("art") == cover(10)
+            )
+        )
+        await daemon.idle()
+        assert [plex.items[key].writes for key in range(4, SCENES + 1)] == writes
+
+
+async def test_the_first_import_after_an_upgrade(stash, plex, tmp_path):
+    """What an earlier release delivered is not taken for what is there now."""
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as file, file:
+        file.execute("UPDATE ledger SET scene_digest = ''")
+    async with running(settings, stash, plex):
+        await looked(stash, 3)
+        job = stash.begin_import()
+        for number in range(1, SCENES + 1):
+            stash.scenes[number].title = f"Imported {number}"
+        stash.end_import(job)
+        await plex.facts.until(imported(plex))
+
+
+# --- what cannot be known ---------------------------------------------------------------
+
+
+async def test_a_newest_scene_that_makes_no_sense_causes_no_listing_each_time(
+    old, stash, plex
+):
+    stash.add("/media/odd.mp4", title="x", details="x")
+    stash.odd[SCENES + 1] = {"files": None}
+    await looked(stash, 12)
+    listed = stash.operations["Stash2PlexIds"]
+    buried = (await old.status())["queue"]["dead"]
+    await looked(stash, 12)
+    assert stash.operations["Stash2PlexIds"] == listed
+    assert (await old.status())["queue"]["dead"] == buried
+
+
+async def test_a_scene_that_makes_no_sense_hides_no_deletion(old, stash, plex):
+    stash.odd[6] = {"files": None}
+    stash.add("/media/odd.mp4", scene_id=100, title="x", details="x")
+    stash.odd[100] = {"files": None}
+    await looked(stash, 12)
+    stash.remove(3)
+    await old.until(lambda one: one["catalog"]["scenes"] == SCENES - 1)
 
 
 # --- not more often than needed -------------------------------------------------------
