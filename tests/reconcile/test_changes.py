@@ -465,6 +465,7 @@ async def test_what_comes_after_a_scan_is_looked_for_once_more(
         await stash.facts.until(lambda: stash.operations["Stash2PlexLook"] >= 2)
         await plex.facts.until(lambda: plex.items[1].writes)
         await daemon.idle()
+        stash.clock = lambda: clock() - timedelta(seconds=5)
         stash.change(1, title="With a cover", cover=cover(1))
         await plex.facts.until(lambda: plex.items[1].text["title"] == "With a cover")
 
