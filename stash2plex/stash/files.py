@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stash2plex.paths import file_name, normal
-from stash2plex.scene import SceneEntry, SceneFile
+from stash2plex.scene import SceneEntry
 from stash2plex.stash import queries
 from stash2plex.stash.look import HashedFile, files_from, rows_of
 from stash2plex.text import both_forms
@@ -36,13 +36,6 @@ class StashFiles:
 
     def __init__(self, stash: StashClient) -> None:
         self._stash = stash
-        self._separators: set[str] = set()
-
-    def learn_separator(self, files: Iterable[SceneFile]) -> None:
-        """Remember which separator Stash's disk has; Windows has the other one."""
-        if len(self._separators) < len("/\\"):
-            for file in files:
-                self._separators |= {"/" if "/" in file.path else "\\"}
 
     async def scenes_at(self, path: str) -> list[SceneEntry]:
         """Return the scenes that have this file, in whatever form of Unicode."""
@@ -181,7 +174,9 @@ class StashFiles:
 
         Both, as long as it showed no path.
         """
-        return [pattern.replace("/", one) for one in sorted(self._separators or "/\\")]
+        return [
+            pattern.replace("/", one) for one in sorted(self._stash.separators or "/\\")
+        ]
 
 
 def _any_of(name: str, patterns: Sequence[str]) -> dict[str, Any]:

@@ -234,7 +234,7 @@ async def test_a_plex_that_always_answers_whole_is_steady(
 async def test_a_stash_that_repeats_its_pages_forgets_nothing(
     stash, plex, tmp_path, log_lines, monkeypatch
 ):
-    monkeypatch.setattr("stash2plex.stash.client._IDS", 10)
+    monkeypatch.setattr("stash2plex.stash.listings._IDS", 10)
     for number in range(1, 26):
         sample(stash, plex, number, performers=["Ann"])
     settings = make_settings(

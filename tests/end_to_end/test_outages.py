@@ -455,7 +455,7 @@ async def test_a_comparison_revives_what_a_server_stumbled_over(ready, plex):
 async def test_a_comparison_revives_a_performer_that_stash_stumbled_over(
     daemon, stash, plex, monkeypatch
 ):
-    monkeypatch.setattr("stash2plex.stash.client._IDS", 100)
+    monkeypatch.setattr("stash2plex.stash.listings._IDS", 100)
     sample(stash, plex, performers=["Ann"])
     await daemon.cataloged()
     await daemon.deliver(1)
