@@ -1,8 +1,8 @@
 """Files that moved in Stash, which the times of their scenes do not tell.
 
-A file that was moved or replaced has a time of its own. One that was given to another
-scene has not, nor has one whose folder was renamed: of the first tells which scenes
-have not just one file, of the second which folders there are.
+A file that was moved or replaced has a time of its own. When one is assigned to another
+scene no time changes, but that scene has several files then. When a folder is renamed
+no time changes either, but Stash has no folder of the former name any more.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class _Now:
 
     cursor: float
     time: float
-    told: Evidence
+    evidence: Evidence
     waited: Mapping[tuple[Kind, int], float]
 
 
@@ -135,7 +135,10 @@ class Poll:
                 parts = await self._stash.changed_parts(kind, bound)
             count += await self._enqueue_parts(kind, parts, moment)
         count += await self._vanished.check_parts(look.newest)
-        count += await self._vanished.check_scenes(look.newest["scene"])
+        is_steady = not any(kind is Kind.SCENE for kind, _ in self._waiting)
+        count += await self._vanished.check_scenes(
+            look.newest["scene"], is_steady=is_steady
+        )
         if look.uneven is not None:
             self._with_paths = len(look.uneven) <= MOST_WITH_PATHS
             count += await self._moved.check_uneven(look.uneven)
@@ -143,7 +146,7 @@ class Poll:
             count += await self._moved.check_folders()
         await self._imports.note(is_running=look.is_importing)
         await self._zone.learn(
-            asking, moment.told, now, few=look.scenes.is_last and look.all_files
+            asking, moment.evidence, now, few=look.scenes.is_last and look.all_files
         )
         await self._database.set_fact(_CURSOR, str(now))
         self._looks += 1
@@ -180,7 +183,7 @@ class Poll:
         page, count = look.scenes, 0
         waiting: list[SceneEntry] = []
         while True:
-            now.told.take(one.updated_at for one in page.entries)
+            now.evidence.take(one.updated_at for one in page.entries)
             more, left = await self._enqueue_scenes(page.entries, now)
             count += more
             waiting += left
@@ -191,7 +194,7 @@ class Poll:
         files = look.files
         if not look.all_files:
             files = await self._stash.changed_files(bound)
-        now.told.take(one.changed for one in files)
+        now.evidence.take(one.changed for one in files)
         if files:
             having = await self._moved.of_files(files, waiting)
             count += (await self._enqueue_scenes(having, now))[0]

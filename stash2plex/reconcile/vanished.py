@@ -102,16 +102,20 @@ class Vanished:
             log.info("parts_gone", kind=kind.value, count=len(gone))
         return await self._jobs.enqueue_many(kind, gone, Reason.EXPANDED)
 
-    async def check_scenes(self, newest: Newest) -> int:
+    async def check_scenes(self, newest: Newest, *, is_steady: bool) -> int:
         """Enqueue scenes that are gone, or that nobody told of; returns how many.
 
         Once it is sure that the counts disagree: nothing is under way that would
-        explain it, or they still do the next time.
+        explain it, or they still do the next time. Not before it *is_steady*: no scene
+        changed a moment ago.
         """
         catalog = self._catalog
         if newest.count is None or not (
             catalog.stash_complete and catalog.plex_complete
         ):
+            return 0
+        if not is_steady:
+            self.is_in_doubt = True
             return 0
         off = await self._off(newest.count, newest.id)
         before, self._off_before = self._off_before, off

@@ -73,7 +73,7 @@ class WholeReading:
             whole = [one for one in scenes.values() if isinstance(one, Scene)]
             differing += await self._compare(whole, imported=bool(everything))
             if everything:
-                await self._look_closer(scenes)
+                differing += await self._look_closer(scenes)
             read += len(whole)
             last = ids[-1]
         if not dry_run:
@@ -112,11 +112,16 @@ class WholeReading:
 
     async def _look_closer(
         self, scenes: Mapping[int, Scene | Stash2PlexError | None]
-    ) -> None:
-        """Doubt deliveries of scenes that could not be read, or have another cover."""
+    ) -> int:
+        """Doubt deliveries of scenes that could not be read, or have another cover.
+
+        Returns of how many.
+        """
         doubtful = [k for k, one in scenes.items() if isinstance(one, Stash2PlexError)]
         known = await self._ledger.cover_etags(scenes)
-        asked = iter([(key, etag) for key, etag in known.items() if scenes[key]])
+        asked = iter(
+            [(k, etag) for k, etag in known.items() if isinstance(scenes[k], Scene)]
+        )
 
         async def ask() -> None:
             for key, etag in asked:
@@ -125,6 +130,7 @@ class WholeReading:
 
         await asyncio.gather(*(ask() for _ in range(_AT_ONCE)))
         await self._ledger.doubt(doubtful)
+        return len(doubtful)
 
     async def _has_other_cover(self, scene_id: int, etag: str) -> bool:
         try:

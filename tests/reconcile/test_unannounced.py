@@ -257,6 +257,21 @@ async def test_deletions_that_hooks_told_of_cause_no_listing(old, stash, plex):
     assert stash.operations["Stash2PlexIds"] == listed
 
 
+async def test_new_scenes_cause_no_listing(old, stash, plex):
+    """They are looked at a moment later; that they are unknown means nothing till then."""
+    stash.clock = PretendStash().clock
+    listed = stash.operations["Stash2PlexIds"]
+    for number in range(20, 26):
+        stash.add(f"/media/{number}.mp4", title=f"Title {number}", details="x")
+        plex.add(f"/media/{number}.mp4")
+        await looked(stash)
+    await plex.facts.until(
+        lambda: all(item.text.get("title") for item in plex.items.values())
+    )
+    await looked(stash, 4)
+    assert stash.operations["Stash2PlexIds"] == listed
+
+
 async def test_counts_are_remembered_from_one_run_to_the_next(stash, plex, tmp_path):
     fill(stash, plex)
     settings = quick(stash, plex, tmp_path)
