@@ -123,6 +123,10 @@ class Catalog:
         # Whether the first listing of this run went well, while it is under way.
         self._first: asyncio.Future[bool] | None = None
         self._was_listed = False
+        # Whether that one tells of files that moved, and whether any listing showed
+        # that so many scenes have other numbers or files as after an import.
+        self._first_follows = False
+        self._is_renumbered = False
         self._adopting = asyncio.Lock()
         self._server_number = 0
         self.machine: str | None = None
@@ -188,20 +192,29 @@ class Catalog:
             else:
                 wait = _FIRST_WAIT
 
-    async def refresh(self, *, force: bool = False, follow: bool = True) -> None:
+    def take_renumbered(self) -> bool:
+        """Whether a listing showed what only an import does, since this was asked."""
+        found, self._is_renumbered = self._is_renumbered, False
+        return found
+
+    async def refresh(
+        self, *, force: bool = False, follow: bool = True, join: bool = True
+    ) -> None:
         """List both libraries; forgets nothing when a server fails, which is raised.
 
         Nor when so much is gone that the brake holds (`Braked`), unless by *force*.
-        Without *follow* nobody is told of files that moved. The first listing of a run
-        serves whoever asks for one meanwhile.
+        Without *follow* nobody is told of files that moved. Who may *join* is served by
+        the first listing of a run while that is under way.
         """
-        if self._first is not None and not force and await asyncio.shield(self._first):
+        may_join = join and not force and (self._first_follows or not follow)
+        if self._first is not None and may_join and await asyncio.shield(self._first):
             return
         async with self._listing:
             if self._was_listed:
                 await self._refresh(force=force, follow=follow)
                 return
             self._first = asyncio.get_running_loop().create_future()
+            self._first_follows = follow
             try:
                 await self._refresh(force=force, follow=follow)
                 self._was_listed = True
@@ -677,7 +690,7 @@ class Catalog:
         await self.store.note_scenes_seen(odd, seen)
         before, gone, replaced = await self.store.unseen_scenes(seen)
         other += replaced
-        if other > before * _IMPORTED:
+        if is_renumbered := other > before * _IMPORTED:
             # Their times tell nothing then.
             await self._database.set_fact(READ_ALL, str(time.time()))
         if not force:
@@ -685,6 +698,7 @@ class Catalog:
 
         async def forget_gone() -> None:
             gone = await self.store.forget_unseen_scenes(seen)
+            self._is_renumbered |= is_renumbered
             if gone:
                 log.info("scenes_gone", scenes=gone)
             if not self.stash_complete:

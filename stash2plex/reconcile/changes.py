@@ -33,6 +33,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0
 _AGAIN, _LAST_AGAIN = 5.0, 600.0
 # How often it is looked again for what goes on changing, seconds.
 _EARLY = 15.0
+# When folders are looked at again that could not be, seconds.
+_FOLDERS_AGAIN = 60.0
 # How often folders are looked at while nobody tells of scans, seconds.
 _FOLDER_INTERVAL = 15 * 60.0
 
@@ -61,7 +63,8 @@ class Changes:
         self._interval = interval
         self._wake = wake
         self._triggered = asyncio.Event()
-        self._wants_folders = False
+        # When folders are to be looked at, and were last, by the monotonic clock.
+        self._folders_due = float("inf")
         self._folders_at = time.monotonic()
         self._early_at = float("-inf")
         self._link = Link(
@@ -112,13 +115,8 @@ class Changes:
 
     async def _look(self) -> bool:
         """Look once, and tell the breaker what came of it; whether it went well."""
-        folders = self._wants_folders or (
-            not self._link.is_up
-            and time.monotonic() - self._folders_at > _FOLDER_INTERVAL
-        )
-        self._wants_folders = False
         try:
-            looked = await self._poll.look(folders=folders)
+            looked = await self._poll.look()
         except SchemaMismatch as error:
             # It may be about what only polls ask for; deliveries tell of the rest.
             log.warning("poll_failed", error=str(error))
@@ -131,26 +129,40 @@ class Changes:
             self._zone.doubt()
         else:
             self._breaker.answered()
-            if folders:
-                self._folders_at = time.monotonic()
             if looked.enqueued:
                 self._wake()
             if looked.is_early:
                 self._look_early()
+            await self._look_at_folders()
             return True
-        self._wants_folders |= folders
         return False
+
+    async def _look_at_folders(self) -> None:
+        """Look at folders after a scan; now and then while nobody tells of scans."""
+        now = time.monotonic()
+        if self._link.is_up and now < self._folders_due:
+            return
+        if now < min(self._folders_due, self._folders_at + _FOLDER_INTERVAL):
+            return
+        self._folders_due = float("inf")
+        try:
+            if await self._poll.look_at_folders():
+                self._wake()
+        except Stash2PlexError as error:
+            log.warning("poll_failed", error=str(error))
+            self._folders_due = now + _FOLDERS_AGAIN
+        self._folders_at = now
 
     def _connected(self) -> None:
         """Make good what was not heard meanwhile."""
         self._zone.doubt()
-        self._wants_folders = True
+        self._folders_due = 0.0
 
     def _told(self, what: StashEvent) -> None:
         """Look at once, and after a scan once more: covers are made later."""
         if what is StashEvent.IMPORTED:
             self._imports.notify()
         else:
-            self._wants_folders = True
+            self._folders_due = 0.0
             self._look_in(_SECOND_LOOK)
         self._triggered.set()

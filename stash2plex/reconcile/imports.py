@@ -34,10 +34,13 @@ class Imports:
         """Note that one is over: Stash said so of its job."""
         self._seen = True
 
-    async def note(self, *, is_running: bool) -> None:
-        """Remember one that runs now, or that was told of; compare when it is over."""
-        if self._seen is None:
-            self._seen = bool(await self._database.fact(READ_ALL))
+    async def note(self, *, is_running: bool, was_listed: bool = False) -> None:
+        """Remember one that runs now, or that was told of; compare when it is over.
+
+        Or where a listing showed what only an import does, and *was_listed* after it.
+        """
+        if self._seen is None or was_listed:
+            self._seen = bool(await self._database.fact(READ_ALL)) or bool(self._seen)
         if is_running and not self._seen:
             log.info("import_seen")
         self._seen |= is_running
@@ -45,4 +48,6 @@ class Imports:
             return
         await self._database.set_fact(READ_ALL, str(time.time()))
         if not is_running:
-            self._seen = not await self._compare("import")
+            self._seen = False
+            if not await self._compare("import"):
+                self._seen = True

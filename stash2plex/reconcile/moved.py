@@ -86,10 +86,12 @@ class Moved:
             for key, paths in uneven.items()
             if paths is not None and key in ours and ours[key] != paths
         }
-        new, self._known_uneven = odd - self._known_uneven, frozenset(odd)
+        new = sorted(odd - self._known_uneven)
         if new:
             log.info("files_moved", scenes=len(new))
-        return await self._jobs.enqueue_many(Kind.SCENE, sorted(new), Reason.EXPANDED)
+        count = await self._jobs.enqueue_many(Kind.SCENE, new, Reason.EXPANDED)
+        self._known_uneven = frozenset(odd)
+        return count
 
     async def check_folders(self) -> int:
         """Enqueue the scenes in folders that are gone; returns how many."""
@@ -101,12 +103,14 @@ class Moved:
             missing = await self._sampled(known)
         else:
             missing = known.keys() - there
-        new, self._known_missing = missing - self._known_missing, frozenset(missing)
-        if not new:
-            return 0
-        scenes = await self._catalog.store.scenes_in(new)
-        log.info("folders_renamed", folders=len(new), scenes=len(scenes))
-        return await self._jobs.enqueue_many(Kind.SCENE, scenes, Reason.EXPANDED)
+        new = missing - self._known_missing
+        count = 0
+        if new:
+            scenes = await self._catalog.store.scenes_in(new)
+            log.info("folders_renamed", folders=len(new), scenes=len(scenes))
+            count = await self._jobs.enqueue_many(Kind.SCENE, scenes, Reason.EXPANDED)
+        self._known_missing = frozenset(missing)
+        return count
 
     async def _sampled(self, known: dict[str, int]) -> set[str]:
         """Return the folders whose first scene has no file there any more."""

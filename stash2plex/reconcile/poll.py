@@ -106,8 +106,15 @@ class Poll:
         # What had changed a moment ago at the last look, and since when it waits.
         self._waiting: dict[tuple[Kind, int], float] = {}
 
-    async def look(self, *, folders: bool = False) -> PollResult:
-        """Look once; at *folders* too if a scan may have found some renamed.
+    async def look_at_folders(self) -> int:
+        """Enqueue the scenes of folders that a scan found renamed; returns how many.
+
+        Raises the errors of Stash and of the store.
+        """
+        return await self._moved.check_folders()
+
+    async def look(self) -> PollResult:
+        """Look once.
 
         Raises the errors of Stash and of the store; the next look makes it good.
         """
@@ -125,6 +132,9 @@ class Poll:
         counted = self._looks % _COUNTED == 0 or self._vanished.is_in_doubt
         asking = await self._zone.asking()
         look, bound = await self._first_look(cursor, asking, counted=counted)
+        await self._imports.note(
+            is_running=look.is_importing, was_listed=self._catalog.take_renumbered()
+        )
         now = self._server_now()
         moment = _Now(cursor, now, Evidence(asking, now), self._waiting)
         self._waiting = {}
@@ -142,9 +152,6 @@ class Poll:
         if look.uneven is not None:
             self._with_paths = len(look.uneven) <= MOST_WITH_PATHS
             count += await self._moved.check_uneven(look.uneven)
-        if folders:
-            count += await self._moved.check_folders()
-        await self._imports.note(is_running=look.is_importing)
         await self._zone.learn(
             asking, moment.evidence, now, few=look.scenes.is_last and look.all_files
         )

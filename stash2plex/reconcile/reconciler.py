@@ -68,6 +68,7 @@ class Reconciler:
         self._ended = False
         self._failures = 0  # in a row
         self._again: asyncio.TimerHandle | None = None
+        self._retried: Run | None = None  # what it is to try again
         self._runs = runs
         self._comparison = comparison
         self._catalog = catalog
@@ -156,6 +157,7 @@ class Reconciler:
             self._failures = 0
             if self._again is not None and run.scope == "all" and not run.dry_run:
                 self._again.cancel()
+                self._retried = None
         except Braked as error:
             run.state, run.error = RunState.STOPPED, str(error)
         except Stash2PlexError as error:
@@ -190,6 +192,9 @@ class Reconciler:
 
     def _retry(self, failed: Run) -> None:
         """Try again after a while; one wait at a time, however many runs fail."""
+        if self._retried is not None and self._retried.covers_scope(failed):
+            failed = self._retried  # the wider one is still to come
+        self._retried = failed
         delay = min(_AGAIN * 2 ** min(self._failures, _DOUBLINGS), _LONGEST)
         self._failures += 1
         if self._again is not None:
@@ -207,6 +212,7 @@ class Reconciler:
                 loop.call_later(_LONGEST, self._try_again, failed)
 
         loop = asyncio.get_running_loop()
+        self._retried = None
         if not self._ended:
             task = loop.create_task(ask())
             self._asking.add(task)
@@ -248,7 +254,9 @@ class Reconciler:
         if hours is None or run.force or not complete:
             # By force a dry run would forget what it is only to tell of.
             await catalog.refresh(
-                force=run.force and not run.dry_run, follow=not run.dry_run
+                force=run.force and not run.dry_run,
+                follow=not run.dry_run,
+                join=run.reason != "import",
             )
             if catalog.unsteady:
                 run.error = (

@@ -54,15 +54,19 @@ class Run:
     gaps: dict[str, int] = field(default_factory=dict)
     error: str | None = None
 
+    def covers_scope(self, other: Run) -> bool:
+        """Whether this looks at all that *other* does."""
+        scopes: list[Scope] = ["24h", "7d", "all"]
+        return scopes.index(other.scope) <= scopes.index(self.scope)
+
     def covers(self, other: Run) -> bool:
         """Whether *other* need not run as well while this one goes on."""
         asked = (other.dry_run, other.force, other.only_empty)
-        scopes: list[Scope] = ["24h", "7d", "all"]
         return (
             self.state is RunState.RUNNING
             and not self.dry_run
             and asked == (self.dry_run, self.force, self.only_empty)
-            and scopes.index(other.scope) <= scopes.index(self.scope)
+            and self.covers_scope(other)
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ it is, only a list of all numbers tells; it is asked for when the counts disagre
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _COUNTS = "stash_counts"
+# How long a doubt waits until Stash is quieter, seconds.
+_PATIENCE = 60.0
 # If more scenes than this are gone or new, a comparison looks at them.
 _MANY = 1000
 
@@ -58,7 +61,10 @@ class Vanished:
         catalog: Catalog,
         jobs: JobStore,
         compare: Callable[[str], Awaitable[bool]],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._monotonic = monotonic
         self._database = database
         self._stash = stash
         self._catalog = catalog
@@ -69,9 +75,11 @@ class Vanished:
         # By how much the catalogue was off at the last look, and how much is expected;
         # what was enqueued over that.
         self._off_before = self._known_off = (0, True)
-        self._looked_into: set[int] = set()
-        # Whether scenes had better be counted again at the next look.
+        self._looked_into: set[tuple[int, bool]] = set()
+        # Whether scenes had better be counted again at the next look, and since when
+        # what they tell is put off.
         self.is_in_doubt = False
+        self._waits_since: float | None = None
 
     async def check_parts(self, newest: Mapping[str, Newest]) -> int:
         """Enqueue performers and so on that are gone; returns how many."""
@@ -106,25 +114,31 @@ class Vanished:
         """Enqueue scenes that are gone, or that nobody told of; returns how many.
 
         Once it is sure that the counts disagree: nothing is under way that would
-        explain it, or they still do the next time. Not before it *is_steady*: no scene
-        changed a moment ago.
+        explain it, or they still do the next time. Not before it *is_steady*, when no
+        scene changed a moment ago; where something always does, after a while.
         """
         catalog = self._catalog
         if newest.count is None or not (
             catalog.stash_complete and catalog.plex_complete
         ):
             return 0
-        if not is_steady:
-            self.is_in_doubt = True
+        since = self._waits_since or self._monotonic()
+        may_wait = self._monotonic() - since < _PATIENCE
+        if not is_steady and may_wait:
+            self._waits_since = since
             return 0
         off = await self._off(newest.count, newest.id)
         before, self._off_before = self._off_before, off
         self.is_in_doubt = False
+        if off == (0, True):
+            self._looked_into = set()
         if off == self._known_off:
+            self._waits_since = None
             return 0
-        if off != before and await self._jobs.is_working_on(Kind.SCENE):
-            self.is_in_doubt = True
+        if off != before and may_wait and await self._jobs.is_working_on(Kind.SCENE):
+            self.is_in_doubt, self._waits_since = True, since
             return 0
+        self._waits_since = None
         try:
             return await self._enqueue_differing(off)
         except UnsteadyListing as error:
@@ -150,16 +164,19 @@ class Vanished:
             there.update(page)
         ours = await self._catalog.store.scene_ids()
         gone, new = ours - there, there - ours
-        fresh = (gone | new) - self._looked_into
-        self._looked_into = gone | new
-        self._known_off = (0, True) if fresh else off
-        if not fresh:
-            return 0
-        log.info("scenes_differ", gone=len(gone), new=len(new))
+        differing = {*((one, True) for one in gone), *((one, False) for one in new)}
+        fresh = sorted({key for key, _ in differing - self._looked_into})
+        count = 0
+        if fresh:
+            log.info("scenes_differ", gone=len(gone), new=len(new))
         if len(fresh) > _MANY:
-            await self._compare("changes")
-            return 0
-        return await self._jobs.enqueue_many(Kind.SCENE, sorted(fresh), Reason.EXPANDED)
+            if not await self._compare("changes"):
+                return 0
+        elif fresh:
+            count = await self._jobs.enqueue_many(Kind.SCENE, fresh, Reason.EXPANDED)
+        self._looked_into = differing
+        self._known_off = (0, True) if fresh else off
+        return count
 
     async def _last_counts(self) -> dict[str, list[int]]:
         if self._counts is None:

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stash2plex.catalog.catalog import READ_ALL
-from stash2plex.errors import PictureFailed, Stash2PlexError
+from stash2plex.errors import (
+    PictureFailed,
+    PictureNotFound,
+    PictureUnreadable,
+    PictureUnusable,
+    Stash2PlexError,
+)
 from stash2plex.gates import refusal
 from stash2plex.scene import Scene
 
@@ -77,8 +83,12 @@ class WholeReading:
             read += len(whole)
             last = ids[-1]
         if not dry_run:
-            if everything == await self._database.fact(READ_ALL):
-                await self._database.set_fact(READ_ALL, "")  # none came after that one
+            # Not if another one came after that.
+            await self._database.write(
+                "UPDATE fact SET value = '' WHERE name = ? AND value = ?",
+                READ_ALL,
+                everything or "",
+            )
             place = {"after": 0 if everything else last, "at": now}
             await self._database.set_fact(_PLACE, json.dumps(place))
         seconds = round(time.monotonic() - started, 1)
@@ -135,6 +145,8 @@ class WholeReading:
     async def _has_other_cover(self, scene_id: int, etag: str) -> bool:
         try:
             answer = await self._stash.cover(scene_id, etag, notes=False)
-        except PictureFailed:
+        except (PictureUnusable, PictureUnreadable, PictureNotFound):
             return False  # there is nothing to show then
+        except PictureFailed:
+            return True  # a delivery tries again
         return not answer.unchanged and bool(etag or answer.data)

@@ -31,9 +31,9 @@ def main() -> int:
         if (seconds := time.monotonic() - started) > _LEAST:
             blocked.append((started, seconds, repr(self)[:300]))
 
-    async def timed(self: Poll, *, folders: bool = False) -> PollResult:
+    async def timed(self: Poll) -> PollResult:
         started = time.monotonic()
-        found = await poll(self, folders=folders)
+        found = await poll(self)
         polls.append((started, time.monotonic() - started, found.enqueued))
         return found
 

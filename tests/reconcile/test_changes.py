@@ -13,7 +13,7 @@ import pytest
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.config import MatchSettings
 from stash2plex.db.database import DATABASE
-from stash2plex.errors import ServiceUnavailable
+from stash2plex.errors import ServiceUnavailable, StoreUnavailable
 from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.imports import Imports
 from stash2plex.reconcile.moved import Moved
@@ -84,13 +84,14 @@ class Polling:
             *parts,
             zone=self.zone,
             moved=Moved(*parts[1:]),
-            vanished=Vanished(*parts, self.compare),
+            vanished=Vanished(*parts, self.compare, monotonic=self.clock.seconds),
             imports=Imports(self.database, self.compare),
             monotonic=self.clock.seconds,
         )
 
     async def compare(self, reason):
         self.compared.append(reason)
+        return True
 
     async def __call__(self):
         """Poll once; returns what was enqueued, and forgets it."""
@@ -325,6 +326,79 @@ async def test_many_changes_are_not_asked_for_again_and_again(poll):
 
     assert await poll() == [("scene", 7)]
     assert poll.stash.operations["Stash2PlexLook"] <= 2
+
+
+async def listed(poll):
+    """Have the catalogue know all scenes of this moment."""
+    async for page in poll.client.entries():
+        await poll.catalog.note_scenes(page)
+    poll.catalog.stash_complete = poll.catalog.plex_complete = True
+
+
+async def test_a_deletion_is_found_though_something_always_changes(poll):
+    await listed(poll)
+    poll.clock.forward(minutes=1)
+    await poll()
+    poll.stash.remove(5)
+    found = []
+    for number in range(40):
+        poll.clock.forward(seconds=5)
+        poll.stash.change(1, title=f"{number}")
+        found += await poll()
+    assert ("scene", 5) in found
+    assert poll.stash.operations["Stash2PlexIds"] < 5
+
+
+@pytest.mark.parametrize("change", ["removed", "assigned"])
+async def test_what_could_not_be_enqueued_is_found_again(poll, monkeypatch, change):
+    await listed(poll)
+    poll.clock.forward(days=1)
+    await poll()
+    if change == "removed":
+        poll.stash.remove(5)
+    else:
+        poll.stash.assign_file("/media/5.mp4", 4)
+    enqueue = poll.store.enqueue_many
+
+    async def fails(kind, ids, reason):
+        if list(ids):
+            raise StoreUnavailable("the disk is full")
+        return 0
+
+    monkeypatch.setattr(poll.store, "enqueue_many", fails)
+    failed = 0
+    for _ in range(3):
+        poll.clock.forward(minutes=1)
+        try:
+            await poll()
+        except StoreUnavailable:
+            failed += 1
+    assert failed
+    monkeypatch.setattr(poll.store, "enqueue_many", enqueue)
+    found = []
+    for _ in range(3):
+        poll.clock.forward(minutes=1)
+        found += await poll()
+    assert ("scene", 5) in found
+
+
+async def test_a_scene_that_comes_back_is_found_as_the_one_that_went(poll):
+    await listed(poll)
+    poll.clock.forward(days=1)
+    await poll()
+    scene = poll.stash.remove(5)
+    found = []
+    for _ in range(3):
+        poll.clock.forward(minutes=1)
+        found += await poll()
+    assert found == [("scene", 5)]
+    await poll.catalog.forget_scenes({5})
+    poll.stash.scenes[5] = scene
+    poll.stash._ids = sorted(poll.stash.scenes)
+    for _ in range(3):
+        poll.clock.forward(minutes=1)
+        found += await poll()
+    assert found == [("scene", 5)] * 2
 
 
 @pytest.mark.parametrize("known", ["", "0"], ids=["no zone yet", "UTC"])

@@ -14,6 +14,7 @@ from datetime import timedelta
 import pytest
 
 from stash2plex.db.database import DATABASE
+from stash2plex.errors import ServerFault
 from stash2plex.reconcile.whole import WholeReading
 from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.stash import PretendStash
@@ -421,6 +422,42 @@ async def test_covers_that_were_imported(stash, plex, tmp_path):
         )
         await daemon.idle()
         assert [plex.items[key].writes for key in range(4, SCENES + 1)] == writes
+
+
+async def test_a_cover_that_fails_after_an_import(stash, plex, tmp_path, monkeypatch):
+    fill(stash, plex)
+    stash.scenes[1].cover = cover(1)
+    pictures = {"fields": {"poster": False, "background": True}}
+    settings = quick(stash, plex, tmp_path, sync=pictures)
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+        asked, compare = stash.picture_requests, WholeReading._look_closer
+
+        async def failing(self, scenes):
+            stash.picture_status = 500
+            try:
+                return await compare(self, scenes)
+            finally:
+                stash.picture_status = None
+
+        monkeypatch.setattr(WholeReading, "_look_closer", failing)
+        job = stash.begin_import()
+        stash.scenes[1].cover = cover(9)
+        stash.end_import(job)
+        await plex.facts.until(lambda: plex.items[1].picture("art") == cover(9))
+        assert stash.picture_requests > asked
+
+
+async def test_folders_that_cannot_be_listed_stop_nothing_else(
+    old, stash, plex, monkeypatch
+):
+    async def fails(self):
+        raise ServerFault("Stash", "no folders today")
+
+    monkeypatch.setattr("stash2plex.stash.client.StashClient.folders", fails)
+    stash.subscriptions.tell_scan_completed()
+    await looked(stash, 3)
+    await plex.facts.until(imported_with_their_times(stash, plex))
 
 
 async def test_the_first_import_after_an_upgrade(stash, plex, tmp_path):
