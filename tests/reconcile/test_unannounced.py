@@ -384,6 +384,50 @@ async def test_an_import_before_a_restart(stash, plex, tmp_path):
         await plex.facts.until(imported(plex))
 
 
+async def test_an_import_while_nobody_looked(stash, plex, tmp_path):
+    """Only the first listing tells: many scenes have other files than before."""
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path)
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+    order = [3, 2, 1, *range(4, SCENES + 1)]
+    stash.end_import(stash.begin_import(), order=order)
+    stash.scenes[SCENES].title = "Imported"
+    async with running(settings, stash, plex):
+        await plex.facts.until(lambda: title_of(plex, SCENES) == "Imported")
+
+
+async def test_a_comparison_after_an_import_outlives_a_smaller_one_that_fails(
+    stash, plex, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stash2plex.reconcile.reconciler._AGAIN", 1.0)
+    fill(stash, plex)
+    settings = quick(stash, plex, tmp_path, reconcile={"on_start": True})
+    async with running(settings, stash, plex) as daemon:
+        await in_step(daemon, stash)
+    with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as file, file:
+        file.execute("DELETE FROM run")  # so that there is one at the start
+    stash.begin_import()
+    plex.status = 503
+    async with running(settings, stash, plex) as daemon:
+        await daemon.until(failed_because(["start"]))
+        (job,) = stash.jobs
+        stash.scenes[1].title = "Imported"
+        stash.end_import(job)
+        await daemon.until(failed_because(["import"]))
+        await daemon.until(failed_because(["start", "import"]))
+        plex.status = None
+        await plex.facts.until(lambda: title_of(plex, 1) == "Imported")
+
+
+def failed_because(reasons):
+    def fact(status):
+        last = status["reconcile"]["last"]
+        return last and last["state"] == "failed" and last["reason"] in reasons
+
+    return fact
+
+
 async def test_a_scene_that_cannot_be_read_after_an_import(stash, plex, tmp_path):
     fill(stash, plex)
     async with running(quick(stash, plex, tmp_path), stash, plex) as daemon:
