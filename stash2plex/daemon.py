@@ -719,13 +719,15 @@ async def _purging(
 ) -> None:
     """Forget what is old, now and every hour: dead letters, gaps, what we wrote."""
     while True:
-        with suppress(StoreUnavailable):
+        try:
             before = time.time() - days * 24 * 3600
             if count := await jobs.clear_dead(Choice(before=before)):
                 log.info("dead_letters_purged", count=count)
             await gaps.prune()
             if catalog.plex_complete and catalog.machine:
                 await ledger.prune(catalog.machine)
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", error=str(error))
         await asyncio.sleep(_PURGE_INTERVAL)
 
 

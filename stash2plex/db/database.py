@@ -107,6 +107,8 @@ class Database:
         try:
             return list(await self._reader.execute_fetchall(sql, values))
         except sqlite3.OperationalError as error:
+            if _is_ours(error):
+                raise
             msg = f"the database cannot be read: {error}"
             raise StoreUnavailable(msg) from error
 
@@ -146,6 +148,8 @@ class Database:
                 if self._writer.total_changes != before:
                     self.is_writable = True  # what changes nothing proves nothing
             except sqlite3.OperationalError as error:
+                if _is_ours(error):
+                    raise
                 self.is_writable = False
                 msg = f"the database cannot be written: {error}"
                 raise StoreUnavailable(msg) from error
@@ -204,3 +208,8 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
             f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;"
         )
         log.info("database_migrated", version=number)
+
+
+def _is_ours(error: sqlite3.OperationalError) -> bool:
+    """Whether the statement is wrong: a bug, which says nothing of the disk."""
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_ERROR"

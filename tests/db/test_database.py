@@ -157,3 +157,20 @@ async def test_only_a_change_proves_that_it_can_be_written(database):
     await database.set_fact("a", "b")
 
     assert database.is_writable
+
+
+@pytest.mark.parametrize("how", ["write", "fetch", "transaction"])
+async def test_a_wrong_statement_says_nothing_of_the_disk(database, how):
+    """It is a bug, and nobody who minds a full disk may hide it."""
+    wrong = "DELETE FROM gap WHERE rowid = 1"  # the table has none
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        if how == "write":
+            await database.write(wrong)
+        elif how == "fetch":
+            await database.fetch("SELECT rowid FROM gap")
+        else:
+            async with database.transaction() as transaction:
+                await transaction.run(wrong)
+    assert database.is_writable
+    await database.set_fact("still", "written")
+    assert await database.fact("still") == "written"
