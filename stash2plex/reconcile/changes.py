@@ -140,9 +140,10 @@ class Changes:
     async def _look_at_folders(self) -> None:
         """Look at folders after a scan; now and then while nobody tells of scans."""
         now = time.monotonic()
-        if self._link.is_up and now < self._folders_due:
-            return
-        if now < min(self._folders_due, self._folders_at + _FOLDER_INTERVAL):
+        due = self._folders_due
+        if not self._link.is_up:
+            due = min(due, self._folders_at + _FOLDER_INTERVAL)
+        if now < due:
             return
         self._folders_due = float("inf")
         try:

@@ -122,7 +122,8 @@ class PretendStash:
         self.plugin_runs, self.facts = PluginRuns(self.log), Facts()
 
         # Faults.
-        self.fails_reading = ""  # the message of every question about its library
+        # The message of every question about its library, and of those about folders.
+        self.fails_reading = self.fails_listing_folders = ""
         self.lost_blobs = False  # the folder of its pictures is not mounted
         self.damaged: set[int] = set()  # scenes whose covers it cannot read
         self.status: int | None = None

@@ -231,8 +231,7 @@ class Root:
         wanted = file_filter or {}
         passes = file_test(wanted)
         found = [row for row in file_rows(stash) if passes(row)]
-        size, page = _page(filter or {})
-        shown = found[(page - 1) * size : page * size]
+        shown = _part_of(found, filter)
         stash.costs.note_files(wanted, rows=len(shown), library=len(stash.scenes))
         return {"count": len(found), "files": shown}
 
@@ -244,9 +243,10 @@ class Root:
         ids: list[str] | None = None,
     ) -> dict[str, Any]:
         self._stash.may_read()
+        if self._stash.fails_listing_folders:
+            raise GraphQLError(self._stash.fails_listing_folders)
         found = folder_rows(self._stash)
-        size, page = _page(filter or {})
-        shown = found[(page - 1) * size : page * size]
+        shown = _part_of(found, filter)
         self._stash.costs.note_folders(len(shown))
         return {"count": len(found), "folders": shown}
 
@@ -463,6 +463,14 @@ def _number(text: str, doing: str = "") -> int:
         msg = f'{doing}strconv.Atoi: parsing "{text}": value out of range'
         raise GraphQLError(msg)
     return number
+
+
+def _part_of(
+    rows: list[dict[str, Any]], chosen: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return the rows on the page that was asked for."""
+    size, page = _page(chosen or {})
+    return rows[(page - 1) * size : page * size]
 
 
 def _page(chosen: Mapping[str, Any]) -> tuple[int, int]:

@@ -9,17 +9,13 @@ from collections.abc import (
     AsyncGenerator,
     Callable,
     Iterable,
-    Mapping,
     Sequence,
 )
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import structlog
-from gql.client import AsyncClientSession
 
-from stash2plex.config import StashSettings
 from stash2plex.errors import (
     AnswerTooLarge,
     PictureUnreadable,
@@ -28,11 +24,10 @@ from stash2plex.errors import (
     ServiceUnavailable,
     Stash2PlexError,
 )
-from stash2plex.measures import Watch
 from stash2plex.scene import Scene, SceneEntry
 from stash2plex.stash import queries
 from stash2plex.stash.answers import picture_of
-from stash2plex.stash.connection import WRONG_URL
+from stash2plex.stash.connection import WRONG_URL, Sessions
 from stash2plex.stash.dialect import Dialect
 from stash2plex.stash.files import StashFiles, spelled
 from stash2plex.stash.hook_lines import hook_lines
@@ -55,15 +50,8 @@ UNREADABLE = (
 class StashClient(StashListings):
     """One Stash server, and its library."""
 
-    def __init__(
-        self,
-        settings: StashSettings,
-        session: AsyncClientSession,
-        pictures: aiohttp.ClientSession,
-        headers: Mapping[str, str],
-        watch: Watch,
-    ) -> None:
-        super().__init__(settings, session, pictures, headers, watch)
+    def __init__(self, sessions: Sessions) -> None:
+        super().__init__(sessions)
         self._pictures = StashPictures(self)
         self._files = StashFiles(self)
         # The ETag of what is shown of a scene without a cover, once it was seen.

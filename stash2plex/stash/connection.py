@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -67,22 +68,29 @@ _WAITING = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """What a server is asked by: gql's session, and one for pictures.
+
+    *watch* takes the time of each query.
+    """
+
+    settings: StashSettings
+    headers: Mapping[str, str]
+    graphql: AsyncClientSession
+    pictures: aiohttp.ClientSession
+    watch: Watch
+
+
 class StashConnection:
     """One Stash server, asked by documents."""
 
-    def __init__(
-        self,
-        settings: StashSettings,
-        session: AsyncClientSession,
-        pictures: aiohttp.ClientSession,
-        headers: Mapping[str, str],
-        watch: Watch,
-    ) -> None:
-        self.settings = settings
-        self.headers = headers
-        self.web = pictures
-        self._watch = watch
-        self._session = session
+    def __init__(self, sessions: Sessions) -> None:
+        self.settings = sessions.settings
+        self.headers = sessions.headers
+        self.web = sessions.pictures
+        self._watch = sessions.watch
+        self._session = sessions.graphql
         self._dialect: Dialect | None = None
         self._has_answered = False
         self._ahead = 0.0
@@ -119,7 +127,15 @@ class StashConnection:
                 connector=aiohttp.TCPConnector(ssl=checked),
             ) as pictures,
         ):
-            yield cls(settings, session, pictures, headers, watch)
+            yield cls(
+                Sessions(
+                    settings=settings,
+                    headers=headers,
+                    graphql=session,
+                    pictures=pictures,
+                    watch=watch,
+                )
+            )
 
     # --- whether it is well --------------------------------------------------------
 

@@ -6,29 +6,24 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Iterable,
-    Mapping,
     Sequence,
 )
 from typing import Any
 
-import aiohttp
 import structlog
 from gql import GraphQLRequest
-from gql.client import AsyncClientSession
 
-from stash2plex.config import StashSettings
 from stash2plex.errors import (
     AnswerTooLarge,
     OddAnswer,
     ServiceUnavailable,
     UnsteadyListing,
 )
-from stash2plex.measures import Watch
 from stash2plex.net.oddities import Oddities
 from stash2plex.scene import Scene, SceneEntry, SceneFile
 from stash2plex.stash import queries
 from stash2plex.stash.answers import NO_SENSE, entry_from, id_of, scene_from
-from stash2plex.stash.connection import WRONG_URL, StashConnection
+from stash2plex.stash.connection import WRONG_URL, Sessions, StashConnection
 from stash2plex.stash.dialect import Dialect
 from stash2plex.stash.look import (
     PARTS,
@@ -53,17 +48,10 @@ _REPEATS = "a listing repeats its pages"
 class StashListings(StashConnection):
     """One Stash server, and the listings of its library."""
 
-    def __init__(
-        self,
-        settings: StashSettings,
-        session: AsyncClientSession,
-        pictures: aiohttp.ClientSession,
-        headers: Mapping[str, str],
-        watch: Watch,
-    ) -> None:
-        super().__init__(settings, session, pictures, headers, watch)
+    def __init__(self, sessions: Sessions) -> None:
+        super().__init__(sessions)
         # Scenes in a page: halved when one is larger than we read.
-        self._page_size = settings.page_size
+        self._page_size = sessions.settings.page_size
         self._oddities = Oddities("Stash", "scene")
         # What its paths are separated by: Windows has another one.
         self.separators: set[str] = set()

@@ -14,7 +14,6 @@ from datetime import timedelta
 import pytest
 
 from stash2plex.db.database import DATABASE
-from stash2plex.errors import ServerFault
 from stash2plex.reconcile.whole import WholeReading
 from stash2plex.sandbox.scenes import cover
 from stash2plex.sandbox.stash import PretendStash
@@ -492,13 +491,8 @@ async def test_a_cover_that_fails_after_an_import(stash, plex, tmp_path, monkeyp
         assert stash.picture_requests > asked
 
 
-async def test_folders_that_cannot_be_listed_stop_nothing_else(
-    old, stash, plex, monkeypatch
-):
-    async def fails(self):
-        raise ServerFault("Stash", "no folders today")
-
-    monkeypatch.setattr("stash2plex.stash.client.StashClient.folders", fails)
+async def test_folders_that_cannot_be_listed_stop_nothing_else(old, stash, plex):
+    stash.fails_listing_folders = "no folders today"
     stash.subscriptions.tell_scan_completed()
     await looked(stash, 3)
     await plex.facts.until(imported_with_their_times(stash, plex))
