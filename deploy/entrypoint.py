@@ -42,11 +42,11 @@ def main() -> NoReturn:
 
 
 def config_file() -> Path:
-    return Path(os.environ.get("STASH2PLEX_CONFIG", CONFIG))
+    return Path(os.environ.get("STASH2PLEX_CONFIG") or CONFIG)
 
 
 def data_folder() -> Path:
-    return Path(os.environ.get("STASH2PLEX_SERVER__DATA_DIR", DATA))
+    return Path(os.environ.get("STASH2PLEX_SERVER__DATA_DIR") or DATA)
 
 
 def become_user() -> None:
@@ -159,7 +159,7 @@ def server(key: str, default: str) -> str:
         return given
     try:
         if file := os.environ.get(f"{variable}_FILE"):
-            return Path(file).read_text(encoding="utf-8").strip()
+            return Path(file).read_text(encoding="utf-8-sig").strip()
         settings = tomllib.loads(config_file().read_text(encoding="utf-8"))
         return str(settings.get("server", {}).get(key, default))
     except (OSError, ValueError):

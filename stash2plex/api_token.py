@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stash2plex.config import ServerSettings
 from stash2plex.errors import DataDirUnusable
+from stash2plex.secret_file import read_secret
 
 _OWNER_ONLY = 0o600
 
@@ -23,7 +24,7 @@ def token_of(settings: ServerSettings) -> str | None:
     if configured:
         return configured
     try:
-        return token_file(settings).read_text(encoding="ascii").strip() or None
+        return read_secret(token_file(settings)) or None
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

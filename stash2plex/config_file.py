@@ -1,12 +1,14 @@
 """Reading the settings: one TOML file, any value of which the environment overrides.
 
 ``STASH2PLEX_PLEX__TOKEN=…`` beats ``token`` under ``[plex]``, and
-``STASH2PLEX_PLEX__TOKEN_FILE=/run/secrets/token`` reads the value from a file. Whatever
+``STASH2PLEX_PLEX__TOKEN_FILE=/run/secrets/token`` reads the value from a file. A blank
+variable counts as unset: a compose file passes on what nobody gave a value to. Whatever
 is wrong leaves as one `ConfigError` that names file, key, value and remedy.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from pydantic_settings import EnvSettingsSource
 from stash2plex.config import ENV_PREFIX, Settings
 from stash2plex.errors import ConfigError
 from stash2plex.plainly import plainly
+from stash2plex.secret_file import read_secret
 
 DEFAULT_FILE = "config.toml"
 CONFIG_VARIABLE = "STASH2PLEX_CONFIG"
@@ -25,6 +28,14 @@ CONFIG_VARIABLE = "STASH2PLEX_CONFIG"
 _FILE_SUFFIX = "_FILE"
 # Variables with our prefix that are not settings.
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE})
+# What Kubernetes sets in every container beside a Service of a name like ours, see
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_LINK = re.compile(
+    r"(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_.+)?)"
+)
+_SERVICE_PORT = re.compile(r"(?:.*_)?PORT")
+_SERVICE_URL = re.compile(r"(?:tcp|udp|sctp)://")
+_QUOTES = "\"'"
 # So much of a wrong value is quoted.
 _SHOWN = 80
 
@@ -78,16 +89,16 @@ def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
 def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return what STASH2PLEX_… variables set, as tables; raises `ConfigError`."""
     values: dict[str, str] = {}
-    for name, value in environment.items():
-        if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS:
-            continue
+    given = {
+        name: value for name, value in environment.items() if _is_ours(name, value)
+    }
+    for name, value in given.items():
+        _refuse_quotes(name, value)
         if not name.endswith(_FILE_SUFFIX):
             values[name] = value
-    for name, file in environment.items():
-        if not name.startswith(ENV_PREFIX) or not name.endswith(_FILE_SUFFIX):
-            continue
+    for name, file in given.items():
         target = name.removesuffix(_FILE_SUFFIX)
-        if target not in environment:
+        if target != name and target not in values:
             values[target] = _read_secret(name, Path(file))
     _refuse_unknown(values)
     for name, value in values.items():
@@ -97,6 +108,29 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             msg = f"""environment: {name}: must be JSON, such as '["One", "Two"]'"""
             raise ConfigError(msg) from error
     return _Environment(values)()
+
+
+def _is_ours(name: str, value: str) -> bool:
+    """Whether a variable is a setting, however misspelt."""
+    if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS or not value.strip():
+        return False
+    rest = name.removeprefix(ENV_PREFIX)
+    if "__" in rest or rest.endswith(_FILE_SUFFIX):
+        return True
+    is_link = _SERVICE_LINK.fullmatch(rest) or (
+        _SERVICE_PORT.fullmatch(rest) and _SERVICE_URL.match(value)
+    )
+    return not is_link
+
+
+def _refuse_quotes(name: str, value: str) -> None:
+    """Raise `ConfigError` for a value that still has the quotes it was written in."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in _QUOTES:
+        msg = (
+            f"environment: {name}: the value is in quotes, which count; leave them out"
+        )
+        raise ConfigError(msg)
 
 
 class _Environment(EnvSettingsSource):
@@ -112,11 +146,13 @@ class _Environment(EnvSettingsSource):
 
 def _read_secret(name: str, file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").strip()
+        value = read_secret(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         msg = f"environment: {name}={file}: cannot be read: {reason}"
         raise ConfigError(msg) from error
+    _refuse_quotes(f"{name}={file}", value)
+    return value
 
 
 def _refuse_unknown(values: Mapping[str, str]) -> None:

@@ -7,7 +7,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from stash2plex.config import Settings, StashSettings
+from stash2plex.api_token import token_of
+from stash2plex.config import ServerSettings, Settings, StashSettings
 from stash2plex.config_file import load
 from stash2plex.errors import ConfigError
 
@@ -362,3 +363,105 @@ def test_the_address_of_a_page_of_stash_leads_to_its_base(given, url):
 def test_other_addresses_of_stash_are_refused(given):
     with pytest.raises(ValidationError):
         StashSettings(url=given)
+
+
+SERVICE_LINKS = {
+    "STASH2PLEX_SERVICE_HOST": "10.43.0.7",
+    "STASH2PLEX_SERVICE_PORT": "9898",
+    "STASH2PLEX_SERVICE_PORT_HTTP": "9898",
+    "STASH2PLEX_PORT": "tcp://10.43.0.7:9898",
+    "STASH2PLEX_PORT_9898_TCP": "tcp://10.43.0.7:9898",
+    "STASH2PLEX_PORT_9898_TCP_PROTO": "tcp",
+    "STASH2PLEX_PORT_9898_TCP_PORT": "9898",
+    "STASH2PLEX_PORT_9898_TCP_ADDR": "10.43.0.7",
+    # of a Service called stash2plex-server
+    "STASH2PLEX_SERVER_SERVICE_HOST": "10.43.0.8",
+    "STASH2PLEX_SERVER_PORT": "tcp://10.43.0.8:9898",
+    "STASH2PLEX_SERVER_PORT_9898_TCP": "tcp://10.43.0.8:9898",
+}
+
+
+def test_what_kubernetes_sets_for_a_service_is_no_setting(file):
+    file.write_text("")
+    assert load(file, SERVICE_LINKS) == load(file, {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "STASH2PLEX_SERVICE__HOST",
+        "STASH2PLEX_PORT__9898_TCP",
+        "STASH2PLEX_SERVER_PORT",
+        "STASH2PLEX_PORT",
+        "STASH2PLEX_PLEX_TOKEN",
+    ],
+)
+def test_misspelt_settings_are_still_refused(file, name):
+    assert name in refusal(file, "", {name: "9898"})
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\r\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "STASH2PLEX_PLEX__TOKEN",
+        "STASH2PLEX_PLEX__TOKEN_FILE",
+        "STASH2PLEX_SERVER__PORT",
+        "STASH2PLEX_PLEX__LIBRARIES",
+        "STASH2PLEX_PATH_RULES",
+        "STASH2PLEX_NOT_YET",
+    ],
+)
+def test_a_blank_variable_counts_as_unset(file, name, blank):
+    file.write_text('[plex]\ntoken = "of the file"\n')
+    assert load(file, {name: blank}) == load(file, {})
+
+
+def test_a_blank_variable_leaves_its_file_variable_alone(file, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("of the secret")
+    file.write_text("")
+    settings = load(
+        file,
+        {"STASH2PLEX_PLEX__TOKEN": "", "STASH2PLEX_PLEX__TOKEN_FILE": str(secret)},
+    )
+
+    assert settings.plex.token.get_secret_value() == "of the secret"
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_values_in_quotes_are_named_as_such(file, tmp_path, quote):
+    secret = tmp_path / "secret"
+    secret.write_text(f"{quote}hush{quote}\n")
+    for name, value in (
+        ("STASH2PLEX_PLEX__TOKEN", f"{quote}hush{quote}"),
+        ("STASH2PLEX_STASH__URL", f"{quote}http://stash:9999{quote} "),
+        ("STASH2PLEX_PLEX__TOKEN_FILE", f"{quote}{secret}{quote}"),
+        ("STASH2PLEX_PLEX__TOKEN_FILE", str(secret)),
+    ):
+        told = refusal(file, "", {name: value})
+
+        assert f"environment: {name}" in told
+        assert "is in quotes, which count; leave them out" in told
+        assert "hush" not in told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfabc\r\n",
+        b"abc \t\r\n\r\n",
+        "abc\r\n".encode("utf-16"),
+        b"\xfe\xff" + "abc".encode("utf-16-be"),
+        b"\rabc\r",
+    ],
+)
+def test_a_token_file_works_whatever_editor_wrote_it(file, tmp_path, content):
+    secret = tmp_path / "secret"
+    secret.write_bytes(content)
+    file.write_text("")
+    settings = load(file, {"STASH2PLEX_PLEX__TOKEN_FILE": str(secret)})
+    assert settings.plex.token.get_secret_value() == "abc"
+
+    (tmp_path / "token").write_bytes(content)
+    assert token_of(ServerSettings(data_dir=tmp_path)) == "abc"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +13,8 @@ from pydantic import ValidationError
 
 from stash2plex.config import ReconcileSettings
 from stash2plex.cron import either, fields
-from stash2plex.schedule import Schedule
+from stash2plex.schedule import LocalCronTrigger, Schedule
+from stash2plex.zones import system_zone
 
 
 @pytest.mark.parametrize(
@@ -75,8 +78,6 @@ def test_a_day_that_comes_now_and_then(line):
 
 
 async def test_a_day_and_a_day_of_the_week_are_either():
-    async def ask(): ...
-
     schedule = await asyncio.to_thread(Schedule, "0 12 13 * fri", "UTC")
     found, moment = set(), datetime(2026, 1, 31, tzinfo=UTC)
     for _ in range(5):
@@ -138,3 +139,132 @@ async def test_hourly_is_within_the_hour_and_asks():
         job.modify(next_run_time=datetime.now(UTC) - timedelta(hours=30))
         await asyncio.wait_for(asked.wait(), 5)
         assert schedule.next_at > datetime.now(UTC)
+
+
+def times(line: str, zone: str, start: str, count: int) -> list[str]:
+    """Return the first *count* times of *line* from *start* on, as APScheduler asks."""
+    trigger = LocalCronTrigger(either(line)[0], ZoneInfo(zone))
+    now, before, found = datetime.fromisoformat(start), None, []
+    for _ in range(count):
+        before = trigger.get_next_fire_time(before, now)
+        now = before
+        found.append(before.isoformat(timespec="minutes"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "zone", "start", "expected"),
+    [
+        (  # the day begins at one o'clock
+            "0 0 * * *",
+            "America/Santiago",
+            "2026-09-05T12:00-04:00",
+            ["2026-09-06T01:00-03:00", "2026-09-07T00:00-03:00"],
+        ),
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-03-29T00:00+01:00",
+            ["2026-03-29T03:30+02:00", "2026-03-30T02:30+02:00"],
+        ),
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-10-25T00:00+02:00",
+            ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"],
+        ),
+        (
+            "17 * * * *",
+            "Europe/Berlin",
+            "2026-10-25T01:30+02:00",
+            ["2026-10-25T02:17+02:00", "2026-10-25T02:17+01:00"],
+        ),
+        (
+            "17 0-23 * * *",
+            "Europe/Berlin",
+            "2026-03-29T01:30+01:00",
+            ["2026-03-29T03:17+02:00", "2026-03-29T04:17+02:00"],
+        ),
+        (
+            "*/30 * * * *",
+            "Europe/Berlin",
+            "2026-03-29T01:10+01:00",
+            ["2026-03-29T01:30+01:00", "2026-03-29T03:00+02:00"],
+        ),
+        (  # half an hour is left out
+            "0 2 * * *",
+            "Australia/Lord_Howe",
+            "2026-10-04T00:00+10:30",
+            ["2026-10-04T02:30+11:00", "2026-10-05T02:00+11:00"],
+        ),
+    ],
+)
+def test_days_on_which_clocks_are_put(line, zone, start, expected):
+    assert times(line, zone, start, len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "zone", ["America/Santiago", "Asia/Beirut", "Europe/Berlin", "America/Havana"]
+)
+@pytest.mark.parametrize("line", ["0 0 * * *", "30 2 * * *", "59 23 * * *"])
+def test_a_daily_line_runs_once_each_local_day(line, zone):
+    days = [one[:10] for one in times(line, zone, "2026-01-01T12:00+00:00", 365)]
+
+    first = datetime.fromisoformat(days[0])
+    assert days == [str((first + timedelta(days=n)).date()) for n in range(365)]
+
+
+@pytest.mark.parametrize("zone", ["America/Santiago", "Europe/Berlin", "Asia/Tehran"])
+def test_an_hourly_line_runs_once_each_elapsed_hour(zone):
+    found = times("17 * * * *", zone, "2026-03-01T00:00+00:00", 24 * 300)
+    moments = [datetime.fromisoformat(one) for one in found]
+
+    assert {b - a for a, b in pairwise(moments)} == {timedelta(hours=1)}
+
+
+@pytest.mark.parametrize("name", ["America/New York", '"Europe/Rome"', "UTC+2", "Nope"])
+async def test_a_zone_that_is_none_means_utc(name, monkeypatch, log_lines):
+    monkeypatch.setenv("TZ", name)
+
+    async def ask(): ...
+
+    schedule = await asyncio.to_thread(Schedule, "daily", "")
+    async with schedule.running(ask):
+        assert schedule.next_at.astimezone(UTC).hour == 5
+    (warned,) = [one for one in log_lines if one["event"] == "timezone_unknown"]
+    assert warned["error"] == f"TZ = {name!r} is no time zone"
+
+
+@pytest.mark.parametrize("name", ["Europe/Rome", ":Europe/Rome"])
+async def test_a_zone_that_is_one(name, monkeypatch):
+    monkeypatch.setenv("TZ", name)
+    zone, wrong = await asyncio.to_thread(system_zone)
+
+    assert (str(zone), wrong) == ("Europe/Rome", None)
+
+
+async def test_a_clock_that_was_put_on_and_back_again(monkeypatch):
+    """A machine whose clock is 30 days ahead for a while misses no comparison."""
+    wall, asked = [0.0], asyncio.Event()
+    real_time, real_now = time.time, datetime.now
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return real_now(tz) + timedelta(seconds=wall[0])
+
+    async def ask():
+        asked.set()
+
+    monkeypatch.setattr("time.time", lambda: real_time() + wall[0])
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Now)
+    monkeypatch.setattr("stash2plex.schedule._GLANCE", 0.01)
+    schedule = await asyncio.to_thread(Schedule, "* * * * *", "UTC")
+    async with asyncio.timeout(10), schedule.running(ask):
+        wall[0] = 30 * 24 * 3600.0
+        await asked.wait()
+        assert schedule.next_at > datetime.now(UTC) + timedelta(days=29)
+
+        wall[0] = 0.0
+        while schedule.next_at > datetime.now(UTC) + timedelta(minutes=1):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
     {"errors", "scene", "gap_kinds", "hosts"},
-    {"text", "paths", "words", "body", "moments", "net", "pause", "cron", "plainly"},
+    {
+        "text",
+        "paths",
+        "words",
+        "body",
+        "moments",
+        "net",
+        "pause",
+        "cron",
+        "plainly",
+        "secret_file",
+        "zones",
+    },
     {"config", "movie"},
     {
         "api_token",
