@@ -38,6 +38,7 @@ ENV_PREFIX = "STASH2PLEX_"
 INTERVALS = ("never", "hourly", "daily", "weekly")
 Scope = Literal["all", "24h", "7d"]
 _ROOT = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _PATH_PART = re.compile(r"[A-Za-z0-9._~-]*")
 _IDENTIFIER = re.compile(r"tv\.plex\.agents\.custom(?:\.[A-Za-z0-9]+)+")
 # First parts of paths that the daemon serves itself.
@@ -106,6 +107,22 @@ class ServerSettings(Section):
         Path("data"),
         description="the SQLite file and everything else that must survive",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="further names, such as media.example.com, by which the provider"
+        " and /metrics may be called",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} must be a name such as media.example.com, without"
+                    " http:// and port"
+                )
+        return tuple(name.lower() for name in names)
 
     @field_validator("token")
     @classmethod

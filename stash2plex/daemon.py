@@ -41,6 +41,7 @@ from stash2plex.health.plugin_state import PluginState
 from stash2plex.health.probe import Probe
 from stash2plex.health.proof import Proof
 from stash2plex.health.ramp import Ramp
+from stash2plex.hosts import in_url
 from stash2plex.measures import Measures
 from stash2plex.paths import PathMap
 from stash2plex.plex.connection import PlexConnection
@@ -48,6 +49,7 @@ from stash2plex.plex.library import PlexLibrary
 from stash2plex.plex.notifications import Notifications, OwnWrites
 from stash2plex.provider.background import Background
 from stash2plex.provider.cache import DiskCache
+from stash2plex.provider.callers import Callers
 from stash2plex.provider.completion import Completion
 from stash2plex.provider.images import Images
 from stash2plex.provider.matching import ProviderMatcher
@@ -375,6 +377,7 @@ async def _work(
         ),
         gaps=gaps,
         provider=provider,
+        callers=await _callers(settings, database, plex),
         status=Status(
             started_at=base.started_at,
             jobs=jobs,
@@ -462,7 +465,7 @@ async def _work(
         log.info(
             "daemon_started",
             version=__version__,
-            listening=f"{settings.server.host}:{settings.server.port}",
+            listening=f"{in_url(settings.server.host)}:{settings.server.port}",
             data_dir=str(base.folder),
         )
         # What is here now stays: the collector need not stop everything to look at it.
@@ -530,6 +533,17 @@ def _breakers(settings: OutageSettings) -> tuple[CircuitBreaker, CircuitBreaker]
         )
 
     return breaker("Stash"), breaker("Plex")
+
+
+async def _callers(
+    settings: Settings, database: Database, plex: PlexLibrary
+) -> Callers:
+    """Return what tells who may call what asks for no token."""
+    callers = Callers(
+        settings.server.allowed_hosts, settings.provider, database=database, plex=plex
+    )
+    await callers.load()
+    return callers
 
 
 @asynccontextmanager

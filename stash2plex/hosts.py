@@ -27,9 +27,7 @@ def is_here(host: str) -> bool:
 
 def asked_from_here(host: str) -> str:
     """Return where this machine reaches what listens on *host*, as URLs have it."""
-    if host in _EVERYWHERE:
-        return "[::1]" if host == "::" else "127.0.0.1"
-    return in_url(host)
+    return "127.0.0.1" if host in _EVERYWHERE else in_url(host)
 
 
 def without_login(url: str) -> str:

@@ -115,11 +115,14 @@ def _kept(found: Settings, current: Settings) -> tuple[Settings, bool]:
 
     And whether there is any of that, which is told.
     """
-    changed = differences(current.server, found.server)
+    kept = current.server.model_copy(
+        update={"allowed_hosts": found.server.allowed_hosts}
+    )
+    changed = differences(kept, found.server)
     if changed:
         keys = [f"{_NEEDS_RESTART}.{key}" for key in changed]
         log.warning("configuration_needs_restart", keys=keys)
-    return found.model_copy(update={_NEEDS_RESTART: current.server}), bool(changed)
+    return found.model_copy(update={_NEEDS_RESTART: kept}), bool(changed)
 
 
 def _flat(model: BaseModel, prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stash2plex.hosts import asked_from_here, is_here, is_loopback
     [
         ("", False, True, "127.0.0.1"),
         ("0.0.0.0", False, True, "127.0.0.1"),
-        ("::", False, True, "[::1]"),
+        ("::", False, True, "127.0.0.1"),
         ("localhost", True, True, "localhost"),
         ("127.0.1.1", True, True, "127.0.1.1"),
         ("::1", True, True, "[::1]"),

@@ -14,6 +14,7 @@ from stash2plex.config import ServerSettings, Settings
 from stash2plex.data_dir import has_room, holder
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.doctor.finding import Finding
+from stash2plex.hosts import in_url
 
 _MEGABYTE = 1024 * 1024
 # What the database, its copies and a log want beyond the pictures, bytes.
@@ -104,20 +105,21 @@ def _daemon(server: ServerSettings) -> Finding:
 
 def _hindrance(host: str, port: int) -> tuple[str, str] | None:
     """Return why the daemon could not listen there and what to do, None if it could."""
-    where = f"{host}:{port}"
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    where, family = f"{in_url(host)}:{port}", socket.AF_INET
+    if ":" in host:
+        family = socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                told = f"something else listens on {where}, so the daemon cannot"
-                return told, "stop it, or set server.port"
-            if error.errno == errno.EACCES:
-                return f"{where} is for root alone", "set server.port to 1024 or more"
-            told = f"server.host {host!r} is no address of this machine"
-            return told, "set one, or 0.0.0.0 for all"
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            told = f"something else listens on {where}, so the daemon cannot"
+            return told, "stop it, or set server.port"
+        if error.errno == errno.EACCES:
+            return f"{where} is for root alone", "set server.port to 1024 or more"
+        told = f"server.host {host!r} is no address of this machine"
+        return told, "set one, or 0.0.0.0 for all"
     return None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from stash2plex.config import Settings
@@ -14,7 +16,11 @@ from stash2plex.errors import Stash2PlexError
 from stash2plex.hosts import is_loopback
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
+from stash2plex.provider.callers import REFUSED, host_of
 from stash2plex.provider.setup import root_path, root_url, steps
+
+# How long a caller that was refused is told of.
+_LATELY = timedelta(days=7)
 
 
 async def examine(
@@ -23,6 +29,8 @@ async def examine(
     """Look at the provider; *sections* are None when Plex does not answer."""
     if open_to_all := _open_to_all(settings):
         yield open_to_all
+    if refused := await asyncio.to_thread(_refused, settings):
+        yield refused
     if sections is not None:
         yield await _registered(plex, settings, sections)
         yield await asyncio.to_thread(_called, settings)
@@ -37,6 +45,24 @@ def _open_to_all(settings: Settings) -> Finding | None:
     )
     fix = "set provider.secret to something long, and register the new URL in Plex"
     return Finding("provider_secret", "warn", message, fix)
+
+
+def _refused(settings: Settings) -> Finding | None:
+    """Say that somebody called us by a name that is not ours, within the last days."""
+    told = read_fact(settings.server.data_dir / DATABASE, REFUSED)
+    if told is None:
+        return None
+    found = json.loads(told)
+    ours = {*settings.server.allowed_hosts, host_of(settings.provider.public_url)}
+    age = datetime.now(UTC) - datetime.fromisoformat(found["at"])
+    if found["host"] in ours or age > _LATELY:
+        return None
+    message = (
+        f"somebody called the provider or /metrics by the name {found['host']!r} at"
+        f" {found['at']}, and was refused"
+    )
+    fix = "if the name is yours, add it to server.allowed_hosts"
+    return Finding("provider_host", "warn", message, fix)
 
 
 def _wrong_root(root: str, settings: Settings) -> str | None:

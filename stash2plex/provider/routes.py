@@ -21,6 +21,7 @@ from aiohttp import hdrs, web
 from stash2plex.body import json_body
 from stash2plex.errors import InvalidRequest, PictureFailed, Stash2PlexError
 from stash2plex.pictures import content_type
+from stash2plex.provider.callers import Callers, refuse_forms
 from stash2plex.provider.documents import MATCH_KEY, METADATA_KEY, Document, container
 from stash2plex.provider.hints import parse_hints, trimming_of
 from stash2plex.provider.service import Provider
@@ -39,8 +40,6 @@ _START, _SIZE = "X-Plex-Container-Start", "X-Plex-Container-Size"
 _TOTAL = "X-Plex-Container-Total-Size"
 _MOST = 10_000
 _REFUSED, _FAULT = 400, 500
-# A host as a URL may have it; Plex's own is an address or a name.
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _YEAR = 365 * 24 * 3600
 
 
@@ -52,12 +51,14 @@ class ProviderRoutes:
         provider: Provider,
         answered: Callable[[str, str, float], None],
         shown: Callable[[str], str],
+        callers: Callers,
     ) -> None:
         """Answer from *provider*; *answered* is told what, how, and in which time.
 
         *shown* makes of an error's text what strangers may read.
         """
         self._provider = provider
+        self._callers = callers
         self._shown = shown
         self._answered_in = answered
         self._settings = provider.settings
@@ -118,9 +119,9 @@ class ProviderRoutes:
             given = parts.pop(0) if parts else ""
             if not _same(given, self._secret):
                 return self._empty(404)
-        if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            # No Plex, but somebody's browser on a stranger's page.
-            raise web.HTTPForbidden
+        self._callers.refuse_pages(request)
+        if parts:  # Plex reads the root before it knows us by any name
+            await self._callers.refuse_others(request)
         await self._provider.traffic.note_request()
         method = request.method
         if parts == _MATCH:
@@ -136,6 +137,7 @@ class ProviderRoutes:
         return await self._of_scene(request, *parts[len(_METADATA) :])
 
     async def _match(self, request: web.Request) -> web.Response:
+        refuse_forms(request)
         hints = parse_hints(await json_body(request, patience=_PATIENCE))
         if wishes := trimming_of(request.query):
             hints = replace(hints, trimming={**wishes, **hints.trimming})
@@ -195,9 +197,10 @@ class ProviderRoutes:
         """Return what image URLs start with: a place that Plex reaches."""
         if self._settings.public_url:
             return self._settings.public_url
-        if not _HOST.fullmatch(request.host):
+        host = request.headers.get(hdrs.HOST)
+        if not host:
             raise InvalidRequest("the Host header names no host")
-        return f"{request.scheme}://{request.host}"
+        return f"{request.scheme}://{host}"  # it was checked
 
 
 def _what(path: str) -> str:

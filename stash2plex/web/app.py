@@ -23,6 +23,7 @@ from stash2plex.health.outages import OutageLog
 from stash2plex.logs import Secrets
 from stash2plex.measures import Measures
 from stash2plex.plugin import PLUGINS, Plugin
+from stash2plex.provider.callers import Callers
 from stash2plex.provider.routes import ProviderRoutes
 from stash2plex.provider.service import Provider
 from stash2plex.push.hooks import Hook, HookTaker
@@ -33,6 +34,7 @@ from stash2plex.queue.store import JobStore
 from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.web import jobs
 from stash2plex.web.auth import check_token
+from stash2plex.web.connections import answering, trust
 from stash2plex.web.explain import Question, explanation_shown, parse_question
 from stash2plex.web.gaps import GapPage, parse_page, shown
 from stash2plex.web.jobs import ChoiceRequest, DeadPage
@@ -77,6 +79,7 @@ class Parts:
     status: Status
     ready: Callable[[], bool]
     provider: Provider | None
+    callers: Callers
 
 
 PARTS = web.AppKey("parts", Parts)
@@ -106,7 +109,10 @@ def create_app(parts: Parts) -> web.Application:
     )
     if parts.provider is not None:
         provider = ProviderRoutes(
-            parts.provider, parts.measures.answered, parts.secrets.error
+            parts.provider,
+            parts.measures.answered,
+            parts.secrets.error,
+            parts.callers,
         )
         app.add_routes(provider.routes())
     return app
@@ -134,6 +140,8 @@ async def ready(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Tell Prometheus how everything is; nothing private is in it."""
     parts = request.app[PARTS]
+    parts.callers.refuse_pages(request)
+    await parts.callers.refuse_others(request)
     status = await parts.status.read()
     return web.Response(
         body=metrics_text(status, parts.measures.registry),
@@ -356,6 +364,7 @@ async def demand_token(request: web.Request, handler: Handler) -> web.StreamResp
     """Refuse whoever asks the API without the token, for unknown routes too."""
     if request.path.startswith(_API):
         check_token(request, request.app[PARTS].token)
+        trust(request.transport)
     return await handler(request)
 
 
@@ -366,7 +375,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     # Who has the token may know what it is about.
     shown = secrets.mask if request.path.startswith(_API) else secrets.error
     try:
-        return await handler(request)
+        with answering(request.transport):
+            return await handler(request)
     except Stash2PlexError as error:
         log.warning(
             "request_failed",

@@ -16,23 +16,21 @@ from resource import RLIMIT_NOFILE, getrlimit
 from aiohttp import web
 
 from stash2plex.errors import AddressInUse, ConfigError
+from stash2plex.web.connections import Connection, Connections
 
 # How long a connection may say nothing, or not get to the end of its headers, seconds.
 SILENCE = 75.0
 # So many connections at once; and half of what the system allows at most, so that files
 # can be opened whatever strangers do.
 _MOST = 2000
+# So many of one address, half of what is left of those at most. Plex scans with a
+# handful, and behind a proxy all have one address.
+_MOST_EACH = 500
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - as was asked for
 # How long a request may go on once its application is to end, seconds.
 _GRACE = 2.0
 # How long after its connection a request may arrive, seconds.
 _ON_THE_WAY = 0.3
-
-
-class _Refusal(asyncio.Protocol):
-    """Ends a connection as soon as it is there."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 class Door:
@@ -43,7 +41,8 @@ class Door:
         self._port = port
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
-        self._most = min(_MOST, getrlimit(RLIMIT_NOFILE)[0] // 2)
+        most = min(_MOST, getrlimit(RLIMIT_NOFILE)[0] // 2)
+        self._connections = Connections(most=most, most_each=min(_MOST_EACH, most // 2))
 
     @classmethod
     @asynccontextmanager
@@ -79,9 +78,11 @@ class Door:
 
     async def _listening(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
+        # Alone, "::" would be deaf to IPv4.
+        hosts = list(_EVERYWHERE) if self._host == "::" else self._host or None
         try:
             server = await loop.create_server(
-                self._protocol, self._host or None, self._port, reuse_address=True
+                self._connection, hosts, self._port, reuse_address=True
             )
         except OSError as error:
             if isinstance(error, socket.gaierror) or error.errno == EADDRNOTAVAIL:
@@ -103,12 +104,10 @@ class Door:
                 )
         return server
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _connection(self) -> asyncio.Protocol:
         assert self._runner  # noqa: S101 - nobody listens before
         server = self._runner.server
-        if server is None or len(server.connections) >= self._most:
-            return _Refusal()
-        return server()
+        return Connection(self._connections, server or asyncio.Protocol)
 
     async def _close(self) -> None:
         if self._server is not None:

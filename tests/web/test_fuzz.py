@@ -16,9 +16,10 @@ from aiohttp import web
 from stash2plex.web.app import OPERATIONS
 from stash2plex.web.door import Door
 from stash2plex.web.openapi import describe
-from tests.conftest import free_port
+from tests.conftest import free_port, make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
+from tests.running import running
 
 REQUESTS = 10_000
 AT_ONCE = 16
@@ -244,8 +245,6 @@ async def dropped(url: str, sent: bytes) -> bytes:
 async def test_who_never_gets_to_the_point_is_dropped(
     sent, stash, plex, settings, monkeypatch
 ):
-    from tests.running import running
-
     monkeypatch.setattr("stash2plex.web.door.SILENCE", 0.3)
     async with running(settings, stash, plex) as daemon:
         assert await dropped(daemon.url, sent) == b""
@@ -262,8 +261,6 @@ def established(port):
     not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux drops them"
 )
 async def test_who_never_reads_is_dropped(stash, plex, settings, monkeypatch):
-    from tests.running import running
-
     monkeypatch.setattr("stash2plex.web.door.SILENCE", 0.5)
     port = settings.server.port
     asked = b"GET /plugin/stash2plexd.zip HTTP/1.1\r\nHost: x\r\n\r\n" * 60
@@ -281,34 +278,85 @@ async def test_who_never_reads_is_dropped(stash, plex, settings, monkeypatch):
                     await asyncio.sleep(0.05)
 
 
-async def test_more_connections_than_there_is_room_for(monkeypatch):
-    monkeypatch.setattr("stash2plex.web.door._MOST", 20)
-    async with Door.closed_after("127.0.0.1", free_port()) as door:
-        app = web.Application()
-        await door.hand_to(app)
-        host, port = door._server.sockets[0].getsockname()
-        held = []
-        for _ in range(20):
-            held.append(await asyncio.open_connection(host, port))
-            # It counts once it was heard of.
-            held[-1][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await held[-1][0].readuntil(b"\r\n\r\n")
-        reader, writer = await asyncio.open_connection(host, port)
-        async with asyncio.timeout(5):
-            assert await reader.read() == b""
-        writer.close()
-        held.pop()[1].close()
-        async with asyncio.timeout(5):
-            answered = b""
-            while not answered:  # until the one that left is not counted any more
-                reader, writer = await asyncio.open_connection(host, port)
-                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                answered = await reader.read(20)
-                held.append((reader, writer))
-        for _, writer in held:
-            writer.close()
+async def asked(host, port, sent=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
+    """Ask something over a connection of its own that stays open; returns both ends."""
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(sent)
+    return reader, writer, await reader.readuntil(b"\r\n\r\n")
 
-    assert answered.startswith(b"HTTP/1.1 404")
+
+@pytest.mark.parametrize(
+    ("most", "addresses"),
+    [(40, ["127.0.0.1"] * 20), (20, ["127.0.0.2"] * 10 + ["127.0.0.3"] * 10)],
+    ids=["of one address", "in all"],
+)
+async def test_idle_connections_shut_nobody_out(most, addresses, monkeypatch):
+    """Who comes when there is no room takes the place of the stranger silent longest."""
+    monkeypatch.setattr("stash2plex.web.door._MOST", most)
+    request, port = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", free_port()
+    async with Door.closed_after("127.0.0.1", port) as door:
+        await door.hand_to(web.Application())
+        held = [
+            await asyncio.open_connection("127.0.0.1", port, local_addr=(one, 0))
+            for one in addresses
+        ]
+        # The first one speaks last.
+        reader, writer = held.pop(0)
+        writer.write(request)
+        await reader.readuntil(b"\r\n\r\n")
+        _, newcomer, answered = await asked("127.0.0.1", port)
+        async with asyncio.timeout(5):
+            assert await _ended(held[0][0])
+        writer.write(request)
+        again = await reader.readuntil(b"\r\n\r\n")
+        for one in (newcomer, writer, *(one for _, one in held)):
+            one.close()
+
+    assert b"HTTP/1.1 404" in answered
+    assert b"HTTP/1.1 404" in again
+
+
+async def _ended(reader):
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_hooks_get_through_whoever_holds_connections(
+    stash, plex, settings, monkeypatch
+):
+    """Strangers churn; who showed the token keeps its connection."""
+    monkeypatch.setattr("stash2plex.web.door._MOST_EACH", 20)
+    async with running(settings, stash, plex) as daemon:
+        port = settings.server.port
+        reader, writer, _ = await asked(
+            "127.0.0.1",
+            port,
+            b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n"
+            b"Authorization: Bearer test-token\r\n\r\n",
+        )
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
+        assert (await daemon.hook(1))["outcome"] == "queued"
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            await reader.readuntil(b'{"status": "ok"}')
+        writer.close()
+        for _, one in held:
+            one.close()
+
+
+async def test_listening_everywhere_serves_both_kinds_of_addresses(
+    stash, plex, tmp_path
+):
+    settings = make_settings(stash, plex, tmp_path, server={"host": "::"})
+    async with running(settings, stash, plex):
+        for host in ("127.0.0.1", "::1"):
+            _, writer, answered = await asked(
+                host, settings.server.port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+            )
+            writer.close()
+            assert answered.startswith(b"HTTP/1.1 200")
 
 
 async def test_browsers_take_an_answer_for_what_it_is(daemon):
