@@ -6,6 +6,8 @@ import ipaddress
 
 # Listening there is listening everywhere; nobody can be reached there.
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what is not reachable
+# A network of IPv6 is handed out whole, so its addresses are one caller's.
+_NETWORK = 64
 # What stands in instructions for an address that only their reader knows.
 HERE = "<address of this machine>"
 
@@ -28,6 +30,19 @@ def is_here(host: str) -> bool:
 def asked_from_here(host: str) -> str:
     """Return where this machine reaches what listens on *host*, as URLs have it."""
     return "127.0.0.1" if host in _EVERYWHERE else in_url(host)
+
+
+def caller_of(address: str) -> str:
+    """Return what tells a caller from others: an address, or a network of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), _NETWORK), strict=False))
 
 
 def without_login(url: str) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from stash2plex.rule_cost import is_costly
+
 _SLASHES = re.compile("//+")
 _SPECIAL = frozenset(".^$*+?{}[]|()")
 
@@ -207,13 +209,20 @@ class _Rule:
     def _compile(self, side: str, source: str) -> re.Pattern[str]:
         flags = re.DOTALL | (re.IGNORECASE if self.ignore_case else 0)
         try:
-            return re.compile(source, flags)
+            pattern = re.compile(source, flags)
         except re.error as error:
             raise RuleError(
                 f"path rule {self.name!r}: {side} is not a regular expression: {error}"
                 " (write a path's backslash as / and put a backslash before a literal"
                 " . ( ) [ ] + ? *)"
             ) from error
+        if is_costly(source, flags):
+            raise RuleError(
+                f"path rule {self.name!r}: {side} = {source!r} takes far too long over"
+                " some paths, since its parts with + or * can share them in many ways;"
+                " write [^/]+ for one folder or name, and .+ once at most"
+            )
+        return pattern
 
     def _writer(
         self, side: str, source: str, template: str | None, names: set[str]

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "stash2plex"
 LAYERS = [
-    {"errors", "scene", "gap_kinds", "hosts"},
+    {"errors", "scene", "gap_kinds", "hosts", "rule_cost"},
     {
         "text",
         "paths",

@@ -14,8 +14,9 @@ from stash2plex.text import name_key
 
 _RECORD = """
     INSERT INTO gap
-        (kind, subject, path, detail, first_seen, last_seen, name, places, run_id)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)
+        (kind, subject, path, detail, first_seen, last_seen, name, places, run_id,
+         caller)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT DO UPDATE SET
         path = excluded.path, detail = excluded.detail, last_seen = excluded.last_seen,
         first_seen = iif(resolved_at IS NULL, first_seen, excluded.first_seen),
@@ -26,10 +27,21 @@ _SHOWN = (
 )
 _RESOLVE = "UPDATE gap SET resolved_at = ?1 WHERE resolved_at IS NULL AND"
 _RESOLVE_OTHERS = f"{_RESOLVE} subject = ?2 AND kind != ?3"
+_FILES = "SELECT kind, subject FROM gap WHERE subject LIKE 'file:%'"
+_NEWEST_FIRST = "ORDER BY last_seen DESC LIMIT -1"
+_DROP_OF_CALLER = (
+    f"DELETE FROM gap WHERE (kind, subject) IN ({_FILES} AND caller = ?1"
+    f" {_NEWEST_FIRST} OFFSET ?2)"
+)
+_DROP_FILES = (
+    f"DELETE FROM gap WHERE (kind, subject) IN ({_FILES} {_NEWEST_FIRST} OFFSET ?1)"
+)
 # How long what was resolved is kept, seconds.
 _KEPT = 30 * 24 * 3600.0
-# So many gaps of files that only Plex asked about are kept.
-_MOST_FILES = 10_000
+# So many gaps of files that nothing lists are kept, of one caller and in all; what such
+# a gap says is no longer than this, and of no more places.
+_MOST_OF_CALLER, _MOST_FILES = 1000, 10_000
+_LONGEST_DETAIL, _MOST_PLACES = 1000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ class Gaps:
         now = self._now()
         await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
         await transaction.run(
-            _RECORD, kind, subject, path, detail, now, None, None, None
+            _RECORD, kind, subject, path, detail, now, None, None, None, None
         )
 
     async def record_item(
@@ -101,6 +113,7 @@ class Gaps:
             None,
             None,
             None,
+            None,
         )
         await _close_twins(transaction, [(subject, path)], now)
 
@@ -112,12 +125,14 @@ class Gaps:
         *,
         keys: Iterable[str],
         item: int | None,
+        caller: str,
     ) -> None:
         """Note a file that Plex asked about and that no scene belongs to.
 
         *path* is as far as Plex told it: perhaps relative to a folder of the library.
         *keys* are those of the places where it may be, and *item* is its rating key,
-        if that is known.
+        if that is known. Anybody who reaches the provider may be the *caller*, so there
+        is an end to what each can leave behind: the oldest make room.
         """
         self._any_file = True
         subject = f"file:{path}" if item is None else f"item:{item}"
@@ -125,10 +140,15 @@ class Gaps:
         async with self._database.transaction(durable=False) as transaction:
             now = self._now()
             await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
-            places = json.dumps([one.casefold() for one in keys])
+            some = sorted(one.casefold() for one in keys)[:_MOST_PLACES]
+            detail, places = detail[:_LONGEST_DETAIL], json.dumps(some)
+            teller = caller if item is None else None
             await transaction.run(
-                _RECORD, kind, subject, path, detail, now, name, places, None
+                _RECORD, kind, subject, path, detail, now, name, places, None, teller
             )
+            if teller is not None:
+                await transaction.run(_DROP_OF_CALLER, teller, _MOST_OF_CALLER)
+                await transaction.run(_DROP_FILES, _MOST_FILES)
 
     async def close_file(self, path: str, keys: Iterable[str]) -> None:
         """Forget the gap of a file that Plex asked about again and got an answer.
@@ -189,6 +209,7 @@ class Gaps:
                         None,
                         None,
                         run_id,
+                        None,
                     )
                     for one in found
                 ],
@@ -264,7 +285,8 @@ class Gaps:
         It looked for *kinds*: everywhere, or at *scene_ids* only. Gaps of files that
         Plex only asked about are not its business, nor what was seen since *before*,
         the unix seconds of its start, nor the drift of *unread* scenes, whose items
-        could not be read. Pictures of scenes that are gone are.
+        could not be read. Pictures of scenes that are gone are. When it looked
+        everywhere, gaps of files that neither library has are dropped.
         """
         subjects = None
         if scene_ids is not None:
@@ -292,6 +314,9 @@ class Gaps:
                 self._now(),
                 GapKind.PICTURE,
             )
+            await self._database.write(
+                "DELETE FROM gap WHERE subject LIKE 'file:%' AND last_seen < ?", before
+            )
         return len(rows)
 
     async def prune(self) -> None:
@@ -299,12 +324,8 @@ class Gaps:
         await self._database.write(
             "DELETE FROM gap WHERE resolved_at < ?", self._now() - _KEPT
         )
-        # Anybody who asks the provider makes them, where it has no secret.
-        await self._database.write(
-            "DELETE FROM gap WHERE (kind, subject) IN (SELECT kind, subject FROM gap"
-            " WHERE subject LIKE 'file:%' ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
-            _MOST_FILES,
-        )
+        # Those of before there were callers have none.
+        await self._database.write(_DROP_FILES, _MOST_FILES)
 
     async def listed(
         self, kind: GapKind | None, limit: int, offset: int, *, resolved: bool = False

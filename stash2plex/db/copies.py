@@ -62,7 +62,10 @@ def copy_if_due(path: Path, *, now: float) -> Path | None:
 
 def _copy_if_due(path: Path, now: float) -> Path | None:
     copies = _copies(path)
-    if copies and 0 <= now - copies[0].stat().st_mtime < _DAY:
+    # The clock was ahead when these were made; they would be the newest for long.
+    early = [one for one in copies if one.stat().st_mtime > now + _DAY]
+    sound = [one for one in copies if one not in early]
+    if sound and 0 <= now - sound[0].stat().st_mtime < _DAY:
         return None
     folder = path.parent / _FOLDER
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -80,7 +83,7 @@ def _copy_if_due(path: Path, now: float) -> Path | None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    for old in _copies(path)[_KEPT:]:
+    for old in (*early, *_copies(path)[_KEPT:]):
         old.unlink(missing_ok=True)
     return copy
 

@@ -16,8 +16,8 @@ from stash2plex.errors import InvalidRequest
 from stash2plex.paths import normal
 
 MOVIE = 1
-# Longer ones are on no disk.
-_LONGEST_PATH = 4096
+# Path rules are tried on no longer ones; see `stash2plex.paths`.
+_LONGEST_PATH = 1024
 _LONGEST_TEXT = 1000
 _LARGEST = 2**63
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})[-._ ](\d{2})[-._ ](\d{2})(?!\d)")

@@ -43,6 +43,8 @@ _MOST_DOUBTED = 50
 # How often a decision is made anew because Stash says something else by now.
 _ROUNDS = 3
 _FOLDER_AND_NAME = 2  # parts of a path
+# Paths of so many characters are tried on the rules beside the event loop.
+_LONG = 300
 _STASH_BOX_ID = re.compile(
     r"([a-z][a-z0-9+.-]*)://([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})",
     re.IGNORECASE,
@@ -240,8 +242,8 @@ class ProviderMatcher:
     # --- by file --------------------------------------------------------------
 
     async def _by_file(self, hints: Hints, decision: Decision) -> None:
-        places = self._places(hints)
-        keys = self._keys(places.likely)
+        places = await self._places(hints)
+        keys = list(places.keys)
         decision.place, decision.keys = places.certain, frozenset(keys)
         exact = await self._at(hints, keys)
         if len({file.scene_id for file in exact}) == 1:
@@ -250,7 +252,7 @@ class ProviderMatcher:
         await self._catalog.look_for_folders()
         if self._catalog.folders is None:
             raise CatalogIncomplete("Plex has not said yet where its libraries are")
-        places = self._places(hints)
+        places = await self._places(hints)
         await self._by_asking(hints, places, decision, exact)
 
     async def _by_asking(
@@ -261,7 +263,7 @@ class ProviderMatcher:
         doubtful: Sequence[StashFile],
     ) -> None:
         """Ask Stash, and Plex when it comes to names, and look again."""
-        keys, odd = self._keys(places.likely), self._keys(places.odd)
+        keys, odd = list(places.keys), list(places.odd_keys)
         everywhere = [*keys, *odd]
         decision.place, decision.keys = places.certain, frozenset(everywhere)
         decision.is_unmapped = places.is_unmapped
@@ -327,11 +329,12 @@ class ProviderMatcher:
         decision.place = exact[0].key or decision.place
         self._settle(decision, "path", ids, f"it has {exact[0].path!r}")
 
-    def _places(self, hints: Hints) -> Places:
-        return places_of(hints.path, self._catalog.folders or (), self._paths)
-
-    def _keys(self, paths: Iterable[str]) -> list[str]:
-        return list(dict.fromkeys(self._paths.key_of_plex(path) for path in paths))
+    async def _places(self, hints: Hints) -> Places:
+        """Return where the file may be; rules take their time over long paths."""
+        folders = self._catalog.folders or ()
+        if len(hints.path) < _LONG:
+            return places_of(hints.path, folders, self._paths)
+        return await asyncio.to_thread(places_of, hints.path, folders, self._paths)
 
     async def _note_item(self, keys: Sequence[str], decision: Decision) -> None:
         """Learn which item of Plex is asked about, if it is listed by now."""

@@ -17,6 +17,8 @@ from stash2plex.paths import Mapped, PathMap, normal
 class Places:
     """Paths as Plex sees them: *likely* as documented, *odd* in other readings.
 
+    *keys* and *odd_keys* are theirs, as `PathMap.key_of_plex` makes them.
+
     *twins* are the paths in Stash of all of them that a rule maps. *is_unmapped* says
     that no likely one is mapped, *is_mapped* that all are.
     """
@@ -24,6 +26,8 @@ class Places:
     name: str
     likely: tuple[str, ...]
     odd: tuple[str, ...]
+    keys: tuple[str, ...]
+    odd_keys: tuple[str, ...]
     twins: tuple[str, ...]
     is_unmapped: bool
     is_mapped: bool
@@ -58,7 +62,13 @@ def places_of(path: str, folders: Sequence[str], paths: PathMap) -> Places:
         name=path,
         likely=tuple(likely),
         odd=tuple(rest),
+        keys=_keys(likely, paths),
+        odd_keys=_keys(rest, paths),
         twins=tuple(dict.fromkeys(t.path for t in twins if isinstance(t, Mapped))),
         is_unmapped=paths.has_rules and not any(mapped),
         is_mapped=paths.has_rules and bool(mapped) and all(mapped),
     )
+
+
+def _keys(found: Sequence[str], paths: PathMap) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(paths.key_of_plex(path) for path in found))

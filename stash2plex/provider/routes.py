@@ -20,6 +20,7 @@ from aiohttp import hdrs, web
 
 from stash2plex.body import json_body
 from stash2plex.errors import InvalidRequest, PictureFailed, Stash2PlexError
+from stash2plex.hosts import caller_of
 from stash2plex.pictures import content_type
 from stash2plex.provider.callers import Callers, refuse_forms
 from stash2plex.provider.documents import MATCH_KEY, METADATA_KEY, Document, container
@@ -141,7 +142,8 @@ class ProviderRoutes:
         hints = parse_hints(await json_body(request, patience=_PATIENCE))
         if wishes := trimming_of(request.query):
             hints = replace(hints, trimming={**wishes, **hints.trimming})
-        found = await self._provider.match(hints, self._base(request))
+        caller = caller_of(request.remote or "")
+        found = await self._provider.match(hints, self._base(request), caller)
         return self._container(found)
 
     async def _of_scene(

@@ -57,8 +57,10 @@ class Provider:
             self.settings.identifier, self.settings.title, __version__
         )
 
-    async def match(self, hints: Hints, base: str) -> list[Document]:
+    async def match(self, hints: Hints, base: str, caller: str) -> list[Document]:
         """Return the scenes that a file may be: one or none, or a list for a person.
+
+        *caller* is who asks, by address.
 
         Raises Stash's errors when only it could tell: a "no" would be for ever.
         """
@@ -71,7 +73,7 @@ class Provider:
         else:
             self.traffic.unmatched += 1
         if hints.path:
-            await self._note_gap(hints, decision)
+            await self._note_gap(hints, decision, caller)
         log.info(
             "match_answered",
             file=hints.path,
@@ -147,29 +149,28 @@ class Provider:
             scene.id, self.translation(scene), poster, self.settings.identifier
         )
 
-    async def _note_gap(self, hints: Hints, decision: Decision) -> None:
+    async def _note_gap(self, hints: Hints, decision: Decision, caller: str) -> None:
         """Show at once what Plex has and Stash certainly has not."""
         path = decision.place or hints.path
         detail = "; ".join(decision.steps)
         with suppress(StoreUnavailable):  # Plex's answer does not wait for that
-            if decision.certain:
+            if decision.certain or (decision.excluded and not decision.is_ambiguous):
                 await self.gaps.close_file(path, decision.keys)
-            elif decision.is_ambiguous:
+                return
+            kind = GapKind.MISSING_IN_STASH
+            if decision.is_ambiguous:
                 ids = ", ".join(str(one.scene_id) for one in decision.candidates)
-                await self._record(GapKind.AMBIGUOUS, decision, path, f"scene {ids}?")
-            elif decision.excluded:
-                await self.gaps.close_file(path, decision.keys)
+                kind, detail = GapKind.AMBIGUOUS, f"scene {ids}?"
             elif decision.is_unmapped:
-                await self._record(GapKind.UNMAPPED, decision, path, detail)
-            else:
-                await self._record(GapKind.MISSING_IN_STASH, decision, path, detail)
-
-    async def _record(
-        self, kind: GapKind, decision: Decision, path: str, detail: str
-    ) -> None:
-        await self.gaps.record_file(
-            kind, path, detail, keys=decision.keys, item=decision.item
-        )
+                kind = GapKind.UNMAPPED
+            await self.gaps.record_file(
+                kind,
+                path,
+                detail,
+                keys=decision.keys,
+                item=decision.item,
+                caller=caller,
+            )
 
 
 def _told_score(one: Candidate, certain: Candidate | None) -> int:

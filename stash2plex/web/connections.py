@@ -9,12 +9,10 @@ network.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-# A network of IPv6 is handed out whole.
-_NETWORK = 64
+from stash2plex.hosts import caller_of
 
 
 class Connection(asyncio.Protocol):
@@ -34,7 +32,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place (called by asyncio)."""
         self._transport = transport
-        self.address = _address(transport)
+        host = (transport.get_extra_info("peername") or ("",))[0]
+        self.address = caller_of(str(host))
         if not self._connections.admit(self):
             self.drop()
             return
@@ -153,15 +152,3 @@ def _stranger(those: Iterable[Connection]) -> Connection | None:
     strangers = [one for one in those if not one.is_trusted]
     idle = (one for one in strangers if not one.answers)
     return next(idle, strangers[0] if strangers else None)
-
-
-def _address(transport: asyncio.BaseTransport) -> str:
-    """Return what tells one caller from others: an address, or a network of IPv6."""
-    host = str((transport.get_extra_info("peername") or ("",))[0])
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((int(address), _NETWORK), strict=False))
-    return host

@@ -1,0 +1,3 @@
+-- Who asked about a file that nothing lists: so many of each are kept.
+ALTER TABLE gap ADD COLUMN caller TEXT;
+CREATE INDEX gap_caller ON gap (caller, last_seen) WHERE caller IS NOT NULL;
