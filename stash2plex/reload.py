@@ -8,7 +8,10 @@ the while. What is invalid is reported, and the running settings stay.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -26,6 +29,8 @@ log = structlog.get_logger()
 
 # Who is already bound to an address and a folder keeps them.
 _NEEDS_RESTART = "server"
+# How long the end may take, seconds: it has ten.
+_PATIENCE = 9.0
 
 
 async def run(
@@ -70,6 +75,7 @@ async def run(
         task.add_done_callback(reading.discard)
 
     def end() -> None:
+        leave_in_any_case()
         service.stopping()
         ending.set()
         stopping.set()
@@ -100,6 +106,22 @@ async def run(
         finally:
             alive.cancel()
             await former.aclose()
+
+
+def leave_in_any_case() -> None:
+    """End the process by force unless it ends by itself: a thread may hang for ever.
+
+    What is on disk is sound at any moment, and supervisors wait no longer than this.
+    """
+
+    def leave() -> None:
+        log.warning("daemon_left", seconds=_PATIENCE)
+        sys.stdout.flush()
+        os._exit(0)
+
+    timer = threading.Timer(_PATIENCE, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def differences(before: BaseModel, after: BaseModel) -> list[str]:

@@ -38,6 +38,7 @@ LAYERS = [
         "schedule",
         "supervision",
         "systemd",
+        "threads",
         "translation",
     },
     {"db", "stash", "plex", "config_writer"},

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from stash2plex.config import Settings
 from stash2plex.data_dir import holder
-from stash2plex.doctor import daemon, paths, plex, plugin, provider, stash
+from stash2plex.doctor import daemon, media_roots, paths, plex, plugin, provider, stash
 from stash2plex.doctor.finding import Finding
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.item import Section
@@ -22,6 +22,8 @@ async def examine(settings: Settings) -> AsyncGenerator[Finding, None]:
     """Look at everything; yields findings as they come."""
     yield Finding("config", "ok", "the configuration is valid")
     for finding in await asyncio.to_thread(daemon.examine, settings):
+        yield finding
+    async for finding in media_roots.examine(settings.provider.media_roots):
         yield finding
     runs = await asyncio.to_thread(holder, settings.server.data_dir) is not None
     scenes: list[SceneEntry] | None = None

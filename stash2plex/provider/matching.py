@@ -22,8 +22,9 @@ from stash2plex.movie import stash_box
 from stash2plex.paths import PathMap, file_name
 from stash2plex.provider import titles
 from stash2plex.provider.hints import Hints
+from stash2plex.provider.media_roots import MediaRoots
 from stash2plex.provider.namesakes import is_named, namesakes_of, parts_of
-from stash2plex.provider.oshash import MediaRoots, hashes_in
+from stash2plex.provider.oshash import hashes_in
 from stash2plex.provider.places import Places, places_of
 from stash2plex.scene import Scene, scene_of_guid, scene_of_rating_key
 
@@ -440,7 +441,9 @@ class ProviderMatcher:
     ) -> None:
         """Look up a hash that stands in the name, or the file's own if it is here."""
         hashes = hashes_in(file_name(hints.path))
-        if computed := await self._roots.hash_of(places):
+        computed, silent = await self._roots.hash_of(places)
+        decision.steps += [f"hash: {folder} does not answer" for folder in silent]
+        if computed:
             hashes.insert(0, computed)
         for one in hashes:
             async with self._asking():

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
-
-from stash2plex.config import MediaRoot
-from stash2plex.paths import normal
 
 _CHUNK = 64 * 1024
 _WORD = 8
@@ -45,33 +40,3 @@ def oshash(file: Path) -> str:
         for at in range(0, length, _WORD)
     )
     return f"{total & _MASK:016x}"
-
-
-class MediaRoots:
-    """The folders of Plex that the daemon can read itself."""
-
-    def __init__(self, roots: Sequence[MediaRoot]) -> None:
-        self._roots = [(normal(root.plex).rstrip("/"), root.here) for root in roots]
-
-    async def hash_of(self, plex_paths: Sequence[str]) -> str:
-        """Return the oshash of the first of *plex_paths* that is here, else ""."""
-        wanted = [
-            (here, path[len(plex) + 1 :])
-            for path in plex_paths
-            for plex, here in self._roots
-            if path.startswith(f"{plex}/")
-        ]
-        return await asyncio.to_thread(_first_hash, wanted) if wanted else ""
-
-
-def _first_hash(wanted: Sequence[tuple[Path, str]]) -> str:
-    for folder, rest in wanted:
-        try:
-            root = folder.resolve()
-            file = (root / rest).resolve()
-            # A link may lead anywhere, and a name be a device.
-            if file.is_relative_to(root) and file.is_file() and (found := oshash(file)):
-                return found
-        except (OSError, ValueError, RuntimeError):
-            continue
-    return ""
