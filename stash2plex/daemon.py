@@ -26,12 +26,13 @@ from stash2plex.api_token import make_token, token_file, token_of
 from stash2plex.catalog.catalog import Catalog
 from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.listener import Listener
-from stash2plex.data_dir import has_room, held
+from stash2plex.data_dir import LOCK, has_room, held
+from stash2plex.data_files import DataFiles
 from stash2plex.db.copies import copy_if_due
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.db.last_time import LAST_HOOK, LastTime
 from stash2plex.doctor import examine
-from stash2plex.errors import Restarting, StoreUnavailable
+from stash2plex.errors import DataDirGone, Restarting, StoreUnavailable
 from stash2plex.explain import Explainer
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.covers import CoverHealth
@@ -107,6 +108,8 @@ _PURGE_INTERVAL = 3600.0
 _COPY_INTERVAL = 3600.0
 # How often we look whether the disk takes writes, and while it does not, seconds.
 _DISK_INTERVAL, _FULL_DISK_INTERVAL = 30.0, 5.0
+# How often we look whether our files are there, seconds; twice missing is gone.
+_GLANCE = 5.0
 # How long ago the last comparison may be at the start, seconds.
 _OVERDUE = 3600.0
 _WRITTEN_AT = "written_at"
@@ -120,6 +123,7 @@ class Ground:
     folder: Path
     token: str
     database: Database
+    files: DataFiles
     jobs: JobStore
     results: Counter[Result]
     door: Door
@@ -143,11 +147,15 @@ async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Gr
         secrets.add(token)
         secrets.words = await asyncio.to_thread(words_of, folder)
         database = await stack.enter_async_context(Database.open(folder / DATABASE))
+        watching = DataFiles.opened(folder / DATABASE, folder / LOCK)
+        files = await asyncio.to_thread(watching.__enter__)
+        stack.push(watching.__exit__)
         yield Ground(
             started_at=started_at,
             folder=folder,
             token=token,
             database=database,
+            files=files,
             jobs=JobStore(database),
             results=Counter(),
             measures=Measures(),
@@ -411,6 +419,7 @@ async def _work(
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(supervised("worker", worker.run, stopping), name="worker")
         stack.callback(worker.stop)
+        stack.callback(tasks.create_task(_guarding(base.files, database)).cancel)
         _start(
             tasks,
             stack,
@@ -454,9 +463,10 @@ async def _work(
                 "plex breaker": partial(_on_closing, plex_breaker, wake_held),
             },
         )
-        scope = settings.reconcile.scope
         await stack.enter_async_context(
-            schedule.running(partial(reconciler.request, scope, reason="schedule"))
+            schedule.running(
+                partial(reconciler.request, settings.reconcile.scope, reason="schedule")
+            )
         )
         await base.door.hand_to(create_app(parts))
         if former is not None:
@@ -722,6 +732,23 @@ async def _minding(database: Database, folder: Path, wake: Callable[[], None]) -
             with suppress(StoreUnavailable):
                 await database.set_fact(_WRITTEN_AT, str(time.time()))
                 wake()
+
+
+async def _guarding(files: DataFiles, database: Database) -> None:
+    """Look after our files; raises `DataDirGone` once one was deleted."""
+    before: Path | None = None
+    while True:
+        await asyncio.sleep(_GLANCE)
+        gone = await asyncio.to_thread(files.gone)
+        if gone is not None and before is not None:
+            msg = (
+                f"{gone} was deleted while the daemon ran, so that nothing it keeps"
+                " would be there at the next start; it has to start anew"
+            )
+            log.error("data_dir_gone", file=str(gone))
+            database.is_writable, database.lost = False, msg
+            raise DataDirGone(msg)
+        before = gone
 
 
 async def _purging(

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from stash2plex.errors import AlreadyRunning, DataDirUnusable
 
-_LOCK = "lock"
+# The file that a daemon holds as long as it runs.
+LOCK = "lock"
 # There may be others in the folder.
 _OURS = ("stash2plex.db*", "token", "*.key", "copies/*")
 _KEY_LENGTH = 32  # bytes
@@ -38,7 +39,7 @@ def held(folder: Path) -> Iterator[None]:
 def holder(folder: Path) -> int | None:
     """Return the process that holds *folder*; None if none does, 0 if it is unknown."""
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDONLY)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -110,10 +111,10 @@ def _make_private(folder: Path) -> None:
 def _hold_alone(folder: Path) -> int:
     try:
         descriptor = os.open(
-            folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
         )
     except OSError as error:
-        raise DataDirUnusable(f"{folder / _LOCK}: {error.strerror}") from error
+        raise DataDirUnusable(f"{folder / LOCK}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -125,7 +126,7 @@ def _hold_alone(folder: Path) -> int:
         ) from error
     except OSError as error:
         os.close(descriptor)
-        msg = f"{folder / _LOCK} cannot be locked: {error.strerror}; use a local disk"
+        msg = f"{folder / LOCK} cannot be locked: {error.strerror}; use a local disk"
         raise DataDirUnusable(msg) from error
     with suppress(OSError):  # a full disk; who holds the lock is only a courtesy
         os.ftruncate(descriptor, 0)

@@ -247,6 +247,12 @@ class DataDirUnusable(Stash2PlexError):
     code = "data_dir_unusable"
 
 
+class DataDirGone(Stash2PlexError):
+    """What the daemon keeps was deleted while it ran; it has to start anew."""
+
+    code = "data_dir_gone"
+
+
 class AlreadyRunning(Stash2PlexError):
     """Another daemon holds this data directory."""
 

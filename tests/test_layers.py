@@ -29,6 +29,7 @@ LAYERS = [
         "api_token",
         "config_file",
         "data_dir",
+        "data_files",
         "link",
         "gates",
         "pictures",

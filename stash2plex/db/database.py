@@ -72,6 +72,8 @@ class Database:
         self._durable = True
         # Whether the last attempt to write succeeded, as far as we know.
         self.is_writable = True
+        # Why nothing that is written will be there at the next start; None if it will.
+        self.lost: str | None = None
 
     @classmethod
     @asynccontextmanager
@@ -137,6 +139,8 @@ class Database:
     @asynccontextmanager
     async def _written(self, *, durable: bool) -> AsyncIterator[None]:
         """Hold the writer; translate what SQLite says when it cannot write."""
+        if self.lost is not None:
+            raise StoreUnavailable(self.lost)
         async with self._writing:
             try:
                 if durable is not self._durable:

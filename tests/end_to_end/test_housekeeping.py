@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from contextlib import closing
 
+import aiohttp
+import pytest
+
 from stash2plex.catalog.gaps import _MOST_OF_CALLER, Gaps
+from stash2plex.data_files import DataFiles
 from stash2plex.db.database import DATABASE, Database
 from stash2plex.gap_kinds import GapKind
 from stash2plex.health.outages import KEPT as KEPT_OUTAGES
 from stash2plex.reconcile.runs import KEPT as KEPT_RUNS
 from tests.end_to_end.test_delivery import sample
+from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
 from tests.provider.asking import Plex
 from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
@@ -138,3 +144,48 @@ async def test_paths_that_no_disk_has_are_no_file(daemon):
     assert await asking.scenes("/a" * 513 + ".mp4") == []
 
     assert (await daemon.get("gaps"))["total"] == 0
+
+
+@pytest.mark.parametrize("name", ["stash2plex.db", "lock"])
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+async def test_a_file_that_is_deleted_ends_the_daemon(name, how, config, tmp_path):  # noqa: F811
+    """Hooks would be taken, and lost at the next start."""
+    file = tmp_path / "data" / name
+    async with started(config) as daemon:
+        await daemon.ready()
+        file.unlink()
+        if how == "replaced":
+            file.touch()
+        async with asyncio.timeout(20), aiohttp.ClientSession(headers=TOKEN) as session:
+            refused = False
+            while daemon.process.returncode is None:
+                hook = {"type": "Scene.Update.Post", "id": 1, "fields": ["title"]}
+                try:
+                    async with session.post(
+                        f"{daemon.url}/api/v1/hooks", json=hook
+                    ) as answer:
+                        assert answer.status in ({503} if refused else {202, 503})
+                        refused = answer.status == 503
+                except aiohttp.ClientError:
+                    refused = True
+                await asyncio.sleep(0.02)
+        told = daemon.log.read_text()
+        assert daemon.process.returncode == 1
+        assert f"{file} was deleted while the daemon ran" in told
+        assert "Traceback" not in told
+    async with started(config) as daemon:
+        await daemon.ready()
+
+
+def test_a_file_of_another_number_is_still_the_file(tmp_path):
+    """As on shares that are made of several disks, where a move changes it."""
+    file, other = tmp_path / "file", tmp_path / "other"
+    file.touch()
+    with DataFiles.opened(file) as files:
+        os.link(file, other)  # so that our handle keeps a name
+        assert files.gone() is None
+        file.unlink()
+        file.touch()
+        assert files.gone() is None
+        other.unlink()
+        assert files.gone() == file
