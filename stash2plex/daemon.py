@@ -44,6 +44,7 @@ from stash2plex.health.proof import Proof
 from stash2plex.health.ramp import Ramp
 from stash2plex.hosts import in_url
 from stash2plex.measures import Measures
+from stash2plex.net.contact import Contact
 from stash2plex.paths import PathMap
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.library import PlexLibrary
@@ -236,7 +237,7 @@ async def _work(
     connection = await answering.enter_async_context(opening)
     plex = PlexLibrary(connection, settings.plex.libraries)
 
-    stash_breaker, plex_breaker = _breakers(settings.outage)
+    stash_breaker, plex_breaker = _breakers(settings.outage, stash, connection)
     ramp = Ramp(settings.outage)
     plex_breaker.listeners.append(ramp.noticed)
     stash.on_cover = (covers := CoverHealth()).note
@@ -532,8 +533,10 @@ async def _ask_plex(
     return server.version
 
 
-def _breakers(settings: OutageSettings) -> tuple[CircuitBreaker, CircuitBreaker]:
-    """Return the breakers of Stash and of Plex."""
+def _breakers(
+    settings: OutageSettings, stash: StashClient, plex: PlexConnection
+) -> tuple[CircuitBreaker, CircuitBreaker]:
+    """Return the breakers of Stash and of Plex, told of what reaches them."""
 
     def breaker(service: str) -> CircuitBreaker:
         return CircuitBreaker(
@@ -542,7 +545,9 @@ def _breakers(settings: OutageSettings) -> tuple[CircuitBreaker, CircuitBreaker]
             open_seconds=settings.open_seconds,
         )
 
-    return breaker("Stash"), breaker("Plex")
+    of_stash, of_plex = breaker("Stash"), breaker("Plex")
+    stash.contact, plex.contact = Contact(of_stash), Contact(of_plex)
+    return of_stash, of_plex
 
 
 async def _callers(

@@ -33,6 +33,10 @@ class ServiceUnavailable(Stash2PlexError):
         self.pause = pause  # seconds that the server asked us to stay away
 
 
+class Unreachable(ServiceUnavailable):
+    """No connection could be made, whatever it was for."""
+
+
 class StartingUp(ServiceUnavailable):
     """A server says so: it may answer reads, and refuses every write for a while."""
 

@@ -24,6 +24,7 @@ from stash2plex.errors import (
     NotWorking,
     ServerFault,
     ServiceUnavailable,
+    Unreachable,
 )
 
 log = structlog.get_logger()
@@ -213,12 +214,22 @@ class CircuitBreaker:
             self.fail(error)
         elif self.state is not State.CLOSED:
             self._reword(error)
-        elif self.state is State.CLOSED:
+        elif not isinstance(error, Unreachable):  # which was counted where it happened
+            self.unreached(error)
+
+    def unreached(self, error: ServiceUnavailable) -> None:
+        """Note that no connection to the server could be made, whoever tried it."""
+        if self.state is State.CLOSED:
             self._note_failure()
             self._unanswered += 1
             if self._unanswered >= self._threshold:
                 self.error = error
                 self._open()
+
+    def reached(self) -> None:
+        """Note an answer, whatever it says: those without are in a row no more."""
+        if self.state is State.CLOSED:
+            self._unanswered = 0
 
     def _reword(self, error: ServiceUnavailable) -> None:
         """Say what an outage is about by now, as when a server came back half-way."""

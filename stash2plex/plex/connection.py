@@ -35,6 +35,7 @@ from stash2plex.errors import (
 )
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, error_text, pieces
+from stash2plex.net.contact import NOBODY
 from stash2plex.net.failures import first_reason, reason
 from stash2plex.pause import pause_asked
 from stash2plex.plex.xml import parse
@@ -72,6 +73,7 @@ class PlexConnection:
         self._turns = asyncio.Semaphore(settings.concurrency)
         self._background = asyncio.Lock()
         self._has_answered = False
+        self.contact = NOBODY
         self.clock = 0  # Plex's, as of its last answer, unix seconds
 
     @classmethod
@@ -183,7 +185,9 @@ class PlexConnection:
         except BodyTooLarge as error:
             raise AnswerTooLarge("Plex", str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ServiceUnavailable("Plex", await self._reason(error)) from None
+            raise self.contact.broken(
+                "Plex", error, await self._reason(error)
+            ) from None
 
     async def _reason(self, error: BaseException) -> str:
         if self._has_answered:
@@ -198,6 +202,7 @@ class PlexConnection:
                 answer.status, text, pause_asked(answer.headers, time.time())
             )
         self._has_answered = True
+        self.contact.reached()
         if answer.method == hdrs.METH_GET:
             return await parse(pieces(answer))
         # Some edits answer with a bare path as text (seen by plexapi too); what starts

@@ -40,6 +40,7 @@ from stash2plex.errors import (
 from stash2plex.link import Redirected, no_redirects
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, LimitedResponse
+from stash2plex.net.contact import NOBODY
 from stash2plex.net.failures import first_reason, reason
 from stash2plex.pause import pause_asked
 from stash2plex.stash import queries
@@ -93,6 +94,7 @@ class StashConnection:
         self._session = sessions.graphql
         self._dialect: Dialect | None = None
         self._has_answered = False
+        self.contact = NOBODY
         self._ahead = 0.0
         self.version: str | None = None
 
@@ -296,11 +298,14 @@ class StashConnection:
                 raise AnswerTooLarge("Stash", str(cause)) from None
             if isinstance(cause, Redirected):
                 raise self.redirected(cause.location) from None
-            raise ServiceUnavailable("Stash", await self.reason(error)) from None
+            raise self.contact.broken(
+                "Stash", cause, await self.reason(error)
+            ) from None
         except (AssertionError, AttributeError, TypeError, ValueError):
             # JSON, but no answer of a GraphQL server; gql trusts what it gets.
             raise ServiceUnavailable("Stash", WRONG_URL) from None
         self._has_answered = True
+        self.contact.reached()
         clock = self.server_time
         self._ahead = 0.0 if clock is None else clock - time.time()
         return _table(answer), {}

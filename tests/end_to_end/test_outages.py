@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.conftest import make_settings
+from tests.conftest import free_port, make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
@@ -515,3 +515,26 @@ async def test_a_field_that_plex_did_not_take_is_written_again(
     await daemon.deliver(1)
 
     assert item.text["summary"] == "New text"
+
+
+@pytest.mark.parametrize("service", ["Plex", "Stash"])
+async def test_a_first_start_without_a_server(stash, plex, tmp_path, service):
+    """Refused connections count wherever they happen, with nothing to deliver."""
+    closed = f"http://127.0.0.1:{free_port()}"
+    # A probe a minute would take its time; here the catalogue and others notice it.
+    settings = make_settings(
+        stash,
+        plex,
+        tmp_path,
+        outage={"failure_threshold": 5, "probe_min": 60, "probe_max": 60},
+        stash={"poll_interval": 0.2, **({"url": closed} if service == "Stash" else {})},
+        **({"plex": {"url": closed}} if service == "Plex" else {}),
+    )
+    async with running(settings, stash, plex) as daemon:
+        status = await daemon.until(lambda s: s["outages"]["current"], seconds=20)
+        name = service.lower()
+
+        assert status["outages"]["current"]["service"] == service
+        assert status[name]["state"] == "down"
+        assert status[name].get("breaker", "open") == "open"
+        assert "connection refused" in status[name]["error"]
