@@ -330,8 +330,14 @@
       e(When, { at: run.finished_at || run.started_at }),
       `, ${scopeOf(run)}, took ${spelled(took(run))}: `,
       `${counted(run.scenes, "scene")} and ${counted(run.items, "item")} compared, `,
-      `${counted(found, "gap")} found, ${counted(run.enqueued, "job")} enqueued`
+      `${counted(found, "gap")} found, ${enqueued(run)}`
     );
+  }
+
+  function enqueued(run) {
+    return run.dry_run
+      ? `${counted(run.would_enqueue, "job")} would be enqueued`
+      : `${counted(run.enqueued, "job")} enqueued`;
   }
 
   function took(run) {

@@ -200,6 +200,20 @@ def patience(args):
     return float(args.get("follow") or 0)
 
 
+def away(found):
+    """Return which server is away, "" if neither is known to be."""
+    for name in ("plex", "stash"):
+        server = found.get(name) or {}
+        is_open = server.get("breaker", "closed") != "closed"
+        if is_open or server.get("state") in ("down", "denied"):
+            return name.capitalize()
+    return ""
+
+
+def waits(count):
+    return "%s %s" % (counted(count, "job"), "waits" if count == 1 else "wait")
+
+
 def follow_queue(ask, args, say):
     """Wait until the queue is empty, the circuit opens, or it takes too long."""
     if not patience(args):
@@ -212,11 +226,13 @@ def follow_queue(ask, args, say):
         left = jobs.get("queued", 0) + jobs.get("running", 0)
         first = max(first or left, left, 1)
         say("p", "%.3f" % (1.0 - left / first))
+        gone = away(found)
+        if gone and left + jobs.get("waiting", 0):
+            late = counted(left + jobs.get("waiting", 0), "job")
+            say("w", "%s is away; %s delivered later" % (gone, late))
+            return
         if not left:
             break
-        if (found.get("plex") or {}).get("breaker") != "closed":
-            say("w", "Plex is away; %s delivered later" % counted(left, "job"))
-            return
         if time.monotonic() >= ends:
             say("i", "%s to go; %s" % (counted(left, "job"), GOES_ON))
             return
@@ -224,13 +240,13 @@ def follow_queue(ask, args, say):
     done, waiting = found.get("deliveries") or {}, jobs.get("waiting", 0)
     say(
         "i",
-        "Nothing left to do; since its start the daemon wrote %s, left %s unchanged,"
-        " skipped %s; %s waiting, %s dead"
+        "%s; since its start the daemon wrote %s, left %s unchanged,"
+        " skipped %s; %s dead"
         % (
+            "%s for another try" % waits(waiting) if waiting else "Nothing left to do",
             counted(done.get("written", 0), "scene"),
             done.get("unchanged", 0),
             done.get("skipped", 0),
-            waiting,
             jobs.get("dead", 0),
         ),
     )

@@ -165,14 +165,15 @@ def run_lines(run: dict[str, Any], *, mends: bool = True) -> Iterable[str]:
         mended = " (a delivery mends it)" if count and kind in REPAIRABLE else ""
         yield f"  {kind:18}{count:>8,}{mended}"
     mendable = sum(run["gaps"].get(kind, 0) for kind in REPAIRABLE)
-    if not run.get("only_empty") and mendable > run["enqueued"]:
-        left = mendable - run["enqueued"]
+    count = run["enqueued"] + run["would_enqueue"]
+    if not run.get("only_empty") and mendable > count:
+        left = mendable - count
         why = "given up before: see stash2plex dead"
         if not mends:
             why = "since sync.enabled is false"
         yield f"{left:,} not enqueued, {why}"
     would = "would be enqueued" if run["dry_run"] else "enqueued"
-    yield f"{run['enqueued']:,} {would}."
+    yield f"{count:,} {would}."
 
 
 def difference_lines_of(one: dict[str, Any]) -> Iterable[str]:

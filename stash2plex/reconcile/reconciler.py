@@ -184,7 +184,7 @@ class Reconciler:
             state=run.state.value,
             scenes=run.scenes,
             items=run.items,
-            enqueued=run.enqueued,
+            **run.counted(),
             gaps=run.gaps,
             seconds=round(run.finished_at - run.started_at, 1),
             error=run.error,

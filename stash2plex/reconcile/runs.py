@@ -50,7 +50,7 @@ class Run:
     finished_at: float | None = None
     scenes: int = 0
     items: int = 0
-    enqueued: int = 0
+    enqueued: int = 0  # in a dry run, how many would be
     gaps: dict[str, int] = field(default_factory=dict)
     error: str | None = None
 
@@ -69,6 +69,11 @@ class Run:
             and self.covers_scope(other)
         )
 
+    def counted(self) -> dict[str, int]:
+        """Return how many jobs were enqueued; in a dry run, how many would be."""
+        would = self.enqueued if self.dry_run else 0
+        return {"enqueued": self.enqueued - would, "would_enqueue": would}
+
     def as_json(self) -> dict[str, Any]:
         """Return the run as people read it; see the HTTP API."""
         return {
@@ -81,7 +86,7 @@ class Run:
             "finished_at": iso_or_none(self.finished_at),
             "scenes": self.scenes,
             "items": self.items,
-            "enqueued": self.enqueued,
+            **self.counted(),
             "gaps": self.gaps,
             "error": self.error,
         }

@@ -36,14 +36,24 @@ def manifest() -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-async def told(stash, plex, tmp_path):
+def threshold():
+    """How many failures open the circuit."""
+    return 3
+
+
+@pytest.fixture
+async def told(stash, plex, tmp_path, threshold):
     """A daemon with ten scenes, a gap and a dead letter, and what the plugin says."""
     for number in range(1, 11):
         sample(stash, plex, number)
     stash.add("/media/only.mp4", scene_id=50, title="<script>", details="x")
     plex.status_of[3] = 409
     settings = make_settings(
-        stash, plex, tmp_path, queue={"not_found_base": 36_000.0, "not_found_cap": 36e3}
+        stash,
+        plex,
+        tmp_path,
+        queue={"not_found_base": 36_000.0, "not_found_cap": 36e3},
+        outage={"failure_threshold": threshold},
     )
     async with running(settings, stash, plex) as daemon:
         await daemon.cataloged()
@@ -86,7 +96,8 @@ async def test_a_day_with_the_tasks(told, plex):
     _, lines, progress = await told(**manifest()["Sync All Scenes"])
     assert lines[0] == "11 scenes enqueued"
     assert "9 scenes" in lines[-1]
-    assert lines[-1].endswith("1 waiting, 1 dead")
+    assert lines[-1].startswith("1 job waits for another try; since its start ")
+    assert lines[-1].endswith("; 1 dead")
     assert progress[-1] == 1.0
     # The newest line is the first that Stash shows.
     _, lines, _ = await told(**manifest()["Show Dead Letters"])
@@ -105,6 +116,20 @@ async def test_a_day_with_the_tasks(told, plex):
     assert any(line.startswith("ok plex: Plex 1.43") for line in lines)
     _, lines, _ = await told(**manifest()["Clear Pending Queue"])
     assert lines == ["1 job dropped"]
+
+
+@pytest.mark.parametrize("threshold", [10_000])
+async def test_nothing_is_not_what_is_left_while_plex_is_away(told, plex):
+    """A server that is away is named, although its circuit is closed so far."""
+    plex.status = 503
+    await told.daemon.hook(1)
+    status = await told.daemon.until(
+        lambda s: s["plex"]["state"] == "down" and s["queue"]["waiting"]
+    )
+    assert status["plex"]["breaker"] == "closed"
+    _, lines, _ = await told(**manifest()["Sync All Scenes"])
+
+    assert re.fullmatch(r"Plex is away; \d+ jobs delivered later", lines[-1])
 
 
 async def test_a_queue_is_not_waited_for_while_plex_is_away(told, plex):

@@ -83,7 +83,7 @@ async def test_what_was_never_written_is_empty_or_stale(stash, plex, tmp_path):
     async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
         run = await reconciled(daemon, dry_run=True)
         assert run["gaps"]["empty"] == run["gaps"]["stale"] == 1
-        assert run["enqueued"] == 2
+        assert run["would_enqueue"] == 2
         assert await gaps(daemon) == []
         assert plex.count("PUT") == 0
         run = await reconciled(daemon, only_empty=True)
