@@ -440,6 +440,9 @@ async def _work(
                 ),
                 "disk": partial(_minding, database, base.folder, worker.wake),
                 "catalog": catalog.run,
+                "undelivered": partial(_catching_up, jobs, worker.wake)
+                if settings.sync.enabled
+                else None,
                 "completion": completion.run if completion else None,
                 "scans": scans.run,
                 "owed covers": OwedCovers(
@@ -706,6 +709,20 @@ async def _at_start(reconciler: Reconciler, runs: Runs) -> None:
             last = next((one for one in done if not one.dry_run), None)
             if last is None or not 0 <= time.time() - last.started_at < _OVERDUE:
                 await reconciler.request("24h", reason="start")
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", error=str(error))
+            await asyncio.sleep(_FULL_DISK_INTERVAL)
+        else:
+            return
+
+
+async def _catching_up(jobs: JobStore, wake: Callable[[], None]) -> None:
+    """Enqueue what was asked for while ``sync.enabled`` was false."""
+    while True:
+        try:
+            if count := await jobs.enqueue_undelivered():
+                log.info("undelivered_enqueued", count=count)
+                wake()
         except StoreUnavailable as error:
             log.warning("store_unavailable", error=str(error))
             await asyncio.sleep(_FULL_DISK_INTERVAL)

@@ -23,6 +23,12 @@ async def doubt_scenes(transaction: Transaction, scene_ids: Iterable[int]) -> No
     )
 
 
+async def note_undelivered(transaction: Transaction, kind: str, stash_id: int) -> None:
+    """Remember what a job was about that ended while nothing might be written."""
+    if kind == "scene":
+        await transaction.run("INSERT OR IGNORE INTO undelivered VALUES (?)", stash_id)
+
+
 async def doubt_job(transaction: Transaction, kind: str, stash_id: int) -> None:
     """Doubt what a job was about: a scene, or all that have a performer and so on."""
     if kind == "scene":

@@ -75,7 +75,9 @@ class CircuitBreaker:
         self._open_seconds = open_seconds
         self._now = now
         self._failures = 0
-        self._unanswered = 0  # probes
+        self._unanswered = 0  # probes, and connections that were refused
+        # Whether the last that was heard of it is a failure.
+        self.is_failing = False
         self._opened_at = 0.0
         self._trial_running = False
         self._tried = False  # since it moved
@@ -135,6 +137,7 @@ class CircuitBreaker:
 
     def succeed(self) -> None:
         """Note that the server did what it was asked."""
+        self.is_failing = False
         self._failures = self._unanswered = 0
         self._stumbled_over.clear()
         self._counted.clear()
@@ -153,6 +156,7 @@ class CircuitBreaker:
 
     def fail(self, error: ServiceUnavailable) -> None:
         """Note that the server did not answer, or refused our token."""
+        self.is_failing = True
         self._failures += 1
         self._note_failure()
         self.error = error
@@ -191,6 +195,7 @@ class CircuitBreaker:
 
         When nobody had anything to try until the next probe, that decides.
         """
+        self.is_failing = False
         match self.state:
             case State.OPEN:
                 self._move(State.HALF_OPEN)
@@ -219,6 +224,7 @@ class CircuitBreaker:
 
     def unreached(self, error: ServiceUnavailable) -> None:
         """Note that no connection to the server could be made, whoever tried it."""
+        self.is_failing = True
         if self.state is State.CLOSED:
             self._note_failure()
             self._unanswered += 1
@@ -228,6 +234,7 @@ class CircuitBreaker:
 
     def reached(self) -> None:
         """Note an answer, whatever it says: those without are in a row no more."""
+        self.is_failing = False
         if self.state is State.CLOSED:
             self._unanswered = 0
 

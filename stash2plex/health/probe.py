@@ -51,7 +51,7 @@ class Probe:
         """``up``, ``down``, ``denied``, or ``unknown`` before the first answer."""
         if self._breaker.is_denied:
             return "denied"
-        if self._breaker.state is State.OPEN:
+        if self._breaker.state is State.OPEN or self._breaker.is_failing:
             return "down"
         if self._answered is None:
             return "unknown"

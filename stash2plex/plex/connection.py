@@ -33,6 +33,7 @@ from stash2plex.errors import (
     StartingUp,
     Stash2PlexError,
 )
+from stash2plex.logs import Secrets
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, error_text, pieces
 from stash2plex.net.contact import NOBODY
@@ -73,6 +74,7 @@ class PlexConnection:
         self._turns = asyncio.Semaphore(settings.concurrency)
         self._background = asyncio.Lock()
         self._has_answered = False
+        self._secrets = Secrets([settings.token.get_secret_value()])
         self.contact = NOBODY
         self.clock = 0  # Plex's, as of its last answer, unix seconds
 
@@ -197,7 +199,7 @@ class PlexConnection:
     async def _read(self, answer: aiohttp.ClientResponse) -> Element | None:
         self.clock = _unix_time(answer.headers.get(hdrs.DATE, ""))
         if answer.status not in _SUCCESS:
-            text = await error_text(answer)
+            text = self._secrets.mask(await error_text(answer))
             raise _translated(
                 answer.status, text, pause_asked(answer.headers, time.time())
             )

@@ -20,7 +20,7 @@ from stash2plex.catalog.gaps import Gaps
 from stash2plex.catalog.matching import Answer, Confidence, Match
 from stash2plex.config import Settings
 from stash2plex.db.database import Transaction
-from stash2plex.db.doubt import doubt_job
+from stash2plex.db.doubt import doubt_job, note_undelivered
 from stash2plex.errors import (
     AmbiguousMatch,
     Braked,
@@ -281,8 +281,10 @@ class Delivery:
         """
 
         async def not_delivered(transaction: Transaction) -> None:
-            if self._settings.sync.enabled:  # else nothing changed about its gaps
+            if self._settings.sync.enabled:
                 await self._gaps.close(transaction, job.stash_id)
+            else:  # nothing changed about its gaps
+                await note_undelivered(transaction, job.kind, job.stash_id)
             await doubt_job(transaction, job.kind, job.stash_id)
 
         record = record or not_delivered

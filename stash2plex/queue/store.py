@@ -201,6 +201,19 @@ class JobStore:
             await self._insert(chunk, spares_dead=spares_dead)
         return len(requests)
 
+    async def enqueue_undelivered(self) -> int:
+        """Enqueue the scenes whose jobs ended while nothing might be written."""
+        rows = await self._database.fetch("SELECT scene_id FROM undelivered")
+        ids = [row["scene_id"] for row in rows]
+        await self.enqueue_many(Kind.SCENE, ids, Reason.EXPANDED)
+        if ids:
+            await self._database.write(
+                "DELETE FROM undelivered WHERE scene_id IN"
+                " (SELECT value FROM json_each(?))",
+                json.dumps(ids),
+            )
+        return len(ids)
+
     async def claim(self, limit: int, longest_wait: float = _A_DAY) -> list[Job]:
         """Take the most urgent due jobs, at most *limit*, most urgent first.
 

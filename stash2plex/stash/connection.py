@@ -38,6 +38,7 @@ from stash2plex.errors import (
     Stash2PlexError,
 )
 from stash2plex.link import Redirected, no_redirects
+from stash2plex.logs import Secrets
 from stash2plex.measures import Watch, nobody, timed
 from stash2plex.net.answers import BodyTooLarge, LimitedResponse
 from stash2plex.net.contact import NOBODY
@@ -94,6 +95,7 @@ class StashConnection:
         self._session = sessions.graphql
         self._dialect: Dialect | None = None
         self._has_answered = False
+        self._secrets = Secrets([sessions.settings.api_key.get_secret_value()])
         self.contact = NOBODY
         self._ahead = 0.0
         self.version: str | None = None
@@ -343,11 +345,11 @@ class StashConnection:
         """Tell a query the schema refuses from fields that failed (HTTP 200)."""
         listed = error.errors if isinstance(error.errors, list) else []
         errors = [one for one in listed if isinstance(one, dict)]
-        messages = [_message(one) for one in errors] or [shortened(str(error))]
+        messages = [self._message(one) for one in errors] or [self.quoted(str(error))]
         if any((one.get("extensions") or {}).get("code") in _MISFIT for one in errors):
-            raise self._misfit(_with_place(errors[0])) from None
+            raise self._misfit(self._with_place(errors[0])) from None
         failed = {
-            str(one["path"][0]): _message(one) for one in errors if one.get("path")
+            str(one["path"][0]): self._message(one) for one in errors if one.get("path")
         }
         if not error.data or not failed or len(failed) < len(messages):
             # Which field the rest is about is unknown, so no null can be trusted.
@@ -378,6 +380,23 @@ class StashConnection:
         pause = pause_asked(headers, time.time())
         return ServiceUnavailable("Stash", f"HTTP {status}", pause=pause)
 
+    def quoted(self, message: str) -> str:
+        """Return what Stash says as it may be stored and shown: short, without our key.
+
+        Whole SQL with its values comes in some errors, and what we sent in others.
+        """
+        return shortened(self._secrets.mask(message))
+
+    def _message(self, error: Mapping[str, Any]) -> str:
+        return self.quoted(str(error.get("message", "")))
+
+    def _with_place(self, error: Mapping[str, Any]) -> str:
+        """Return what a misfit says: some name the field nowhere but in their path."""
+        message, path = self._message(error), error.get("path")
+        if not isinstance(path, list) or not path:
+            return message
+        return f"{message}: {self.quoted('.'.join(map(str, path)))}"
+
     def _misfit(self, reason: str) -> SchemaMismatch:
         """Return the error for a document that this release does not understand."""
         old = self._dialect is not None and self._dialect.is_too_old
@@ -397,19 +416,6 @@ def _whole(data: dict[str, Any], failed: Mapping[str, str]) -> dict[str, Any]:
 def _fields(found: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     fields: list[dict[str, Any]] = found["inputFields" if is_input(kind) else "fields"]
     return fields
-
-
-def _message(error: Mapping[str, Any]) -> str:
-    """Return what an error says; whole SQL with its values comes in some."""
-    return shortened(str(error.get("message", "")))
-
-
-def _with_place(error: Mapping[str, Any]) -> str:
-    """Return what a misfit says: some name the field nowhere but in their path."""
-    message, path = _message(error), error.get("path")
-    if not isinstance(path, list) or not path:
-        return message
-    return f"{message}: {shortened('.'.join(map(str, path)))}"
 
 
 def _table(data: Any) -> dict[str, Any]:

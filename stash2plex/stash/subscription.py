@@ -17,7 +17,6 @@ from gql import GraphQLRequest
 from stash2plex.errors import ServiceUnavailable, Stash2PlexError
 from stash2plex.link import Redirected, no_redirects
 from stash2plex.stash.connection import DENIED, WRONG_URL
-from stash2plex.text import shortened
 
 if TYPE_CHECKING:
     from stash2plex.stash.connection import StashConnection
@@ -67,7 +66,7 @@ async def subscription(
                     continue
                 frame: str = message.data
                 if len(frame) < _SMALL:
-                    await _minded(socket, frame)
+                    await _minded(stash, socket, frame)
                 yield frame
     except aiohttp.WSServerHandshakeError as error:
         raise _refused(stash, error) from None
@@ -93,13 +92,17 @@ async def _begin(
         await socket.send_json(asked)
 
 
-async def _minded(socket: aiohttp.ClientWebSocketResponse, frame: str) -> None:
+async def _minded(
+    stash: StashConnection, socket: aiohttp.ClientWebSocketResponse, frame: str
+) -> None:
     """Answer what has to be answered; raises when the subscription is over."""
     kind, payload = _kind_of(frame)
     if kind == "ping":
         await socket.send_json({"type": "pong"})
     elif kind == "error":
-        raise ServiceUnavailable("Stash", f"no subscription: {shortened(str(payload))}")
+        raise ServiceUnavailable(
+            "Stash", f"no subscription: {stash.quoted(str(payload))}"
+        )
     elif kind == "complete":
         raise ServiceUnavailable("Stash", "it ended the subscription")
 

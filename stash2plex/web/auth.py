@@ -21,6 +21,6 @@ def check_token(request: web.Request, token: str) -> None:
     )
     if not same:
         raise Unauthorized(
-            "send the header Authorization: 'Bearer', a space, and the daemon's token"
-            " (server.token, or the content of data_dir/token)"
+            "send the daemon's token (server.token, or the content of data_dir/token)"
+            " as a bearer token in the Authorization header"
         )

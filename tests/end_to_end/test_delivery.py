@@ -187,6 +187,28 @@ async def test_a_scene_that_knows_nothing_overwrites_nothing(daemon, stash, plex
     assert item.writes == 0
 
 
+async def test_what_came_while_nothing_might_be_written_is_pending(
+    stash, plex, tmp_path
+):
+    """Not left to the next comparison: here there is none."""
+    for number in (1, 2):
+        sample(stash, plex, number)
+    off = make_settings(stash, plex, tmp_path, sync={"enabled": False})
+    async with running(off, stash, plex) as daemon:
+        await daemon.hook(1)
+        status = await daemon.idle()
+        assert (status["deliveries"]["skipped"], plex.items[1].writes) == (1, 0)
+    on = make_settings(stash, plex, tmp_path)
+    for _ in range(2):
+        async with running(on, stash, plex) as daemon:
+            await plex.facts.until(lambda: plex.items[1].writes)
+            await daemon.idle()
+            writes = plex.items[1].writes
+
+    assert (plex.items[1].writes, plex.items[2].writes) == (writes, 0)
+    assert plex.items[1].text["title"] == "Title 1"
+
+
 async def test_unknown_deleted_and_fileless_scenes_leave_plex_alone(
     daemon, stash, plex
 ):

@@ -124,7 +124,10 @@ async def test_nothing_is_not_what_is_left_while_plex_is_away(told, plex):
     plex.status = 503
     await told.daemon.hook(1)
     status = await told.daemon.until(
-        lambda s: s["plex"]["state"] == "down" and s["queue"]["waiting"]
+        lambda s: (
+            s["plex"]["state"] == "down"
+            and s["queue"]["waiting"] + s["queue"]["queued"]
+        )
     )
     assert status["plex"]["breaker"] == "closed"
     _, lines, _ = await told(**manifest()["Sync All Scenes"])

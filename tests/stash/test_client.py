@@ -22,6 +22,9 @@ from stash2plex.sandbox.stash import PretendStash
 from stash2plex.scene import Performer
 from stash2plex.stash.answers import parsed_time, rebased
 from stash2plex.stash.client import StashClient
+from tests.conftest import make_settings
+from tests.end_to_end.test_delivery import sample
+from tests.running import running
 
 
 async def pages(client, **filters):
@@ -350,3 +353,20 @@ async def test_a_base_path_works():
             picture = await client.picture(scene.screenshot)
 
     assert picture.data == cover(1)
+
+
+async def test_a_key_that_stash_echoes_is_stored_nowhere(stash, plex, tmp_path):
+    """Status, dead letters and outages tell what Stash said, without our key."""
+    stash.api_key = "stash-secret-key"
+    settings = make_settings(
+        stash, plex, tmp_path, stash={"url": stash.url, "api_key": stash.api_key}
+    )
+    sample(stash, plex, 1)
+    stash.failing[1] = f"no context for ApiKey {stash.api_key} to be had"
+    async with running(settings, stash, plex) as daemon:
+        await daemon.hook(1)
+        await daemon.until(lambda s: s["queue"]["dead"])
+        found = [await daemon.get(one) for one in ("status", "dead", "queue", "gaps")]
+
+    assert "no context for ApiKey *** to be had" in str(found)
+    assert stash.api_key not in str(found)

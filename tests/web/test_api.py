@@ -8,6 +8,7 @@ import io
 import json
 import stat
 
+import aiohttp
 import pytest
 
 from stash2plex.config import SyncSettings
@@ -337,3 +338,15 @@ async def test_a_thousand_hooks_at_once(daemon):
     status = await daemon.idle()
 
     assert status["deliveries"]["skipped"] == 1000
+
+
+async def test_who_has_no_token_is_told_how_to_send_it(daemon):
+    """The masking of tokens takes nothing of what helps away."""
+    async with (
+        aiohttp.ClientSession() as stranger,
+        stranger.get(f"{daemon.url}/api/v1/status") as answer,
+    ):
+        told = (await answer.json())["message"]
+
+    assert "as a bearer token in the Authorization header" in told
+    assert "***" not in told
