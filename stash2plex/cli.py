@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stash2plex import __version__
-from stash2plex.commands.shared import FAILED, MISUSED
+from stash2plex.commands.shared import FAILED, MISUSED, say
 from stash2plex.config import ENV_PREFIX
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, InvalidRequest, Stash2PlexError
@@ -25,6 +25,8 @@ from stash2plex.plugin import Hooks
 from stash2plex.scene import MOST_SQLITE_HOLDS
 
 _DEMO_PORT = 9898
+# So much of a wrong name is quoted.
+_SHOWN = 80
 
 
 def console() -> NoReturn:
@@ -56,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Only what the command itself needs: `status` is to answer at once.
         commands = importlib.import_module(f"stash2plex.commands.{module}")
         status: int = getattr(commands, name)(options)
-    except (ConfigError, InvalidRequest) as error:
-        _complain(str(error), _about_file(options, error))
+    except (ConfigError, InvalidRequest, UnicodeError) as error:
+        _complain(*_misuse(options, error))
         return MISUSED
     except Stash2PlexError as error:
         _complain(f"{error} [{error.code}]", _about_file(options, error))
@@ -77,7 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(*messages: str) -> None:
     for message in messages:
         for line in message.splitlines():
-            print(f"stash2plex: {line}", file=sys.stderr)
+            say(f"stash2plex: {line}", error=True)
+
+
+def _misuse(options: argparse.Namespace, error: Exception) -> tuple[str, ...]:
+    """Return what was wrong with what was given."""
+    if isinstance(error, Stash2PlexError):
+        return str(error), _about_file(options, error)
+    given = ascii(getattr(error, "object", ""))[:_SHOWN]
+    return (f"{given} holds bytes that are no text in UTF-8; give another name",)
 
 
 def _about_file(options: argparse.Namespace, error: Stash2PlexError) -> str:

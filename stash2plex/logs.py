@@ -7,18 +7,20 @@ must not be shown; errors and HTTP answers use it too.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TextIO
 from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from stash2plex.visible import visible, visible_json, visible_lines
 from stash2plex.words import Words
 
 MASK = "***"
@@ -47,6 +49,8 @@ _LEAST_SECRET = 4
 # So many lines of the log are kept in memory.
 _RECENT = 2000
 _KEY_LENGTH = 32  # bytes
+# Fields of a record that have lines.
+_OF_LINES = frozenset({"exception", "stack"})
 
 
 class Secrets:
@@ -147,6 +151,28 @@ class _Printing(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
+def _made_visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Spell out what steers terminals (a structlog processor)."""
+    return {
+        visible(key): _shown(value, visible_lines if key in _OF_LINES else visible)
+        for key, value in event.items()
+    }
+
+
+def _shown(value: object, spelled: Callable[[str], str]) -> object:
+    match value:
+        case str():
+            return spelled(value)
+        case dict() | list() | tuple() | set() | frozenset():
+            return spelled(repr(value))  # which is what would be printed
+        case _:
+            return value
+
+
+def _as_json(document: object, **options: Any) -> str:
+    return visible_json(json.dumps(document, **options))
+
+
 def configure(
     level: str,
     style: Literal["auto", "console", "json"],
@@ -164,12 +190,18 @@ def configure(
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[Processor] = (
-        [secrets.process, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        [
+            secrets.process,
+            _made_visible,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty()),
+        ]
         if console
         else [
             structlog.processors.format_exc_info,
             secrets.process,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            structlog.processors.JSONRenderer(
+                _as_json, ensure_ascii=False, default=str
+            ),
         ]
     )
     if console:

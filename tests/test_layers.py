@@ -22,6 +22,7 @@ LAYERS = [
         "cron",
         "plainly",
         "secret_file",
+        "visible",
         "zones",
     },
     {"config", "movie"},

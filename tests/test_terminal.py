@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web
 
+from stash2plex.logs import Secrets, configure
 from stash2plex.sandbox.server import serving
 from tests.conftest import make_settings
 from tests.running import running
@@ -339,3 +341,87 @@ async def test_folders_that_are_somebody_else_s(tmp_path):
         out, _ = await process.communicate()
         assert process.returncode in {1, 2}, out.decode()
         assert b"Traceback" not in out, out.decode()
+
+
+STEERING = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eexe.4pm"
+STEERS = [one.encode() for one in ("\x1b]", "\x1b[2J", "\x9b", "\u202e")]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("words", [*COMMANDS, ["gaps", "--json"]], ids=" ".join)
+async def test_what_steers_a_terminal_is_spelled_out(
+    stash, plex, tmp_path, words, terminal
+):
+    """Titles, paths and what is asked for come from others."""
+    path = f"/media/{STEERING}.mp4"
+    stash.add(path, title=STEERING, details=STEERING)
+    stash.add(f"/media/only-{STEERING}.mp4", title=STEERING, details="x")
+    plex.add(path)
+    settings = make_settings(stash, plex, tmp_path, queue=PATIENT)
+    (tmp_path / "config.toml").write_text(
+        f'[server]\nhost = "127.0.0.1"\nport = {settings.server.port}\n'
+        'token = "test-token"\n'
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        _, out, err = await told(tmp_path, *words, terminal=terminal)
+
+    assert out
+    for one in STEERS:
+        assert one not in out + err
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_nor_does_it_reach_the_log(style, tmp_path):
+    with (tmp_path / "log").open("w+") as stream:
+        configure("info", style, Secrets(), stream=stream)
+        structlog.get_logger().warning(
+            "request_failed", route=STEERING, files=[STEERING], error={"x": STEERING}
+        )
+        try:
+            raise ValueError(STEERING)
+        except ValueError:
+            structlog.get_logger().exception("crashed")
+        stream.seek(0)
+        shown = stream.read().encode()
+
+    assert b"request_failed" in shown
+    for one in STEERS:
+        assert one not in shown
+
+
+NO_TEXT = os.fsdecode(b"/media/caf\xe9.mp4")
+
+
+@pytest.mark.parametrize("environment", [{}, OLD], ids=["UTF-8", "C"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["paths", "test", NO_TEXT],
+        ["explain", NO_TEXT],
+        ["explain", "caf\u00e9"],
+        ["--config", NO_TEXT, "status"],
+        ["--config", NO_TEXT, "check"],
+        ["install-plugin", NO_TEXT],
+        ["support", NO_TEXT],
+        ["dead", "--code", NO_TEXT],
+        ["check"],
+    ],
+    ids=lambda words: ascii(words[-1]),
+)
+async def test_names_that_are_no_text(daemon, tmp_path, words, environment):
+    status, out, err = await told(tmp_path, *words, **environment)
+
+    assert status in {0, 1, 2}
+    assert b"Traceback" not in out + err
+    assert out + err
+
+
+async def test_a_folder_whose_name_is_no_text(stash, plex, tmp_path):
+    """The daemon keeps its files there all the same."""
+    folder = tmp_path / NO_TEXT.rpartition("/")[2]
+    await asyncio.to_thread(folder.mkdir)
+    settings = make_settings(stash, plex, tmp_path, server={"data_dir": folder})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        assert (await daemon.get("health"))["findings"]

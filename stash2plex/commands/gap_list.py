@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from stash2plex.commands.asking import ask, understood
 from stash2plex.config import Settings
+from stash2plex.visible import visible
 
 _PAGE = 1000
 _GAPS = "/api/v1/gaps"
@@ -25,7 +26,13 @@ def print_csv(settings: Settings, options: argparse.Namespace) -> None:
         route = gap_route(options, limit=_PAGE, offset=offset)
         with understood(settings.server):
             found = ask(settings.server, "GET", route)["gaps"]
-        writer.writerows(found)
+        writer.writerows(
+            {
+                key: visible(value) if isinstance(value, str) else value
+                for key, value in one.items()
+            }
+            for one in found
+        )
         offset += len(found)
         if len(found) < _PAGE:
             return

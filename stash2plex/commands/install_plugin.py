@@ -15,7 +15,7 @@ from rich.prompt import Confirm, Prompt
 
 from stash2plex import __version__, plugin
 from stash2plex.commands.asking import ask, demand_token
-from stash2plex.commands.shared import WELL, settings_of
+from stash2plex.commands.shared import WELL, say, settings_of
 from stash2plex.config import Settings, checked_url
 from stash2plex.errors import (
     ConfigError,
@@ -69,23 +69,23 @@ def install_plugin(options: argparse.Namespace) -> int:
 
 def _copied_into(plugins: Path, hooks: Hooks) -> None:
     folders = plugin.install(plugins, hooks)
-    print("The plugins are in")
+    say("The plugins are in")
     for folder in folders:
-        print(f"  {folder}")
-    print("In Stash: Settings > Plugins > Reload plugins, then set there")
-    print("  Daemon URL    where this daemon listens, as seen from Stash's machine or")
-    print("                container, such as http://192.168.1.5:9898")
-    print("  Daemon token  server.token, or the content of 'token' in server.data_dir")
+        say(f"  {folder}")
+    say("In Stash: Settings > Plugins > Reload plugins, then set there")
+    say("  Daemon URL    where this daemon listens, as seen from Stash's machine or")
+    say("                container, such as http://192.168.1.5:9898")
+    say("  Daemon token  server.token, or the content of 'token' in server.data_dir")
 
 
 def _removed_from(plugins: Path) -> None:
     gone = plugin.remove(plugins, [*PLUGINS])
     for folder in gone:
-        print(f"Gone: {folder}")
+        say(f"Gone: {folder}")
     if gone:
-        print("In Stash: Settings > Plugins > Reload plugins")
+        say("In Stash: Settings > Plugins > Reload plugins")
     else:
-        print(f"None of our plugins was copied into {plugins}.")
+        say(f"None of our plugins was copied into {plugins}.")
     plugin.refuse_others(plugins)
 
 
@@ -99,8 +99,8 @@ def _via_stash(settings: Settings, options: argparse.Namespace, hooks: Hooks) ->
     """
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     if options.remove:
-        print(f"In Stash at {settings.stash.url} this will")
-        print("  take away our plugins, their settings and their source")
+        say(f"In Stash at {settings.stash.url} this will")
+        say("  take away our plugins, their settings and their source")
         _demand_yes(options, asks=asks)
         asyncio.run(_remove(settings))
         return
@@ -114,16 +114,16 @@ def _via_stash(settings: Settings, options: argparse.Namespace, hooks: Hooks) ->
     except ValueError as error:
         raise ConfigError(f"--daemon-url {url!r}: {error}") from None
     belong = plugin.wanted(hooks)
-    print(f"In Stash at {settings.stash.url} this will")
-    print(f"  add the plugin source {_source_at(url)}")
+    say(f"In Stash at {settings.stash.url} this will")
+    say(f"  add the plugin source {_source_at(url)}")
     for one in belong:
-        print(f"  install the plugin {one.id} from it, or update it, and enable it")
-    print("  remove our other kind of hooks, if it is there")
-    print("  set Daemon URL and Daemon token; nothing else of Stash is changed")
+        say(f"  install the plugin {one.id} from it, or update it, and enable it")
+    say("  remove our other kind of hooks, if it is there")
+    say("  set Daemon URL and Daemon token; nothing else of Stash is changed")
     _demand_yes(options, asks=asks)
     offered = versions_in(index_text())
     asyncio.run(_install(settings, hooks, url=url, token=token, offered=offered))
-    print("Done: the plugins work, and the daemon hears of changes.")
+    say("Done: the plugins work, and the daemon hears of changes.")
 
 
 def _source_at(url: str) -> str:
@@ -243,7 +243,7 @@ async def _take_away(plugins: StashPlugins, plugin_id: str) -> None:
         await plugins.uninstall(plugin_id, url)
     elif found.enabled:
         await plugins.enable(plugin_id, enabled=False)
-        print(
+        say(
             f"Disabled: {plugin_id}, whose folder somebody copied there; delete that"
             " folder when you like"
         )
@@ -254,13 +254,13 @@ async def _say_what_is_there(plugins: StashPlugins) -> None:
     ours = {one.id for one in PLUGINS}
     there = [one for one in await plugins.installed() if one.id in ours]
     if not there:
-        print("Stash has none of our plugins now.")
+        say("Stash has none of our plugins now.")
         return
-    print("Stash has now")
+    say("Stash has now")
     for one in there:
         package = packages.get(one.id)
         version = package.version if package else f"{one.version}, a copied folder"
-        print(f"  {one.id} {version}{'' if one.enabled else ', disabled'}")
+        say(f"  {one.id} {version}{'' if one.enabled else ', disabled'}")
 
 
 @asynccontextmanager

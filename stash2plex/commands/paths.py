@@ -13,6 +13,7 @@ from stash2plex.commands.shared import (
     WELL,
     demand_plex_token,
     print_json,
+    say,
     settings_of,
 )
 from stash2plex.commands.terminal import waiting
@@ -38,9 +39,9 @@ def test(options: argparse.Namespace) -> int:
         for way, one in (("Stash to Plex", to_plex), ("Plex to Stash", to_stash)):
             if isinstance(one, Mapped):
                 rule = f"rule {one.rule}" if one.rule else "no rules: same path"
-                print(f"{way}: {one.path}  ({rule})")
+                say(f"{way}: {one.path}  ({rule})")
             else:
-                print(f"{way}: not mapped: {one.reason}")
+                say(f"{way}: not mapped: {one.reason}")
     return WELL if mapped else FAILED
 
 
@@ -57,14 +58,13 @@ def suggest(options: argparse.Namespace) -> int:
         print_json(document)
         return WELL
     if not found.twins:
-        print("No file has the same name and size on both sides, so there is nothing")
-        print("to go by. Are plex.libraries right, and were they scanned?")
+        say("No file has the same name and size on both sides, so there is nothing")
+        say("to go by. Are plex.libraries right, and were they scanned?")
         return FAILED
-    print(
-        found.toml or "# No rules are needed: both sides see the same paths.\n",
-        end="\n" if found.toml else "",
-    )
-    print(f"# {found.told}")
+    none = "# No rules are needed: both sides see the same paths."
+    for line in (found.toml or none).splitlines():
+        say(line)
+    say(f"# {found.told}")
     return WELL
 
 
@@ -82,7 +82,7 @@ def coverage(options: argparse.Namespace) -> int:
         print_json(document)
         return WELL
     for name, one in zip(("Stash", "Plex"), sides, strict=True):
-        print(
+        say(
             f"{name}: {one.share:.1%} of {counted(one.files, 'file')} by path,"
             f" {len(one.missing)} left{_for_example(one.missing)}"
         )

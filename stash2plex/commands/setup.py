@@ -15,6 +15,7 @@ from stash2plex.commands.shared import (
     WELL,
     demand_plex_token,
     print_json,
+    say,
     settings_of,
 )
 from stash2plex.commands.terminal import Terminal, plain, waiting
@@ -69,7 +70,7 @@ def support(options: argparse.Namespace) -> int:
         with waiting("looking at both servers, without the daemon"):
             found = asyncio.run(report(settings, secrets, examine(settings)))
         found["daemon"] = secrets.private({"error": str(error)})
-        print("The daemon does not answer; its status and log are not in the report.")
+        say("The daemon does not answer; its status and log are not in the report.")
     log = found.pop("log", [])
     try:
         file.write_bytes(zipped(found, log))
@@ -77,7 +78,7 @@ def support(options: argparse.Namespace) -> int:
         raise ReportNotWritten(
             f"{file}: {error.strerror}; name another file"
         ) from error
-    print(f"Written: {file}. Nothing private should be in it; please look it over.")
+    say(f"Written: {file}. Nothing private should be in it; please look it over.")
     return WELL
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from stash2plex.config import Settings
 from stash2plex.config_file import CONFIG_VARIABLE, load
 from stash2plex.errors import ConfigError
+from stash2plex.visible import visible, visible_json
 
 # Exit statuses.
 WELL, FAILED, MISUSED = 0, 1, 2
@@ -26,7 +27,12 @@ def print_json(document: object) -> None:
     """Print a document; with escapes where the terminal cannot show every letter."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     everything = encoding.lower().replace("-", "").startswith("utf")
-    print(json.dumps(document, ensure_ascii=not everything))
+    print(visible_json(json.dumps(document, ensure_ascii=not everything)))
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line that may hold names of files and the like; errors go apart."""
+    print(visible(text), file=sys.stderr if error else sys.stdout)
 
 
 def demand_plex_token(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stash2plex.commands.lines import difference_summary, shown_value
+from stash2plex.visible import visible
 
 
 def difference_table(document: dict[str, Any]) -> Group:
@@ -28,7 +29,7 @@ def difference_table(document: dict[str, Any]) -> Group:
         if one["reason"]:
             rows.append(("", str(one["reason"]), ""))
         for row in rows:
-            table.add_row(*map(Text, (*where, *row)))
+            table.add_row(*(Text(visible(cell)) for cell in (*where, *row)))
             where = ["", ""]
     summary = Text(difference_summary(document))
     return Group(table, summary) if table.row_count else Group(summary)

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-# What moves the cursor, or worse; a file's name may hold it.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+from stash2plex.visible import visible
 
 
 class Terminal(Console):
@@ -32,7 +31,7 @@ class Terminal(Console):
 
 def plain(text: str) -> str:
     """Return *text* as markup that shows it; control characters are spelled out."""
-    return escape(text.translate(_CONTROLS))
+    return escape(visible(text))
 
 
 @contextmanager
