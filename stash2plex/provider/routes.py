@@ -94,6 +94,11 @@ class ProviderRoutes:
             log.warning("provider_request_failed", code=code, error=str(error))
             # Whatever it is, it passes: Plex keeps the item as it is and asks again.
             return self._failed(code, str(error) or "no answer in time", 500)
+        except web.HTTPException:
+            raise
+        except Exception:
+            log.exception("provider_request_crashed", what=_what(request.path))
+            return self._failed("internal", "a bug in stash2plex; see its log", 500)
 
     async def picture(self, request: web.Request) -> web.Response:
         """Serve a picture whose URL we made."""

@@ -174,16 +174,22 @@ class SceneReader:
         batch = dict(self._wanted.popitem(last=False) for _ in range(count))
         self._under_way |= batch
         readings: dict[int, Reading] = {}
+        bug: Exception | None = None
         try:
             readings = await self._ask(list(batch))
         except Stash2PlexError as error:
             readings = dict.fromkeys(batch, error)
+        except Exception as error:
+            bug = error
         finally:
             for scene_id, future in batch.items():
                 if self._under_way.get(scene_id) is future:
                     del self._under_way[scene_id]
                 if scene_id in readings:
                     future.set_result(readings[scene_id])
+                elif bug is not None:
+                    future.set_exception(bug)
+                    future.exception()  # who waited for it may be gone
                 else:
                     future.cancel()
 
