@@ -42,13 +42,15 @@ class State(StrEnum):
 class Move:
     """A change of state *at* a time, and the error behind it.
 
-    *since* is when the failures began; times in unix seconds. *code* and *cause* are
-    "" for a closed breaker.
+    *since* is when the failures began; times in unix seconds. *lasted* is for how long
+    they go on, in seconds of a clock that nobody puts. *code* and *cause* are "" for a
+    closed breaker.
     """
 
     state: State
     since: float
     at: float
+    lasted: float = 0.0
     code: str = ""
     cause: str = ""
 
@@ -68,6 +70,7 @@ class CircuitBreaker:
         self.listeners: list[Callable[[Move], None]] = []
         self._clock = clock
         self._failing_since: float | None = None
+        self._failing_from = 0.0  # the same, by the clock that nobody puts
         self.service = service
         self.state = State.CLOSED
         self.error: ServiceUnavailable | None = None
@@ -84,6 +87,11 @@ class CircuitBreaker:
         self._stumbled_over: set[int] = set()
         self._counted: Counter[int] = Counter()
         self._changed = asyncio.Event()
+
+    @property
+    def failing_for(self) -> float:
+        """For how many seconds it has failed, whatever was done to the clock."""
+        return 0.0 if self._failing_since is None else self._now() - self._failing_from
 
     @property
     def is_denied(self) -> bool:
@@ -132,6 +140,7 @@ class CircuitBreaker:
         error = AccessDenied if denied else NotWorking
         self.error = error(self.service, move.cause)
         self._failing_since = move.since
+        self._failing_from = self._now() - max(0.0, self._clock() - move.since)
         self._opened_at = self._now()
         self.state = State.OPEN
 
@@ -256,6 +265,7 @@ class CircuitBreaker:
     def _note_failure(self) -> None:
         if self._failing_since is None:
             self._failing_since = self._clock()
+            self._failing_from = self._now()
 
     def _waited_long_enough(self) -> bool:
         return not self.is_denied and self.seconds_until_trial() == 0
@@ -287,6 +297,7 @@ class CircuitBreaker:
             state=self.state,
             since=now if self._failing_since is None else self._failing_since,
             at=now,
+            lasted=self.failing_for,
             code=self.error.code if self.error else "",
             cause=str(self.error) if self.error else "",
         )

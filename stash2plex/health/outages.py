@@ -3,6 +3,9 @@
 A breaker tells of each of its moves; they are written down in order by one task. What
 a crash keeps from being written is learned anew: a breaker that is found closed opens
 again after a few failures, and an outage that is found open without one is over.
+
+How long an outage was is told by a clock that nobody puts. Where the one on the wall was
+put meanwhile its beginning is moved, so that the end is what that clock shows now.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +31,10 @@ log = structlog.get_logger()
 KEPT = 30
 _FACT = "breaker_{}"
 _SINCE = "observed_since"
+# By so much the length of an outage may differ from what the clock on the wall shows,
+# seconds.
+_STRAY = 5.0
+_BEGAN = "iif(abs(started_at - ?3) > ?4, ?3, started_at)"
 _WAITING = "(SELECT count(*) FROM job WHERE state != 'dead')"
 
 
@@ -70,6 +77,7 @@ class OutageLog:
     ) -> None:
         self._database = database
         self._now = now
+        self._breakers: dict[str, CircuitBreaker] = {}
         self._moves: asyncio.Queue[tuple[CircuitBreaker, Move]] = asyncio.Queue()
 
     async def adopt(self, breaker: CircuitBreaker) -> None:
@@ -85,6 +93,7 @@ class OutageLog:
             breaker.restore(move)
             for listener in breaker.listeners:
                 listener(move)
+        self._breakers[breaker.service] = breaker
         if breaker.state is State.CLOSED:
             with suppress(StoreUnavailable):  # a full disk is no reason not to start
                 await self._end(breaker.service, self._now())
@@ -106,7 +115,17 @@ class OutageLog:
             f" iif(ended_at IS NULL, {_WAITING}, jobs) AS jobs FROM outage"
             " ORDER BY started_at DESC, id DESC"
         )
-        return [Outage(*row) for row in rows]
+        return [self._dated(Outage(*row)) for row in rows]
+
+    def _dated(self, outage: Outage) -> Outage:
+        """Return an outage that goes on with the beginning that fits its length."""
+        breaker = self._breakers.get(outage.service)
+        if outage.ended_at is not None or breaker is None or not breaker.failing_for:
+            return outage
+        began = self._now() - breaker.failing_for
+        if abs(began - outage.started_at) < _STRAY:
+            return outage
+        return replace(outage, started_at=began)
 
     async def reliability(self, outages: Sequence[Outage]) -> Reliability:
         """Work out the figures of one server's *outages*."""
@@ -121,7 +140,7 @@ class OutageLog:
             if move.state is State.OPEN:
                 await self._begin(service, move)
             elif move.state is State.CLOSED:
-                await self._end(service, move.at)
+                await self._end(service, move.at, move.lasted)
         except StoreUnavailable as error:
             log.warning("outage_not_saved", service=service, error=str(error))
 
@@ -151,13 +170,17 @@ class OutageLog:
                 KEPT,
             )
 
-    async def _end(self, service: str, at: float) -> None:
+    async def _end(self, service: str, at: float, lasted: float | None = None) -> None:
+        """Write down the end, *lasted* seconds after the beginning, if that is known."""
+        began = None if lasted is None else at - lasted
         await self._database.write(
-            "UPDATE outage SET ended_at = max(started_at, ?2),"
+            f"UPDATE outage SET started_at = {_BEGAN}, ended_at = max({_BEGAN}, ?2),"
             f" jobs = {_WAITING}"
             " WHERE service = ?1 AND ended_at IS NULL",
             service,
             at,
+            began,
+            _STRAY,
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from stash2plex.errors import AccessDenied, ServiceUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.outages import KEPT, Outage, OutageLog, reliability
-from tests.conftest import make_settings
+from tests.conftest import Clock, make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.running import running
 
@@ -179,3 +179,45 @@ async def test_an_outage_across_restarts_of_the_daemon(stash, plex, tmp_path):
     assert shown["ended_at"] >= shown["started_at"]
     assert report["mttr_seconds"] == pytest.approx(shown["seconds"], abs=0.1)
     assert report["availability"] < 1
+
+
+@pytest.mark.parametrize("step", [30 * 24 * 3600.0, -1_261_440_000.0])
+async def test_a_clock_that_is_put_during_an_outage(database, clock, step):
+    """A machine without a clock of its own learns the time after its start."""
+    elapsed = Clock()
+    breaker = CircuitBreaker(
+        "Plex", threshold=2, open_seconds=60, now=elapsed, clock=clock
+    )
+    log = OutageLog(database, now=clock)
+    await log.adopt(breaker)
+    writing = asyncio.create_task(log.run())
+
+    def passes(seconds):
+        clock.now += seconds
+        elapsed.now += seconds
+
+    breaker.fail(DOWN)
+    breaker.fail(DOWN)
+    passes(10)
+    await written(log, lambda listed: listed)
+    clock.now += step
+    passes(5)
+    (current,) = await log.listed()
+    assert clock.now - current.started_at == 15
+
+    breaker.probe_succeeded()
+    breaker.succeed()
+    (outage,) = await written(log, lambda listed: listed[0].ended_at)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+    assert outage.ended_at - outage.started_at == 15
+    assert (await log.reliability([outage])).mttr == 15
+
+
+async def written(log, fact):
+    """Wait until what was listed is as it should be."""
+    async with asyncio.timeout(10):
+        while not fact(listed := await log.listed()):
+            await asyncio.sleep(0)
+    return listed
