@@ -7,7 +7,9 @@ import asyncio
 import sys
 import time
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stash2plex.commands.asking import ask
 from stash2plex.commands.shared import (
@@ -32,6 +34,8 @@ from stash2plex.support import has_words, report, words_of, zipped
 
 # The doctor reads both libraries, seconds.
 _PATIENCE = 600.0
+# How long the daemon may take to say how it is, seconds.
+_STATUS_PATIENCE = 10.0
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -68,7 +72,9 @@ def support(options: argparse.Namespace) -> int:
             if has_words(settings.server.data_dir):
                 secrets.words = words_of(settings.server.data_dir)
         with waiting("looking at both servers, without the daemon"):
-            found = asyncio.run(report(settings, secrets, examine(settings)))
+            found = asyncio.run(
+                report(settings, secrets, examine(settings, partial(_status, settings)))
+            )
         found["daemon"] = secrets.private({"error": str(error)})
         say("The daemon does not answer; its status and log are not in the report.")
     log = found.pop("log", [])
@@ -82,12 +88,23 @@ def support(options: argparse.Namespace) -> int:
     return WELL
 
 
+async def _status(settings: Settings) -> dict[str, Any] | None:
+    """Return what the running daemon says of itself, None if it says nothing."""
+    try:
+        found: dict[str, Any] = await asyncio.to_thread(
+            ask, settings.server, "GET", "/api/v1/status", patience=_STATUS_PATIENCE
+        )
+    except Stash2PlexError:
+        return None
+    return found
+
+
 async def _examined(
     settings: Settings, secrets: Secrets, *, silent: bool
 ) -> list[Finding]:
     console = Terminal()
     findings = []
-    async with aclosing(examine(settings)) as found:
+    async with aclosing(examine(settings, partial(_status, settings))) as found:
         async for finding in found:
             findings.append(finding)
             if silent:

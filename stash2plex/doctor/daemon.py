@@ -15,6 +15,7 @@ from stash2plex.data_dir import has_room, holder
 from stash2plex.db.database import DATABASE, read_fact
 from stash2plex.doctor.finding import Finding
 from stash2plex.hosts import in_url
+from stash2plex.zones import system_zone
 
 _MEGABYTE = 1024 * 1024
 # What the database, its copies and a log want beyond the pictures, bytes.
@@ -37,6 +38,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _daemon(settings.server)
     if braked := _brake(settings):
         yield braked
+    if strange := _time_zone(settings):
+        yield strange
     if not settings.sync.enabled:
         message = "sync.enabled is false: nothing is written to Plex"
         yield Finding("sync_enabled", "warn", message, "set sync.enabled = true")
@@ -121,6 +124,16 @@ def _hindrance(host: str, port: int) -> tuple[str, str] | None:
         told = f"server.host {host!r} is no address of this machine"
         return told, "set one, or 0.0.0.0 for all"
     return None
+
+
+def _time_zone(settings: Settings) -> Finding | None:
+    """Say that times of day are in UTC because the system's zone is none."""
+    wrong = None if settings.reconcile.timezone else system_zone()[1]
+    if wrong is None:
+        return None
+    message = f"{wrong}, so times of day are in UTC"
+    fix = "set TZ, or reconcile.timezone, to a name such as Europe/Berlin, unquoted"
+    return Finding("timezone", "warn", message, fix)
 
 
 def _brake(settings: Settings) -> Finding | None:

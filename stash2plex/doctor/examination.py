@@ -7,8 +7,18 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from stash2plex.config import Settings
 from stash2plex.data_dir import holder
-from stash2plex.doctor import daemon, media_roots, paths, plex, plugin, provider, stash
+from stash2plex.doctor import (
+    daemon,
+    media_roots,
+    paths,
+    plex,
+    plugin,
+    provider,
+    running,
+    stash,
+)
 from stash2plex.doctor.finding import Finding
+from stash2plex.doctor.running import AskStatus
 from stash2plex.plex.connection import PlexConnection
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
@@ -18,14 +28,22 @@ from stash2plex.stash.client import StashClient
 _CLIENT = "stash2plex-check"
 
 
-async def examine(settings: Settings) -> AsyncGenerator[Finding, None]:
-    """Look at everything; yields findings as they come."""
+async def examine(
+    settings: Settings, ask_status: AskStatus
+) -> AsyncGenerator[Finding, None]:
+    """Look at everything; yields findings as they come.
+
+    *ask_status* is called if a daemon runs with these settings.
+    """
     yield Finding("config", "ok", "the configuration is valid")
     for finding in await asyncio.to_thread(daemon.examine, settings):
         yield finding
     async for finding in media_roots.examine(settings.provider.media_roots):
         yield finding
     runs = await asyncio.to_thread(holder, settings.server.data_dir) is not None
+    if runs:
+        for finding in await running.examine(ask_status, settings.server):
+            yield finding
     scenes: list[SceneEntry] | None = None
     async with StashClient.connect(settings.stash) as client:
         found, answers = await stash.examine(client, settings)

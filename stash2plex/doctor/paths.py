@@ -8,7 +8,7 @@ from stash2plex.config import Settings
 from stash2plex.doctor.finding import Finding
 from stash2plex.errors import Stash2PlexError
 from stash2plex.path_report import File, propose
-from stash2plex.paths import Mapped, PathMap
+from stash2plex.paths import Mapped, PathMap, file_name
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
 from stash2plex.scene import SceneEntry
@@ -99,5 +99,11 @@ async def _of_plex(
 
 
 async def _is_in_stash(stash: StashClient, path: str, rules: PathMap) -> bool:
-    mapped = rules.to_stash(path)
-    return isinstance(mapped, Mapped) and bool(await stash.entries_at(mapped.path))
+    """Whether matching would find the file, however either side spells its path."""
+    mapped, key = rules.to_stash(path), rules.key_of_plex(path)
+    if not isinstance(mapped, Mapped):
+        return False
+    found = await stash.scenes_of_file(file_name(mapped.path), [mapped.path])
+    return any(
+        rules.key_of_stash(file.path) == key for one in found for file in one.files
+    )

@@ -4,8 +4,8 @@ A breaker tells of each of its moves; they are written down in order by one task
 a crash keeps from being written is learned anew: a breaker that is found closed opens
 again after a few failures, and an outage that is found open without one is over.
 
-How long an outage was is told by a clock that nobody puts. Where the one on the wall was
-put meanwhile its beginning is moved, so that the end is what that clock shows now.
+How long an outage was is told by a clock that nobody puts. Where the one on the wall
+was put meanwhile its beginning is moved, so that the end is what that clock shows now.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class OutageLog:
             )
 
     async def _end(self, service: str, at: float, lasted: float | None = None) -> None:
-        """Write down the end, *lasted* seconds after the beginning, if that is known."""
+        """Write down the end, *lasted* seconds after the beginning, where known."""
         began = None if lasted is None else at - lasted
         await self._database.write(
             f"UPDATE outage SET started_at = {_BEGAN}, ended_at = max({_BEGAN}, ?2),"

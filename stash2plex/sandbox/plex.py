@@ -783,6 +783,7 @@ class PretendPlex(PlexFaults):
 
 _HTTP_ERRORS: dict[int, type[web.HTTPError]] = {
     400: web.HTTPBadRequest,
+    401: web.HTTPUnauthorized,
     404: web.HTTPNotFound,
     409: web.HTTPConflict,
     500: web.HTTPInternalServerError,

@@ -209,7 +209,7 @@ async def test_many_at_once_are_held_until_somebody_agrees(daemon, stash, plex):
     assert (await daemon.status())["catalog"]["brake"]
     assert sum(is_clear(item) for item in plex.items.values()) == cleared
 
-    findings = {one.code: one async for one in examine(daemon.settings)}
+    findings = {one.code: one async for one in examine(daemon.settings, daemon.status)}
     assert "lost all metadata" in findings["brake"].message
 
     await reconciled(daemon, force=True)

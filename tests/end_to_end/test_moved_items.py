@@ -269,7 +269,7 @@ async def test_a_library_that_was_renamed_is_found_by_its_number(
     # Also after a restart, and by a check without a daemon.
     (line,) = [one for one in log_lines if one["event"] == "library_renamed"]
     assert (line["former"], line["title"]) == ("Scenes", "Clips")
-    findings = {one.code: one async for one in examine(settings)}
+    findings = {one.code: one async for one in examine(settings, unanswered)}
     assert findings["plex_libraries"].level == "warn"
     assert "'Scenes' is called 'Clips' by now" in findings["plex_libraries"].message
     async with running(settings, stash, plex) as daemon:
@@ -335,3 +335,7 @@ async def test_another_server_for_a_day_costs_no_rows(stash, plex, tmp_path):
         await daemon.deliver(1)
 
     assert not plex.items[1].text.get("userRating")
+
+
+async def unanswered():
+    """Return the status of a daemon that does not run."""

@@ -218,6 +218,6 @@ async def test_a_clock_that_is_put_during_an_outage(database, clock, step):
 async def written(log, fact):
     """Wait until what was listed is as it should be."""
     async with asyncio.timeout(10):
-        while not fact(listed := await log.listed()):
+        while not fact(listed := await log.listed()):  # noqa: ASYNC110
             await asyncio.sleep(0)
     return listed

@@ -396,7 +396,7 @@ async def test_check_tells_of_the_brake_until_it_is_released(large, stash, plex)
     await reconciled(large)
 
     async def told():
-        found = [one async for one in examine(large.settings)]
+        found = [one async for one in examine(large.settings, large.status)]
         return [one for one in found if one.code == "brake"]
 
     (finding,) = await told()
