@@ -126,8 +126,10 @@ def _hold_alone(folder: Path) -> int:
         ) from error
     except OSError as error:
         os.close(descriptor)
-        msg = f"{folder / LOCK} cannot be locked: {error.strerror}; use a local disk"
-        raise DataDirUnusable(msg) from error
+        raise DataDirUnusable(
+            f"{folder / LOCK} cannot be locked: {error.strerror}; is server.data_dir on"
+            " a share (CIFS, NFS)? Put it on a local disk"
+        ) from error
     with suppress(OSError):  # a full disk; who holds the lock is only a courtesy
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))

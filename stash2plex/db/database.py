@@ -28,6 +28,12 @@ log = structlog.get_logger()
 # The file in the data directory.
 DATABASE = "stash2plex.db"
 
+# What to do where SQLite gets no lock.
+_NO_LOCKS = (
+    "is server.data_dir on a share (CIFS, NFS)? Those give no locks that work: put it on"
+    " a local disk; or close what else has the file open"
+)
+
 Rows = list[sqlite3.Row]
 
 
@@ -95,7 +101,9 @@ class Database:
                 remedy = (
                     "make it readable and writable, restore a copy, or move it away"
                 )
-                if not await asyncio.to_thread(has_room, path.parent):
+                if _is_about_locks(error):
+                    remedy = _NO_LOCKS
+                elif not await asyncio.to_thread(has_room, path.parent):
                     remedy = "free some space on its disk, or make it writable"
                 msg = f"{path}: {error}; {remedy}"
                 raise DataDirUnusable(msg) from error
@@ -156,6 +164,8 @@ class Database:
                     raise
                 self.is_writable = False
                 msg = f"the database cannot be written: {error}"
+                if _is_about_locks(error):
+                    msg += f"; {_NO_LOCKS}"
                 raise StoreUnavailable(msg) from error
 
     async def fact(self, name: str) -> str | None:
@@ -212,6 +222,12 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
             f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;"
         )
         log.info("database_migrated", version=number)
+
+
+def _is_about_locks(error: Exception) -> bool:
+    """Whether SQLite got no lock, although nobody else has the data directory."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_BUSY", "SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK"))
 
 
 def _is_ours(error: sqlite3.OperationalError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -174,3 +175,27 @@ async def test_a_wrong_statement_says_nothing_of_the_disk(database, how):
     assert database.is_writable
     await database.set_fact("still", "written")
     assert await database.fact("still") == "written"
+
+
+async def test_a_folder_without_locks_is_named(tmp_path):
+    """A share may answer every lock with "busy", although nobody has it."""
+    path = tmp_path / "stash2plex.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE x (y)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DataDirUnusable, match="put it on a local disk") as raised:
+            async with Database.open(path):
+                pass
+
+    assert "on a share (CIFS, NFS)" in str(raised.value)
+
+
+async def test_locks_that_fail_later_are_named_too(tmp_path):
+    path = tmp_path / "stash2plex.db"
+    async with Database.open(path) as database:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StoreUnavailable, match="put it on a local disk"):
+                await database.set_fact("x", "y")
+        await database.set_fact("x", "y")
+        assert database.is_writable
