@@ -3,15 +3,20 @@
 
 Started as root it takes on PUID and PGID (1000 unless told), started with --user it
 stays who it is. It passes signals on and reaps what others leave behind, so that no
-init is needed. ``healthcheck`` asks the daemon whether it takes hooks.
+init is needed. A daemon that falls silent is ended, as systemd would, since Docker
+starts again what ended and not what is unhealthy. ``healthcheck`` asks the daemon
+whether it takes hooks.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 import urllib.request
 from contextlib import suppress
@@ -22,6 +27,15 @@ from typing import NoReturn
 CONFIG = "/config/config.toml"
 DATA = "/data"
 PORT = 9898
+# The event loop says at least twice in this time that it turns, seconds; who is silent
+# for longer has so long to say where it hangs.
+SILENCE, LAST_WORDS = 120.0, 10.0
+# How often the child is looked at while it says nothing, seconds.
+GLANCE = 10.0
+# A signal makes the one ring the other.
+BELL, HAMMER = socket.socketpair()
+BELL.setblocking(False)
+HAMMER.setblocking(False)
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -32,6 +46,8 @@ def main() -> NoReturn:
     become_user()
     if arguments[0] == "run":
         demand_a_place_for_data()
+    elif "init" in arguments and "--help" not in arguments:
+        demand_a_place_for_configuration()
     if arguments[0] != "--config" and config_file().exists():
         arguments = ["--config", str(config_file()), *arguments]
     code = run(["stash2plex", *arguments])
@@ -71,7 +87,11 @@ def become_user() -> None:
             with suppress(OSError):  # mounted read-only, which is fine
                 os.chown(folder, user, group)
     except OSError as error:
-        complain(f"{data} cannot be given to {user}:{group}: {error.strerror}")
+        complain(
+            f"{data} cannot be given to {user}:{group}: {error.strerror}; that takes"
+            " the capabilities CHOWN and DAC_OVERRIDE. Add them (cap_add), or start the"
+            f" container with --user {user}:{group} and give it a folder of theirs"
+        )
     try:
         os.setgroups([])
         os.setgid(group)
@@ -79,7 +99,7 @@ def become_user() -> None:
     except OSError:
         complain(
             f"the capabilities SETUID and SETGID are needed to become {user}:{group};"
-            " or start the container with --user"
+            f" add them (cap_add), or start the container with --user {user}:{group}"
         )
 
 
@@ -101,12 +121,25 @@ def demand_a_place_for_data() -> None:
         )
 
 
+def demand_a_place_for_configuration() -> None:
+    """End in one line if ``init`` could not write what it makes."""
+    folder = config_file().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        complain(
+            f"{folder} cannot be written by {os.getuid()}:{os.getgid()}; mount a folder"
+            " there that is writable for it: the one of PUID and PGID, or of --user"
+        )
+
+
 def complain(message: str) -> NoReturn:
     sys.exit(f"stash2plex: {message}")
 
 
 def run(command: list[str]) -> int:
-    """Run *command* as its init would: signals passed on, orphans reaped."""
+    """Run *command* as its init would: signals passed on, orphans reaped.
+
+    One that says that it is alive, and then does not any more, is ended.
+    """
     early: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 
@@ -118,17 +151,61 @@ def run(command: list[str]) -> int:
 
     for one in PASSED_ON:
         signal.signal(one, pass_on)
-    try:
-        child = subprocess.Popen(command)  # noqa: S603 - it is ours
-    except OSError as error:
-        complain(f"{command[0]} cannot be started: {error.strerror}")
-    for one in early:
-        child.send_signal(one)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(HAMMER.fileno())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        try:
+            child = subprocess.Popen(command, env=os.environ | told_where(ear))  # noqa: S603 - it is ours
+        except OSError as error:
+            complain(f"{command[0]} cannot be started: {error.strerror}")
+        for one in early:
+            child.send_signal(one)
+        return outlived(child, ear)
+
+
+def told_where(ear: socket.socket) -> dict[str, str]:
+    """Return what tells a child where to say that it is alive, see sd_notify(3).
+
+    Without a name: the kernel makes one that needs no file.
+    """
+    ear.bind("")
+    return {
+        "NOTIFY_SOCKET": "@" + ear.getsockname()[1:].decode(),
+        "WATCHDOG_USEC": str(int(SILENCE * 1e6)),
+    }
+
+
+def outlived(child: subprocess.Popen[bytes], ear: socket.socket) -> int:
+    """Wait for the end of *child*, and bring it about once it is silent.
+
+    Returns its exit status.
+    """
+    ends_at, killed = float("inf"), False
     while True:
-        process, status = os.wait()
-        if process == child.pid:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+        # A signal, such as that of its end, is a reason to look as well.
+        ready, _, _ = select.select([ear, BELL], [], [], GLANCE)
+        if BELL in ready:
+            BELL.recv(4096)
+        if ear in ready and b"WATCHDOG=1" in ear.recv(4096):
+            ends_at = time.monotonic() + SILENCE
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 1
+            if process == 0:
+                break
+            if process == child.pid:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        if time.monotonic() > ends_at:
+            if not killed:
+                print(
+                    f"stash2plex: silent for {SILENCE:.0f} s; it is ended", flush=True
+                )
+            # The first has Python say where every thread is.
+            child.send_signal(signal.SIGKILL if killed else signal.SIGABRT)
+            ends_at, killed = time.monotonic() + LAST_WORDS, True
 
 
 def healthcheck() -> int:

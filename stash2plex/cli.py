@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from stash2plex.config import ENV_PREFIX
 from stash2plex.config_file import CONFIG_VARIABLE, DEFAULT_FILE
 from stash2plex.errors import ConfigError, InvalidRequest, Stash2PlexError
 from stash2plex.gap_kinds import GapKind
+from stash2plex.logs import for_journal, journal_reads
 from stash2plex.plugin import Hooks
 from stash2plex.scene import MOST_SQLITE_HOLDS
 
@@ -77,9 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(*messages: str) -> None:
+    as_error = journal_reads(sys.stderr, os.environ)
     for message in messages:
         for line in message.splitlines():
-            say(f"stash2plex: {line}", error=True)
+            told = f"stash2plex: {line}"
+            say(for_journal(told, logging.ERROR) if as_error else told, error=True)
 
 
 def _misuse(options: argparse.Namespace, error: Exception) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from stash2plex.db.last_time import LAST_HOOK, LastTime
 from stash2plex.doctor import examine
 from stash2plex.errors import DataDirGone, Restarting, StoreUnavailable
 from stash2plex.explain import Explainer
-from stash2plex.health.breaker import CircuitBreaker, State
+from stash2plex.health.breaker import CircuitBreaker, Move, State
 from stash2plex.health.covers import CoverHealth
 from stash2plex.health.outages import OutageLog
 from stash2plex.health.pace import Pace
@@ -130,11 +130,18 @@ class Ground:
     door: Door
     measures: Measures
     traffic: Traffic
+    tell: Callable[[str], None]
 
 
 @asynccontextmanager
-async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Ground]:
+async def ground(
+    settings: ServerSettings,
+    secrets: Secrets,
+    tell: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[Ground]:
     """Hold the data directory, the database and the address for the block.
+
+    *tell* is told in a few words how the daemon is, whenever that changes.
 
     Raises `DataDirUnusable`, `AlreadyRunning` or `DatabaseTooNew`.
     """
@@ -159,6 +166,7 @@ async def ground(settings: ServerSettings, secrets: Secrets) -> AsyncIterator[Gr
             files=files,
             jobs=JobStore(database),
             results=Counter(),
+            tell=tell,
             measures=Measures(),
             traffic=await Traffic.load(database),
             door=await stack.enter_async_context(
@@ -241,7 +249,9 @@ async def _work(
     ramp = Ramp(settings.outage)
     plex_breaker.listeners.append(ramp.noticed)
     stash.on_cover = (covers := CoverHealth()).note
-    outages = await _outage_log(database, (stash_breaker, plex_breaker, covers.breaker))
+    outages = await _outage_log(
+        database, (stash_breaker, plex_breaker, covers.breaker), base.tell
+    )
 
     async def wake_held() -> None:
         await jobs.make_held_due()
@@ -685,12 +695,24 @@ async def _hooks(
 
 
 async def _outage_log(
-    database: Database, breakers: Sequence[CircuitBreaker]
+    database: Database,
+    breakers: Sequence[CircuitBreaker],
+    tell: Callable[[str], None],
 ) -> OutageLog:
-    """Return the history that follows *breakers*, which go on as they were."""
+    """Return the history that follows *breakers*, which go on as they were.
+
+    *tell* is told whenever one of them opens or closes.
+    """
+
+    def told(_: Move) -> None:
+        away = [one for one in breakers if one.state is not State.CLOSED]
+        causes = "; ".join(str(one.error) for one in away)
+        tell(f"Takes hooks; {causes}" if away else "Takes hooks; both servers answer")
+
     log = OutageLog(database)
     for breaker in breakers:
         await log.adopt(breaker)
+        breaker.listeners.append(told)
     return log
 
 

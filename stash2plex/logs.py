@@ -49,6 +49,8 @@ _LEAST_SECRET = 4
 # So many lines of the log are kept in memory.
 _RECENT = 2000
 _KEY_LENGTH = 32  # bytes
+# From which level of Python's on the journal has which number, worst first.
+_PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))
 # Fields of a record that have lines.
 _OF_LINES = frozenset({"exception", "stack"})
 
@@ -141,7 +143,16 @@ class _Keeping(logging.Handler):
 
 
 class _Printing(logging.StreamHandler[TextIO]):
-    """Prints until nobody reads any more."""
+    """Prints until nobody reads any more; with the level first for the journal."""
+
+    def __init__(self, stream: TextIO, *, for_journal: bool) -> None:
+        super().__init__(stream)
+        self._for_journal = for_journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what is printed of *record* (called by logging)."""
+        text = super().format(record)
+        return for_journal(text, record.levelno) if self._for_journal else text
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Be silent from then on (called by logging)."""
@@ -149,6 +160,30 @@ class _Printing(logging.StreamHandler[TextIO]):
             logging.getLogger().removeHandler(self)
         else:
             super().handleError(record)
+
+
+def journal_reads(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether *stream* leads to systemd's journal, as ``JOURNAL_STREAM`` tells.
+
+    See systemd.exec(5): it holds the device and inode of what a service was given.
+    """
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"
+
+
+def for_journal(text: str, level: int) -> str:
+    """Return *text* with the level before each line as sd-daemon(3) has it."""
+    priority = next(number for least, number in _PRIORITIES if level >= least)
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+
+def _untimed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leave out the time, which the journal has (a structlog processor)."""
+    event.pop("timestamp", None)
+    return event
 
 
 def _made_visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -182,6 +217,7 @@ def configure(
 ) -> None:
     """Set up logging for the process; *stream* is standard output unless told."""
     stream = stream or sys.stdout
+    journal = journal_reads(stream, os.environ)
     console = style == "console" or (style == "auto" and stream.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -206,7 +242,9 @@ def configure(
     )
     if console:
         last.insert(0, structlog.processors.format_exc_info)
-    handler = _Printing(stream)
+    if journal:
+        last.insert(0, _untimed)
+    handler = _Printing(stream, for_journal=journal)
     keeping = _Keeping(secrets.recent)
     for one, rendering in (
         (handler, last),

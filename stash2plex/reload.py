@@ -57,7 +57,10 @@ async def run(
             found = await asyncio.to_thread(load)
         except ConfigError as error:
             log.error("configuration_invalid", error=str(error))  # noqa: TRY400
-            service.ready()
+            service.ready(
+                "Takes hooks, with the former configuration: the file is invalid,"
+                f" {error}"
+            )
             return
         found, told = _kept(found, current)
         if changed := differences(current, found):
@@ -84,7 +87,7 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    async with daemon.ground(settings.server, secrets) as base:
+    async with daemon.ground(settings.server, secrets, service.status) as base:
         alive = asyncio.create_task(service.keep_alive())
         former = AsyncExitStack()
         try:

@@ -1,7 +1,7 @@
 """Telling systemd how the daemon is, as sd_notify(3) describes it.
 
-Without ``NOTIFY_SOCKET`` in the environment, as in a container or on a terminal,
-nothing is told to anybody.
+The container's entry point listens in the same way. Without ``NOTIFY_SOCKET`` in the
+environment, as on a terminal, nothing is told to anybody.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+
+from stash2plex.visible import visible
 
 _MICROSECOND = 1e-6
 
@@ -29,9 +31,13 @@ class Systemd:
         if watched and period.isdecimal():
             self._interval = int(period) * _MICROSECOND / 2
 
-    def ready(self) -> None:
-        """Say that hooks are taken, at the start and after a reload."""
-        self._tell("READY=1")
+    def ready(self, status: str = "Takes hooks") -> None:
+        """Say that hooks are taken, at the start and after a reload, and how."""
+        self._tell(f"READY=1\nSTATUS={visible(status)}")
+
+    def status(self, text: str) -> None:
+        """Say how it goes, in a few words for ``systemctl status``."""
+        self._tell(f"STATUS={visible(text)}")
 
     def reloading(self) -> None:
         """Say that the configuration is read again."""

@@ -304,3 +304,68 @@ async def test_other_commands_and_a_configuration_file(room, environment):
     assert "12345" in text
     status, text = await said(room, environment, "healthcheck")
     assert status == 1
+
+
+@needs_root
+async def test_a_daemon_that_falls_silent_is_ended(room, environment):
+    """As systemd would; Docker starts again what ended, not what is unhealthy."""
+    file = room / "entrypoint.py"
+    text = file.read_text()
+    for slow, quick in (
+        ("SILENCE, LAST_WORDS = 120.0, 10.0", "SILENCE, LAST_WORDS = 1.0, 0.5"),
+        ("GLANCE = 10.0", "GLANCE = 0.1"),
+    ):
+        assert slow in text
+        text = text.replace(slow, quick)
+    file.write_text(text)
+    environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
+    async with started(room, environment) as process:
+        await ready(process, environment)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        (child,) = children.read_text().split()
+        os.kill(int(child), signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            out, _ = await process.communicate()
+
+    assert process.returncode == 128 + signal.SIGKILL
+    assert b"silent for 1 s; it is ended" in out
+
+
+@needs_root
+async def test_a_container_without_capabilities_says_what_it_needs(room, environment):
+    """As with cap_drop: [ALL]."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("no setpriv")
+    os.chown(room / "data", 0, 0)
+    environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
+    process = await asyncio.create_subprocess_exec(
+        setpriv,
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        python_for_others(),
+        str(room / "entrypoint.py"),
+        cwd=room,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"that takes the capabilities CHOWN and DAC_OVERRIDE" in out
+    assert f"--user {NOBODY}:{NOBODY}".encode() in out
+
+
+@needs_root
+async def test_init_where_nothing_can_be_written(room, environment):
+    folder = room / "config"
+    folder.mkdir()
+    environment |= {"STASH2PLEX_CONFIG": str(folder / "config.toml")}
+    status, text = await said(room, environment, "init", user=NOBODY)
+
+    assert status == 1
+    assert text == (
+        f"stash2plex: {folder} cannot be written by {NOBODY}:{NOBODY}; mount a folder"
+        " there that is writable for it: the one of PUID and PGID, or of --user\n"
+    )

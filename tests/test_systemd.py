@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ class Manager:
                 told = await self.told()
                 if state in told:
                     return told
+
+    async def until_begins(self, start):
+        """Return the first line from now on that begins so."""
+        async with asyncio.timeout(20):
+            while True:
+                for line in await self.told():
+                    if line.startswith(start):
+                        return line
 
     def close(self):
         self._socket.close()
@@ -93,7 +102,7 @@ async def test_names_in_the_abstract_namespace(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
         Systemd({"NOTIFY_SOCKET": f"@{name}"}).ready()
-        assert listening.recv(100) == b"READY=1"
+        assert listening.recv(100) == b"READY=1\nSTATUS=Takes hooks"
 
 
 def test_the_unit_leaves_us_the_time_that_we_need():
@@ -106,3 +115,73 @@ def test_the_unit_leaves_us_the_time_that_we_need():
     assert keys["ExecReload"].endswith("-HUP $MAINPID")
     assert keys["ExecStart"].endswith("run")
     assert int(keys["WatchdogSec"]) > 10
+
+
+async def test_the_status_says_how_it_goes(config, manager, stash, plex):  # noqa: F811
+    async with started(config, NOTIFY_SOCKET=manager.address) as daemon:
+        await manager.until("STATUS=Takes hooks")
+        text = config.read_text()
+        config.write_text("nonsense")
+        daemon.process.send_signal(signal.SIGHUP)
+        told = await manager.until_begins("STATUS=Takes hooks, with the former")
+        assert "config.toml: is not valid TOML" in told
+        config.write_text(text)
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+async def test_levels_reach_the_journal(config, tmp_path, style):  # noqa: F811
+    """Each line begins with its level, and has no second time stamp."""
+    config.write_text(
+        config.read_text() + f'[log]\nformat = "{style}"\n[outage]\nprobe_min = 0.05\n'
+    )
+    text = config.read_text()
+    log = tmp_path / "journal"
+    log.touch()
+    there = log.stat()
+    with log.open("ab") as file:
+        told = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
+        async with started(config, file, **told) as daemon:
+            await daemon.ready()
+            config.write_text("nonsense")
+            daemon.process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while "configuration_invalid" not in log.read_text():  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            config.write_text(text)
+            daemon.process.terminate()
+            await daemon.process.wait()
+    lines = log.read_text().splitlines()
+
+    assert all(line[0] == "<" and line[2] == ">" for line in lines), lines
+    (wrong,) = [line for line in lines if "configuration_invalid" in line]
+    assert wrong.startswith("<3>")
+    assert any(line.startswith("<6>") and "daemon_started" in line for line in lines)
+    assert "timestamp" not in log.read_text()
+    assert str(datetime.now(UTC).year) not in lines[0]
+
+
+async def test_why_it_does_not_start_reaches_the_journal_as_an_error(
+    config,  # noqa: F811
+    tmp_path,
+):
+    config.write_text("nonsense")
+    log = tmp_path / "journal"
+    log.touch()
+    there = log.stat()
+    with log.open("ab") as file:
+        told = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
+        async with started(config, file, **told) as daemon:
+            assert await daemon.process.wait() == 2
+    assert log.read_text().startswith("<3>stash2plex: ")
+    assert "RestartPreventExitStatus=2" in UNIT.read_text()
+
+
+async def test_a_watchdog_s_signal_leaves_the_stacks(config):  # noqa: F811
+    async with started(config) as daemon:
+        await daemon.ready()
+        daemon.process.send_signal(signal.SIGABRT)
+        assert await daemon.process.wait() == -signal.SIGABRT
+        told = daemon.log.read_text()
+
+    assert "Fatal Python error: Aborted" in told
+    assert "most recent call first" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     settings = read()
     adopt(settings)
     service = Systemd(os.environ)
+    # So that a watchdog's SIGABRT leaves the stacks of all threads.
+    faulthandler.enable()
     with _first_error_alone():
         asyncio.run(
             reload.run(settings, secrets, load=read, adopt=adopt, service=service)

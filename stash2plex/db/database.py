@@ -30,8 +30,8 @@ DATABASE = "stash2plex.db"
 
 # What to do where SQLite gets no lock.
 _NO_LOCKS = (
-    "is server.data_dir on a share (CIFS, NFS)? Those give no locks that work: put it on"
-    " a local disk; or close what else has the file open"
+    "is server.data_dir on a share (CIFS, NFS)? Those give no locks that work: put it"
+    " on a local disk; or close what else has the file open"
 )
 
 Rows = list[sqlite3.Row]
