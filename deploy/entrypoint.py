@@ -32,10 +32,6 @@ PORT = 9898
 SILENCE, LAST_WORDS = 120.0, 10.0
 # How often the child is looked at while it says nothing, seconds.
 GLANCE = 10.0
-# A signal makes the one ring the other.
-BELL, HAMMER = socket.socketpair()
-BELL.setblocking(False)
-HAMMER.setblocking(False)
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -152,15 +148,18 @@ def run(command: list[str]) -> int:
     for one in PASSED_ON:
         signal.signal(one, pass_on)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(HAMMER.fileno())
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+    bell, hammer = socket.socketpair()  # a signal makes the one ring the other
+    with bell, hammer, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        for one in (bell, hammer):
+            one.setblocking(False)
+        signal.set_wakeup_fd(hammer.fileno())
         try:
             child = subprocess.Popen(command, env=os.environ | told_where(ear))  # noqa: S603 - it is ours
         except OSError as error:
             complain(f"{command[0]} cannot be started: {error.strerror}")
         for one in early:
             child.send_signal(one)
-        return outlived(child, ear)
+        return outlived(child, ear, bell)
 
 
 def told_where(ear: socket.socket) -> dict[str, str]:
@@ -175,7 +174,9 @@ def told_where(ear: socket.socket) -> dict[str, str]:
     }
 
 
-def outlived(child: subprocess.Popen[bytes], ear: socket.socket) -> int:
+def outlived(
+    child: subprocess.Popen[bytes], ear: socket.socket, bell: socket.socket
+) -> int:
     """Wait for the end of *child*, and bring it about once it is silent.
 
     Returns its exit status.
@@ -183,9 +184,9 @@ def outlived(child: subprocess.Popen[bytes], ear: socket.socket) -> int:
     ends_at, killed = float("inf"), False
     while True:
         # A signal, such as that of its end, is a reason to look as well.
-        ready, _, _ = select.select([ear, BELL], [], [], GLANCE)
-        if BELL in ready:
-            BELL.recv(4096)
+        ready, _, _ = select.select([ear, bell], [], [], GLANCE)
+        if bell in ready:
+            bell.recv(4096)
         if ear in ready and b"WATCHDOG=1" in ear.recv(4096):
             ends_at = time.monotonic() + SILENCE
         while True:
