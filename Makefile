@@ -48,8 +48,10 @@ chaos: dev
 wheel: dev
 	$(BIN)/python -m hatchling build -d dist
 
+# On another base: make image BASE=python:3.12-slim
 image:
-	docker build -f deploy/Dockerfile -t stash2plex .
+	docker build -f deploy/Dockerfile -t stash2plex $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' stash2plex/__init__.py) .
 
 # Sets version and date, in the two files that hold them: make release VERSION=1.2.3
 release: dev

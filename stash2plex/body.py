@@ -30,7 +30,9 @@ async def json_body(
             body = await request.read()
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
             raise web.HTTPUnsupportedMediaType
-        return json.loads(body) if body or not optional else None
+        if optional and not body:
+            return None
+        found = json.loads(body)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (
@@ -42,3 +44,6 @@ async def json_body(
         web.RequestPayloadError,
     ) as error:
         raise InvalidRequest("the body is not JSON") from error
+    if found is None:
+        raise InvalidRequest("the body must be a JSON object, not null")
+    return found

@@ -24,10 +24,22 @@ from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
 from stash2plex.stash.client import StashClient
+from tests.patience import patient
 from tests.running import RunningDaemon, running
+
+# What no test takes on a usual machine, seconds.
+_LONGEST = 30.0
 
 hypothesis_settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the time that this machine needs for it."""
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        seconds = patient(own.args[0] if own else _LONGEST)
+        item.add_marker(pytest.mark.timeout(seconds), append=False)
 
 
 @pytest.fixture(autouse=True)

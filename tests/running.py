@@ -15,6 +15,7 @@ from stash2plex.config import Settings
 from stash2plex.logs import Secrets
 from stash2plex.sandbox.plex import PretendPlex
 from stash2plex.sandbox.stash import PretendStash
+from tests.patience import patient
 
 
 def unmeasured() -> dict[str, str]:
@@ -31,7 +32,7 @@ def unmeasured() -> dict[str, str]:
 
 async def until_ready(url: str, check: Callable[[], Awaitable[None]]) -> None:
     """Wait until a daemon at *url* takes hooks; *check* fails once its process ended."""
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(patient(20)), aiohttp.ClientSession() as session:
         while True:
             await check()
             try:
@@ -87,7 +88,7 @@ class RunningDaemon:
         self, fact: Callable[[dict[str, Any]], object], seconds: float = 15
     ) -> dict[str, Any]:
         """Ask for the status until *fact* holds of it; returns it."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patient(seconds)):
             while True:
                 document = await self.status()
                 if fact(document):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import runpy
@@ -11,13 +12,18 @@ import signal
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from contextlib import asynccontextmanager
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import free_port
+from tests.patience import patient
 from tests.running import until_ready
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +31,7 @@ DEPLOY = ROOT / "deploy"
 PACKAGES = Path(sysconfig.get_path("purelib"))
 NOBODY = 54321
 INSTRUCTIONS = set(
-    "ARG FROM WORKDIR COPY RUN ENV VOLUME EXPOSE HEALTHCHECK ENTRYPOINT CMD".split()
+    "ARG LABEL FROM WORKDIR COPY RUN ENV VOLUME EXPOSE HEALTHCHECK ENTRYPOINT CMD".split()
 )
 
 
@@ -71,7 +77,13 @@ def test_the_services_fit_together():
     own = found["services"]["stash2plex"]
 
     assert set(found["services"]) == {"stash2plex", "stash", "plex"}
-    assert f"-t {own['image']} ." in (ROOT / "Makefile").read_text()
+    # The daemon alone, unless the others are asked for.
+    assert [n for n, one in found["services"].items() if "profiles" not in one] == [
+        "stash2plex"
+    ]
+    assert f"-t {own['image']} " in (ROOT / "Makefile").read_text()
+    recipe = DEPLOY / own["build"]["context"] / own["build"]["dockerfile"]
+    assert recipe.resolve() == DEPLOY / "Dockerfile"
     for name, value in own["environment"].items():
         if name.endswith("_FILE"):
             secret = value.removeprefix("/run/secrets/")
@@ -80,6 +92,48 @@ def test_the_services_fit_together():
     assert own["read_only"]
     targets = {one.partition(":")[2] for one in own["volumes"]}
     assert targets == {"/data", "/config"}
+
+
+def test_two_builds_agree():
+    """Each thing that is needed, and that it needs, has one version that fits."""
+    pinned = dict(
+        line.split("==")
+        for line in (DEPLOY / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    pinned = {canonicalize_name(name): version for name, version in pinned.items()}
+    todo = [Requirement(one) for one in needed()]
+    seen = set()
+    while todo:
+        one = todo.pop()
+        name = canonicalize_name(one.name)
+        assert name in pinned, name
+        assert one.specifier.contains(pinned[name], prereleases=True) or name in seen
+        if (name, *one.extras) not in seen:
+            seen |= {(name, *one.extras), name}
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                for text in metadata.requires(one.name) or []:
+                    other = Requirement(text)
+                    extras = one.extras or {""}
+                    if other.marker is None or any(
+                        other.marker.evaluate({"extra": extra}) for extra in extras
+                    ):
+                        todo.append(other)
+
+
+def needed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+
+
+def test_the_image_has_what_is_needed_and_no_more():
+    text = (DEPLOY / "Dockerfile").read_text()
+
+    assert "venv --without-pip" in text
+    assert text.index("install -r needed.txt") < text.index("COPY stash2plex")
+    assert 'image.version="${VERSION}"' in text
+    assert "PIP_CONSTRAINT=" in text
+    assert "!deploy/constraints.txt" in (ROOT / ".dockerignore").read_text()
 
 
 def test_its_environment_is_a_configuration():
@@ -324,7 +378,7 @@ async def test_a_daemon_that_falls_silent_is_ended(room, environment):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         (child,) = children.read_text().split()
         os.kill(int(child), signal.SIGSTOP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             out, _ = await process.communicate()
 
     assert process.returncode == 128 + signal.SIGKILL

@@ -15,6 +15,7 @@ from stash2plex.config import ReconcileSettings
 from stash2plex.cron import either, fields
 from stash2plex.schedule import LocalCronTrigger, Schedule
 from stash2plex.zones import system_zone
+from tests.patience import patient
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ async def test_hourly_is_within_the_hour_and_asks():
         # What passed while the machine slept counts once, and at once.
         job = schedule._scheduler.get_job("reconcile")
         job.modify(next_run_time=datetime.now(UTC) - timedelta(hours=30))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), patient(5))
         assert schedule.next_at > datetime.now(UTC)
 
 
@@ -260,7 +261,7 @@ async def test_a_clock_that_was_put_on_and_back_again(monkeypatch):
     monkeypatch.setattr("apscheduler.schedulers.base.datetime", Now)
     monkeypatch.setattr("stash2plex.schedule._GLANCE", 0.01)
     schedule = await asyncio.to_thread(Schedule, "* * * * *", "UTC")
-    async with asyncio.timeout(10), schedule.running(ask):
+    async with asyncio.timeout(patient(10)), schedule.running(ask):
         wall[0] = 30 * 24 * 3600.0
         await asked.wait()
         assert schedule.next_at > datetime.now(UTC) + timedelta(days=29)

@@ -18,6 +18,7 @@ from stash2plex.config_file import load
 from stash2plex.older_plugin import import_settings
 from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 
 
 @pytest.fixture(autouse=True)
@@ -308,7 +309,7 @@ class Terminal:
 
     async def until(self, pattern):
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(patient(20)):
                 while not re.search(pattern, self.said):
                     if not await self._more():
                         break

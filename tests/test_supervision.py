@@ -8,6 +8,7 @@ from stash2plex.plex.library import PlexLibrary
 from stash2plex.supervision import LONGEST_WAIT, supervised
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 from tests.running import running
 
 
@@ -54,7 +55,7 @@ async def test_nothing_is_restarted_at_the_end():
     stopping.set()
     helper = Crashing(2)
 
-    await asyncio.wait_for(supervised("x", helper.run, stopping), 5)
+    await asyncio.wait_for(supervised("x", helper.run, stopping), patient(5))
 
     assert helper.left == 1
 

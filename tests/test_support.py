@@ -13,6 +13,7 @@ import pytest
 from stash2plex.cli import main
 from tests.conftest import free_port
 from tests.end_to_end.test_process import TOKEN, started
+from tests.patience import patient
 
 # Whatever holds one of these is private.
 MARKS = ("Private", "Geheim", "秘密", "nas.example.org")
@@ -70,7 +71,7 @@ async def busy(daemon, stash, plex):
                 return await answer.json()
 
         await post("sync", {"scope": "all"})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while True:
                 async with session.get(f"{daemon.url}/api/v1/status") as answer:
                     status = await answer.json()
@@ -83,7 +84,7 @@ async def busy(daemon, stash, plex):
             body = {"type": 1, "filename": path, "title": "Private title"}
             async with session.post(url, json=body) as answer:
                 await answer.read()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while True:
                 url = f"{daemon.url}/api/v1/reconcile/{run['run']}"
                 async with session.get(url) as answer:

@@ -14,6 +14,7 @@ import pytest
 
 from stash2plex.systemd import Systemd
 from tests.end_to_end.test_process import config, started  # noqa: F401 - a fixture
+from tests.patience import patient
 
 UNIT = Path(__file__).parents[1] / "deploy" / "stash2plex.service"
 
@@ -32,7 +33,7 @@ class Manager:
         return (await loop.sock_recv(self._socket, 4096)).decode().split("\n")
 
     async def until(self, state):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while True:
                 told = await self.told()
                 if state in told:
@@ -40,7 +41,7 @@ class Manager:
 
     async def until_begins(self, start):
         """Return the first line from now on that begins so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while True:
                 for line in await self.told():
                     if line.startswith(start):
@@ -144,7 +145,7 @@ async def test_levels_reach_the_journal(config, tmp_path, style):  # noqa: F811
             await daemon.ready()
             config.write_text("nonsense")
             daemon.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(patient(20)):
                 while "configuration_invalid" not in log.read_text():  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             config.write_text(text)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stash2plex.words import Words
+from tests.patience import patient
 
 WORDS = Words(b"k" * 32, spared={"server.port"})
 
@@ -147,4 +148,4 @@ def test_what_strangers_make_endless_is_cut():
     for text in ("/api/x " + "w" * 100_000, "/api/" + "\\'" * 50_000):
         started = time.perf_counter()
         assert len(WORDS.text(text)) < 20_000
-        assert time.perf_counter() - started < 0.1
+        assert time.perf_counter() - started < patient(0.1)

@@ -65,7 +65,8 @@ def main():
     except Failure as failure:
         error = str(failure)
     except Exception as failure:  # nothing may reach the user as a traceback
-        error = "%s: %s" % (PLUGIN_ID, type(failure).__name__)
+        told = "%s: what Stash handed over makes no sense (%s)"
+        error = told % (PLUGIN_ID, type(failure).__name__)
     finish(output, error)
 
 

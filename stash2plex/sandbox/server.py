@@ -24,7 +24,7 @@ class Facts:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def until(self, fact: Callable[[], object], seconds: float = 20.0) -> None:
+    async def until(self, fact: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait until *fact* holds; raises TimeoutError after *seconds*."""
         async with asyncio.timeout(seconds):
             while not fact():

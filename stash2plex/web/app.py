@@ -336,7 +336,14 @@ async def openapi(_: web.Request) -> web.Response:
 
 OPERATIONS = (
     Operation("POST", "/api/v1/hooks", receive_hook, body=Hook, status=202),
-    Operation("POST", "/api/v1/sync", sync, body=SyncRequest, status=202),
+    Operation(
+        "POST",
+        "/api/v1/sync",
+        sync,
+        body=SyncRequest,
+        status=202,
+        also={200: "what a dry run would change"},
+    ),
     Operation("GET", "/api/v1/status", status),
     Operation("GET", "/api/v1/gaps", list_gaps, query=GapPage),
     Operation("GET", "/api/v1/outages", list_outages),
@@ -348,7 +355,12 @@ OPERATIONS = (
     Operation(
         "POST", "/api/v1/reconcile", reconcile, body=ReconcileRequest, status=202
     ),
-    Operation("GET", "/api/v1/reconcile/{run}", show_run),
+    Operation(
+        "GET",
+        "/api/v1/reconcile/{run}",
+        show_run,
+        also={404: "there is no such run"},
+    ),
     Operation("GET", "/api/v1/explain", explain, query=Question),
     Operation("GET", "/api/v1/health", health),
     Operation("GET", "/api/v1/support", support),

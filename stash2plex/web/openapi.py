@@ -7,8 +7,8 @@ that read them, and what each route does is its handler's own words.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +23,7 @@ _ERROR = {
     "required": ["code", "message"],
     "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
 }
+_REFUSED = 400
 _REFUSALS = {
     "400": "what was sent makes no sense; the message says what",
     "401": "the token is missing or wrong",
@@ -41,6 +42,8 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     status: int = 200
+    # Further answers: what a status means here.
+    also: Mapping[int, str] = field(default_factory=dict)
 
     def route(self) -> web.RouteDef:
         """Return the route to serve; GET answers HEAD as well."""
@@ -77,6 +80,10 @@ def _operation(one: Operation) -> dict[str, Any]:
                 "content": {"application/json": {"schema": {"type": "object"}}},
             },
             **{
+                str(status): {"description": text, "content": _content(status, error)}
+                for status, text in one.also.items()
+            },
+            **{
                 status: {"description": text, "content": error}
                 for status, text in _REFUSALS.items()
             },
@@ -91,6 +98,12 @@ def _operation(one: Operation) -> dict[str, Any]:
     return document
 
 
+def _content(status: int, error: dict[str, Any]) -> dict[str, Any]:
+    if status >= _REFUSED:
+        return error
+    return {"application/json": {"schema": {"type": "object"}}}
+
+
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return a model's JSON schema with everything in place, without ``$defs``."""
     schema = model.model_json_schema()
@@ -100,10 +113,21 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
         if isinstance(part, dict):
             if "$ref" in part:
                 return resolved(defined[part["$ref"].rpartition("/")[2]])
-            return {key: resolved(one) for key, one in part.items()}
+            return {key: resolved(one) for key, one in _without_null(part).items()}
         return [resolved(one) for one in part] if isinstance(part, list) else part
 
     found: dict[str, Any] = resolved(schema)
+    return found
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* without null: what is not meant is left out."""
+    found = {k: one for k, one in schema.items() if k != "default" or one is not None}
+    choices = found.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        rest = [one for one in choices if one != {"type": "null"}]
+        del found["anyOf"]
+        found |= rest[0] if len(rest) == 1 else {"anyOf": rest}
     return found
 
 

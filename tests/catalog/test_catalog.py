@@ -19,6 +19,7 @@ from stash2plex.errors import (
     UnmappedPath,
 )
 from stash2plex.scene import SceneEntry, SceneFile
+from tests.patience import patient
 
 RULE = PathRule(name="r", stash="^/data/(?P<x>.+)$", plex="^/media/(?P<x>.+)$")
 
@@ -338,7 +339,7 @@ async def test_the_service_tries_until_it_succeeds(
     assert not completed.is_set()
 
     stash.status = None
-    await asyncio.wait_for(completed.wait(), 10)
+    await asyncio.wait_for(completed.wait(), patient(10))
     task.cancel()
     await asyncio.wait([task])
 

@@ -32,6 +32,7 @@ from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendScene, PretendStash
 from tests.conftest import free_port
 from tests.likeness import some_fields, unlike
+from tests.patience import patient
 from tests.running import unmeasured
 
 TOKEN = "storm-token"
@@ -125,7 +126,7 @@ class Storm:
         self._limit_files(resource.RLIM_INFINITY)
         await self._until_ready()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(patient(_PATIENCE)):
                 while True:
                     if not await self.lost():
                         break
@@ -148,7 +149,7 @@ class Storm:
 
     async def idle(self, seconds: float = 240) -> dict[str, Any]:
         """Wait until the daemon has nothing to do."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patient(seconds)):
             while True:
                 status = await self._get("status")
                 queue = status["queue"]
@@ -270,7 +271,7 @@ class Storm:
         self.counts["stops"] += 1
         began = time.monotonic()
         assert await self._end(signal.SIGTERM) == 0, self.log_tail()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < patient(10)
         await self._start()
 
     async def _hang_up(self) -> None:
@@ -416,7 +417,7 @@ class Storm:
         assert self._process
         assert self._session
         url = f"http://127.0.0.1:{self._port}/livez"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             while True:
                 if (status := self._process.returncode) is not None:
                     # A disk that is full at the start is told in one line.

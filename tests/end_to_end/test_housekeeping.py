@@ -19,6 +19,7 @@ from stash2plex.health.outages import KEPT as KEPT_OUTAGES
 from stash2plex.reconcile.runs import KEPT as KEPT_RUNS
 from tests.end_to_end.test_delivery import sample
 from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
+from tests.patience import patient
 from tests.provider.asking import Plex
 from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
@@ -156,7 +157,10 @@ async def test_a_file_that_is_deleted_ends_the_daemon(name, how, config, tmp_pat
         file.unlink()
         if how == "replaced":
             file.touch()
-        async with asyncio.timeout(20), aiohttp.ClientSession(headers=TOKEN) as session:
+        async with (
+            asyncio.timeout(patient(20)),
+            aiohttp.ClientSession(headers=TOKEN) as session,
+        ):
             refused = False
             while daemon.process.returncode is None:
                 hook = {"type": "Scene.Update.Post", "id": 1, "fields": ["title"]}

@@ -13,6 +13,7 @@ import pytest
 
 from tests.end_to_end.test_delivery import sample
 from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
+from tests.patience import patient
 
 HUNG = Path(__file__).parents[1] / "hung_mount"
 MATCHES = 12
@@ -48,7 +49,7 @@ async def test_a_hung_mount_holds_up_nothing(config, stash, plex, hung, tmp_path
                 asyncio.create_task(asked(session, daemon.url, number))
                 for number in range(MATCHES)
             ]
-            async with asyncio.timeout(25):
+            async with asyncio.timeout(patient(25)):
                 for path in ("/plex/library/metadata/scene-1", "/api/v1/health"):
                     async with session.get(daemon.url + path) as answer:
                         assert answer.status == 200
@@ -57,14 +58,14 @@ async def test_a_hung_mount_holds_up_nothing(config, stash, plex, hung, tmp_path
                 # The folder is left alone, so nobody waits for it.
                 began = time.monotonic()
                 status, found = await asked(session, daemon.url, "later")
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < patient(5)
             (named,) = [o for o in document["findings"] if o["code"] == "media_root"]
             assert named["level"] == "warn"
             assert "does not answer" in named["message"]
             assert set(statuses) <= {200, 500}
             assert (status, found["MediaContainer"]["Metadata"]) == (200, [])
             daemon.process.terminate()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(patient(10)):
                 assert await daemon.process.wait() == 0
     assert daemon.log.read_text().count('"media_root_hangs"') == 1
 
@@ -80,7 +81,7 @@ async def test_check_names_a_hung_mount(config, stash, plex, hung):  # noqa: F81
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | hung,
     )
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(patient(25)):
         told, _ = await process.communicate()
 
     assert b"does not answer: its share or disk hangs" in told
@@ -100,6 +101,6 @@ async def test_a_thread_that_never_ends_does_not_keep_the_process(
         while not (tmp_path / "data" / "copies.waits").exists():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         daemon.process.terminate()
-        async with asyncio.timeout(11):
+        async with asyncio.timeout(patient(11)):
             assert await daemon.process.wait() == 0
     assert '"daemon_left"' in daemon.log.read_text()

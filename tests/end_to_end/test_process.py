@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 from tests.running import until_ready
 
 TOKEN = {"Authorization": "Bearer process-token"}
@@ -37,7 +38,10 @@ class Process:
         await until_ready(self.url, alive)
 
     async def idle(self):
-        async with asyncio.timeout(30), aiohttp.ClientSession(headers=TOKEN) as session:
+        async with (
+            asyncio.timeout(patient(30)),
+            aiohttp.ClientSession(headers=TOKEN) as session,
+        ):
             while True:
                 async with session.get(f"{self.url}/api/v1/status") as answer:
                     status = await answer.json()
@@ -135,7 +139,7 @@ async def test_a_signal_ends_it_well(config, stash, plex, number):
     async with started(config) as daemon:
         await daemon.ready()
         daemon.process.send_signal(number)
-        assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+        assert await asyncio.wait_for(daemon.process.wait(), patient(10)) == 0
         events = [
             json.loads(line)["event"] for line in daemon.log.read_text().splitlines()
         ]
@@ -156,7 +160,7 @@ async def test_it_ends_within_ten_seconds_while_plex_hangs(config, stash, plex):
                 assert answer.status == 202
         await plex.facts.until(lambda: plex.in_flight)
         daemon.process.terminate()
-        assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+        assert await asyncio.wait_for(daemon.process.wait(), patient(10)) == 0
     plex.hangs = False
     async with started(config) as daemon:
         await daemon.ready()
@@ -219,7 +223,7 @@ async def hung_up(config, daemon, new: str, event: str) -> str:
     config.write_text(new)
     seen = daemon.log.stat().st_size
     daemon.process.send_signal(signal.SIGHUP)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patient(15)):
         while True:
             log = daemon.log.read_text()[seen:]
             if event in log:
@@ -252,7 +256,7 @@ async def test_hang_up_reads_the_configuration_again(config, stash, plex):
         await daemon.idle()
         assert plex.items[1].text["contentRating"] == "R"
         daemon.process.terminate()
-        assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+        assert await asyncio.wait_for(daemon.process.wait(), patient(10)) == 0
 
 
 async def test_counters_go_on_when_the_configuration_changes(config, stash, plex):
@@ -267,7 +271,7 @@ async def test_counters_go_on_when_the_configuration_changes(config, stash, plex
 
         hints = {"type": 1, "filename": "/m/none.mp4", "title": "none"}
         url = f"{daemon.url}/plex/library/metadata/matches"
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patient(15)):
             while await matched() == "0":
                 async with web.post(url, json=hints) as answer:
                     await answer.read()
@@ -298,7 +302,7 @@ async def test_no_hook_is_refused_while_the_configuration_changes(config, stash,
             done.set()
 
         async with (
-            asyncio.timeout(25),
+            asyncio.timeout(patient(25)),
             aiohttp.ClientSession(
                 headers=TOKEN,
                 connector=aiohttp.TCPConnector(force_close=True),  # as the plugin does
@@ -328,7 +332,7 @@ async def test_a_full_disk_refuses_hooks_and_heals(config, stash, plex):
     async with (
         started(config, output=asyncio.subprocess.DEVNULL) as daemon,
         aiohttp.ClientSession(headers=TOKEN) as session,
-        asyncio.timeout(25),
+        asyncio.timeout(patient(25)),
     ):
         await daemon.ready()
         await daemon.idle()
@@ -366,12 +370,12 @@ async def test_it_ends_at_once_in_the_middle_of_a_comparison(config, stash, plex
                 number = (await answer.json())["run"]
         await stash.facts.until(lambda: stash.asked > asked)
         daemon.process.terminate()
-        assert await asyncio.wait_for(daemon.process.wait(), 5) == 0
+        assert await asyncio.wait_for(daemon.process.wait(), patient(5)) == 0
     stash.hangs = False
     async with (
         started(config) as daemon,
         aiohttp.ClientSession(headers=TOKEN) as session,
-        asyncio.timeout(15),
+        asyncio.timeout(patient(15)),
     ):
         await daemon.ready()
         while True:  # it is taken up again

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import free_port
+from tests.patience import patient
 from tests.running import until_ready
 
 
@@ -48,7 +49,7 @@ async def started(folder, environment, *words):
 async def ended(process):
     """Wait until a process has ended; returns what it said."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             out, _ = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -65,7 +66,7 @@ async def said(folder, environment, *words, status=0):
 
 async def shown(session, url, token, text):
     headers = {"X-Plex-Token": token}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patient(20)):
         while True:
             async with session.get(f"{url}/library/metadata/1", headers=headers) as one:
                 if text in await one.text():

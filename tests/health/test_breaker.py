@@ -8,6 +8,7 @@ import pytest
 
 from stash2plex.errors import AccessDenied, ServerFault, ServiceUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
+from tests.patience import patient
 
 DOWN = ServiceUnavailable("Plex", "no connection")
 
@@ -152,4 +153,4 @@ async def test_whoever_waits_hears_of_every_change(breaker):
 
     open_up(breaker)
 
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, patient(1))

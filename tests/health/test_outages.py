@@ -12,6 +12,7 @@ from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.outages import KEPT, Outage, OutageLog, reliability
 from tests.conftest import Clock, make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 from tests.running import running
 
 DOWN = ServiceUnavailable("Plex", "no connection")
@@ -217,7 +218,7 @@ async def test_a_clock_that_is_put_during_an_outage(database, clock, step):
 
 async def written(log, fact):
     """Wait until what was listed is as it should be."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patient(10)):
         while not fact(listed := await log.listed()):  # noqa: ASYNC110
             await asyncio.sleep(0)
     return listed

@@ -10,6 +10,7 @@ from stash2plex.config import OutageSettings
 from stash2plex.errors import AccessDenied, ServerFault, ServiceUnavailable
 from stash2plex.health.breaker import CircuitBreaker, State
 from stash2plex.health.probe import Probe
+from tests.patience import patient
 
 DOWN = ServiceUnavailable("Plex", "no connection")
 
@@ -61,10 +62,10 @@ async def test_an_outage_is_probed_until_it_ends(probe, server, breaker):
     breaker.fail(DOWN)
     assert probe.state == "down"
     for _ in range(3):
-        await asyncio.wait_for(server.asked.get(), 2)
+        await asyncio.wait_for(server.asked.get(), patient(2))
 
     server.error = None
-    await asyncio.wait_for(server.asked.get(), 2)
+    await asyncio.wait_for(server.asked.get(), patient(2))
     await asyncio.sleep(0)
 
     assert breaker.state is State.HALF_OPEN

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -347,12 +348,33 @@ async def test_a_stash_that_refuses_its_own_plugin(stash):
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"null", b"[]", b"not json", b"\xff", b'{"args": null}']
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"not json",
+        b"\xff",
+        b'{"args": null}',
+        b'{"args": "x"}',
+        b'{"args": {"hookContext": "x"}}',
+        b'{"args": {"hookContext": [1]}}',
+        b'{"server_connection": 5, "args": {"hookContext": {"id": 1}}}',
+    ],
 )
-async def test_whatever_comes_in_nothing_breaks(raw):
-    result, _, _ = await run(None, raw)
+@pytest.mark.parametrize("plugin", [TASKS, HTTP_HOOKS], ids=attrgetter("id"))
+async def test_whatever_comes_in_nothing_breaks(raw, plugin):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script_of(plugin)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(raw)
 
-    assert set(result) == {"output", "error"}
+    assert set(json.loads(out)) == {"output", "error"}
+    assert b"Traceback" not in out + err
 
 
 def test_the_shim_imports_only_what_is_quick():

@@ -12,6 +12,7 @@ from stash2plex.sandbox.subscriptions import LOG
 from stash2plex.stash.hook_lines import said_in
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 from tests.running import running
 from tests.upgrades.recorded import unpack_plugin
 
@@ -128,7 +129,7 @@ def test_a_frame_that_repeats_our_words_costs_next_to_nothing():
     frame = frame_of("SQL: " + "stash2plexd 1 " * 1_000_000)
     started = time.perf_counter()
     assert list(said_in(frame)) == []
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < patient(0.5)
 
 
 def test_a_frame_of_a_listing_costs_next_to_nothing():
@@ -139,7 +140,7 @@ def test_a_frame_of_a_listing_costs_next_to_nothing():
     for _ in range(20):
         assert list(said_in(quiet)) == []
         assert len(list(said_in(busy))) == 1
-    assert (time.perf_counter() - started) / 40 < 0.05
+    assert (time.perf_counter() - started) / 40 < patient(0.05)
 
 
 # --- the whole way ----------------------------------------------------------------------

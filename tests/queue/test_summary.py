@@ -10,6 +10,7 @@ from stash2plex.catalog.matching import Confidence
 from stash2plex.queue.outcome import Outcome, Result
 from stash2plex.queue.summary import Summary
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 
 
 def said(log_lines):
@@ -42,7 +43,7 @@ async def test_at_intervals_and_at_the_end(log_lines):
     summary = Summary(interval=0.01)
     running = asyncio.create_task(summary.run())
     summary.note(Outcome(result=Result.SKIPPED), Result.SKIPPED, None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while not said(log_lines):  # noqa: ASYNC110 - a log tells nobody
             await asyncio.sleep(0.01)
     summary.note(Outcome(result=Result.SKIPPED), Result.SKIPPED, None)

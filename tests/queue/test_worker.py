@@ -21,6 +21,7 @@ from stash2plex.queue.outcome import Outcome, Result
 from stash2plex.queue.retry import RetryPolicy
 from stash2plex.queue.store import JobStore
 from stash2plex.queue.worker import BATCH, Worker
+from tests.patience import patient
 
 DONE = Outcome(result=Result.WRITTEN)
 
@@ -46,7 +47,7 @@ async def working(database, jobs, breaker, deliver, **queue):
         yield worker
     finally:
         worker.stop()
-        await asyncio.wait_for(task, 15)
+        await asyncio.wait_for(task, patient(15))
 
 
 async def test_a_batch_is_claimed_at_once(database, jobs, breaker):
@@ -166,7 +167,7 @@ async def test_a_full_disk_costs_nothing(database, jobs, breaker):
             await jobs.enqueue(Kind.SCENE, 2, Reason.HOOK)
         freed.set()
         await database._writer.execute("PRAGMA query_only = OFF")
-        await asyncio.wait_for(again.wait(), 10)
+        await asyncio.wait_for(again.wait(), patient(10))
     assert worker.results[Result.WRITTEN] == 1
     assert await jobs.next_due() is None
 
@@ -301,7 +302,7 @@ async def test_a_disk_that_is_freed_lets_a_crashed_batch_go_on(database, jobs, b
             await jobs.enqueue(Kind.SCENE, 2, Reason.HOOK)
         assert not database.is_writable
         await database._writer.execute("PRAGMA query_only = OFF")
-        await asyncio.wait_for(again.wait(), 10)
+        await asyncio.wait_for(again.wait(), patient(10))
     assert worker.results[Result.WRITTEN] == 1
     assert database.is_writable
 
@@ -335,7 +336,7 @@ async def test_jobs_are_handed_back_as_soon_as_there_is_room(database, breaker):
     async with working(database, jobs, breaker, deliver) as worker:
         await jobs.refused.wait()
         await database._writer.execute("PRAGMA query_only = OFF")
-        await asyncio.wait_for(again.wait(), 10)
+        await asyncio.wait_for(again.wait(), patient(10))
     assert worker.results[Result.WRITTEN] == 1
 
 
@@ -459,7 +460,7 @@ async def test_what_ran_is_taken_back_once_the_disk_takes_it(database, jobs, bre
         await asyncio.sleep(0)
         assert not done.is_set()
         await database._writer.execute("PRAGMA query_only = OFF")
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), patient(10))
 
 
 async def test_a_disk_that_stays_full_from_the_start_does_not_keep_it_from_ending(

@@ -15,6 +15,7 @@ from stash2plex.reconcile.reconciler import Reconciler
 from stash2plex.reconcile.runs import Runs
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 from tests.reconcile.test_corners import between
 from tests.reconcile.test_reconcile import (  # noqa: F401 - fixtures
     gaps,
@@ -366,10 +367,10 @@ async def test_failures_go_on_for_years(database, monkeypatch):
     task = asyncio.create_task(reconciler.run())
     for _ in range(5):
         await reconciler.request("all", reason="schedule")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await catalog.asked.acquire()
     for _ in range(3):  # and goes on by itself
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await catalog.asked.acquire()
     assert not task.done()
     task.cancel()

@@ -20,6 +20,7 @@ from stash2plex.sandbox.server import serving
 from stash2plex.stash.client import StashClient
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
+from tests.patience import patient
 from tests.reconcile.test_changes import poll  # noqa: F401 - a fixture
 from tests.reconcile.test_reconcile import gaps, reconciled
 from tests.running import running
@@ -453,7 +454,7 @@ async def test_a_subscription_that_does_not_part_is_left():
         task = asyncio.create_task(follow())
         await listening.wait()
         task.cancel()
-        await asyncio.wait_for(asyncio.wait([task]), 6)
+        await asyncio.wait_for(asyncio.wait([task]), patient(6))
 
     assert task.cancelled()
 

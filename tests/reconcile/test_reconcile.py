@@ -18,6 +18,7 @@ from tests.bench.servers import QuickStash
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.likeness import some_fields, unlike
+from tests.patience import patient
 from tests.running import running
 
 
@@ -28,7 +29,7 @@ async def reconciled(daemon, scope="all", status=202, **more):
 
 
 async def ended(daemon, number, seconds=20):
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(patient(seconds)):
         while True:
             url = f"{daemon.url}/api/v1/reconcile/{number}"
             async with daemon.session.get(url) as answer:

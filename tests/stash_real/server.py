@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from tests.conftest import free_port
+from tests.patience import patient
 
 BINARY = "STASH_BIN"
 _STARTS_WITHIN = 60.0
@@ -112,7 +113,10 @@ class RealStash:
                 stdout=output,
                 stderr=output,
             )
-        async with asyncio.timeout(_STARTS_WITHIN), aiohttp.ClientSession() as session:
+        async with (
+            asyncio.timeout(patient(_STARTS_WITHIN)),
+            aiohttp.ClientSession() as session,
+        ):
             while True:
                 assert self._process.returncode is None, self.output[-2000:]
                 try:
@@ -130,7 +134,7 @@ class RealStash:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), 20)
+                await asyncio.wait_for(self._process.wait(), patient(20))
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
@@ -178,7 +182,7 @@ class RealStash:
         """Start a job by a mutation, and wait for its end."""
         (number,) = (await self.ask(mutation, **variables)).values()
         query = "query J($id: ID!) { findJob(input: {id: $id}) { status } }"
-        async with asyncio.timeout(_JOB_WITHIN):
+        async with asyncio.timeout(patient(_JOB_WITHIN)):
             while True:
                 found = (await self.ask(query, id=str(number)))["findJob"]
                 if found is None or found["status"] in {"FINISHED", "FAILED"}:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tests.patience import patient
 from tests.ui.pretend_page import MODULES
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def browsing(
                 timezone_id="Europe/Berlin",
                 reduced_motion="reduce",
             )
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(patient(15) * 1000)
             await page.add_init_script(f"window.OLD_STASH = {list(lacks)!r}")
             yield page, Watch(page, origin)
         finally:

@@ -26,6 +26,7 @@ from stash2plex.sandbox.scenes import PLEX_ROOT, cover, populate
 from stash2plex.sandbox.server import serving
 from stash2plex.sandbox.stash import PretendStash
 from tests.conftest import free_port
+from tests.patience import patient
 from tests.running import until_ready
 from tests.upgrades.recorded import archive, pack
 
@@ -86,7 +87,7 @@ def _busy(status):
 
 
 async def _until(api, fact):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patient(60)):
         while not fact(await api("status")):
             pass
 

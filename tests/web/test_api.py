@@ -350,3 +350,21 @@ async def test_who_has_no_token_is_told_how_to_send_it(daemon):
 
     assert "as a bearer token in the Authorization header" in told
     assert "***" not in told
+
+
+async def test_the_description_says_what_else_may_come(daemon):
+    document = await daemon.get("openapi.json")
+    paths = document["paths"]
+
+    assert "404" in paths["/api/v1/reconcile/{run}"]["get"]["responses"]
+    assert "200" in paths["/api/v1/sync"]["post"]["responses"]
+    assert '"null"' not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "route", ["hooks", "sync", "recover", "reconcile", "dead/retry", "dead/clear"]
+)
+async def test_null_is_no_body(daemon, route):
+    found, document = await ask(daemon, "POST", f"/api/v1/{route}", data=b"null")
+
+    assert (found, document["code"]) == (400, "invalid_request")

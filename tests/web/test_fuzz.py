@@ -19,6 +19,7 @@ from stash2plex.web.openapi import describe
 from tests.conftest import free_port, make_settings
 from tests.end_to_end.test_delivery import sample
 from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
+from tests.patience import patient
 from tests.running import running
 
 REQUESTS = 10_000
@@ -235,7 +236,7 @@ async def dropped(url: str, sent: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient(10)):
             return await reader.read()
     finally:
         writer.close()
@@ -273,7 +274,7 @@ async def test_who_never_reads_is_dropped(stash, plex, settings, monkeypatch):
             await loop.sock_sendall(greedy, asked)
             before = await asyncio.to_thread(established, port)
             assert before
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(patient(15)):
                 while await asyncio.to_thread(established, port) >= before:  # noqa: ASYNC110 - the kernel tells nobody
                     await asyncio.sleep(0.05)
 
@@ -305,7 +306,7 @@ async def test_idle_connections_shut_nobody_out(most, addresses, monkeypatch):
         writer.write(request)
         await reader.readuntil(b"\r\n\r\n")
         _, newcomer, answered = await asked("127.0.0.1", port)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             assert await _ended(held[0][0])
         writer.write(request)
         again = await reader.readuntil(b"\r\n\r\n")
@@ -339,7 +340,7 @@ async def test_hooks_get_through_whoever_holds_connections(
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
         assert (await daemon.hook(1))["outcome"] == "queued"
         writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await reader.readuntil(b'{"status": "ok"}')
         writer.close()
         for _, one in held:

@@ -16,6 +16,7 @@ from tests.reconcile.test_reconcile import reconciled
 from tests.running import running
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana.json"
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 async def read(daemon):
@@ -98,6 +99,17 @@ async def test_the_dashboard_asks_for_what_there_is(daemon):
     later = {
         "stash2plex_reconcile_last_duration_seconds",
         "stash2plex_reconcile_last_end_seconds",
+        "stash2plex_reconcile_last_success",
     }
     assert {re.sub("_(bucket|count)$", "", one) for one in names} - later <= known
     assert len(names) > 15
+
+
+def test_the_dashboard_shows_every_metric_that_is_documented():
+    documented = set(
+        re.findall(r"^\| `(stash2plex_\w+)`", PAGE.read_text(), re.MULTILINE)
+    )
+    shown = DASHBOARD.read_text()
+
+    assert documented
+    assert {one for one in documented if one not in shown} == set()
