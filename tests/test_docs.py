@@ -60,7 +60,7 @@ def test_every_route_is_documented():
     text = (DOCS / "http-api.md").read_text()
     source = (ROOT / "stash2plex/web/app.py").read_text()
     routes = re.findall(
-        r'(?:web\.(?=get|post)|Operation\(\s*")(\w+)"?[(,] ?"([^"]+)"', source
+        r'(?:web\.(?=get|post)|Operation\(\s*")(\w+)"?[(,]\s*"([^"]+)"', source
     )
     assert len(routes) > 20
     for method, path in routes:

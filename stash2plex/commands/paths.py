@@ -64,6 +64,8 @@ def suggest(options: argparse.Namespace) -> int:
     none = "# No rules are needed: both sides see the same paths."
     for line in (found.toml or none).splitlines():
         say(line)
+    if found.toml:
+        say("")
     say(f"# {found.told}")
     return WELL
 

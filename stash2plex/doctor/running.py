@@ -31,12 +31,10 @@ def _findings(status: dict[str, Any]) -> Iterator[Finding]:
         message = f"the daemon that runs is {running}, and {__version__} is installed"
         fix = "restart the daemon; in Docker: docker compose up -d"
         yield Finding("daemon_version", "warn", message, fix)
-    for name in ("Plex", "Stash"):
-        server = status.get(name.lower(), {})
-        if server.get("state") == "denied":
-            message = f"the daemon is refused: {server.get('error')}"
-            key = "plex.token" if name == "Plex" else "stash.api_key"
-            yield Finding(f"{name.lower()}_denied", "fail", message, f"set {key}")
+    if refused := _refusal(status.get("plex", {})):
+        yield Finding("plex_denied", "fail", refused, "set plex.token")
+    if refused := _refusal(status.get("stash", {})):
+        yield Finding("stash_denied", "fail", refused, "set stash.api_key")
     outage = status.get("outages", {}).get("current")
     if outage is not None:
         message = (
@@ -49,3 +47,10 @@ def _findings(status: dict[str, Any]) -> Iterator[Finding]:
         message = f"given up: {dead:,} of what was to be delivered"
         fix = "'stash2plex dead' says why; then: stash2plex dead retry"
         yield Finding("dead_letters", "warn", message, fix)
+
+
+def _refusal(server: dict[str, Any]) -> str | None:
+    """Return what a server that refuses the daemon said, None if it takes it."""
+    if server.get("state") != "denied":
+        return None
+    return f"the daemon is refused: {server.get('error')}"
