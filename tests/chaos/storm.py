@@ -1,8 +1,8 @@
 """A storm: everything that can go wrong does, in an order that a number decides.
 
 Scenes are edited and hooks posted while Plex and Stash fail in every way they know and
-the daemon is killed, stopped, its clock set and its disk filled. Then all is mended, and
-Plex has to show what Stash knows.
+the daemon is killed, stopped, its clock set, its disk filled, its lock deleted and a share
+hangs that it reads from. Then all is mended, and Plex has to show what Stash knows.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ CAUSED = {"server_fault", "picture_failed"}
 # failed is tried again after two minutes.
 _PATIENCE = 180.0
 
+ROOT = Path(__file__).parents[2]
+HUNG_MOUNT = ROOT / "tests" / "hung_mount"
+
 Action = Callable[[], Awaitable[None]]
 
 
@@ -78,7 +81,11 @@ class Storm:
             (self._hang_up, 1),
             (self._step_clock, 2),
             (self._fill_disk, 2),
+            (self._delete_lock, 1),
+            (self._hang_share, 2),
+            (self._ask_provider, 6),
         ]
+        self._share = folder / "share"
 
     @asynccontextmanager
     async def standing(self) -> AsyncIterator[Storm]:
@@ -92,6 +99,9 @@ class Storm:
                 headers=HEADERS, timeout=aiohttp.ClientTimeout(total=5)
             ) as self._session,
         ):
+            self._share.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkfifo(self._beside_share("pipe"))
             self._write_config()
             await self._start()
             await self._until_ready()
@@ -123,6 +133,7 @@ class Storm:
         await asyncio.gather(*self._faults, return_exceptions=True)
         self._mend_plex()
         self._mend_stash()
+        self._mend_share()
         self._limit_files(resource.RLIM_INFINITY)
         await self._until_ready()
         with contextlib.suppress(TimeoutError):
@@ -258,7 +269,7 @@ class Storm:
             case 3:
                 stash.garbles = chance.choice(("<html>", "{}", '{"data": null}'))
             case 4:
-                stash.line.how = chance.choice(("half", "reset"))
+                stash.line.how = chance.choice(("half", "reset", "trickle"))
         self.counts["stash faults"] += 1
         self._later(chance.expovariate(1 / 0.5), self._mend_stash)
 
@@ -292,6 +303,51 @@ class Storm:
         self._limit_files(0)
         unlimited = resource.RLIM_INFINITY
         self._later(self.chance.uniform(0.2, 1.5), lambda: self._limit_files(unlimited))
+
+    async def _delete_lock(self) -> None:
+        """Take the lock from under the daemon: it ends, and is started anew."""
+        assert self._process
+        assert self._said
+        await self._until_ready()
+        self.counts["locks deleted"] += 1
+        (self._folder / "data" / "lock").unlink(missing_ok=True)
+        async with asyncio.timeout(patient(30)):
+            status = await self._process.wait()
+        await self._said
+        assert status == 1, self.log_tail()
+        assert "was deleted while the daemon ran" in self.log_tail()
+        await self._start()
+
+    async def _hang_share(self) -> None:
+        self.counts["hung shares"] += 1
+        self._beside_share("hangs").touch()
+        self._later(self.chance.uniform(0.5, 3), self._mend_share)
+
+    def _mend_share(self) -> None:
+        self._beside_share("hangs").unlink(missing_ok=True)
+        with suppress(OSError):  # nobody waits
+            os.close(os.open(self._beside_share("pipe"), os.O_WRONLY | os.O_NONBLOCK))
+
+    def _beside_share(self, end: str) -> Path:
+        return self._share.with_name(f"{self._share.name}.{end}")
+
+    async def _ask_provider(self) -> None:
+        """Ask as Plex does about a file of the share, and wait for no answer."""
+        assert self._session
+        name = f"unknown-{self.chance.randrange(1000)}.mp4"
+        asking = self._session.post(
+            f"http://127.0.0.1:{self._port}/plex/library/metadata/matches",
+            json={"type": 1, "title": "x", "filename": f"/media/{name}"},
+        )
+
+        async def ask() -> None:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with asking:
+                    self.counts["matches"] += 1
+
+        task = asyncio.create_task(ask())
+        self._faults.add(task)
+        task.add_done_callback(self._faults.discard)
 
     # --- small things -------------------------------------------------------------
 
@@ -374,6 +430,7 @@ class Storm:
             "timeout = 1\n"
             "[sync.fields]\ncontent_rating = false\n"
             f'[provider]\ncontent_rating = "{rating}"\n'
+            f'media_roots = [{{plex = "/media", here = "{self._share}"}}]\n'
             "[queue]\nretry_base = 0.2\nretry_cap = 1\nnot_found_base = 0.2\n"
             "not_found_cap = 1\n"
             "[outage]\nopen_seconds = 2\nprobe_min = 0.1\nprobe_max = 0.5\n"
@@ -401,7 +458,8 @@ class Storm:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=unmeasured(),  # its disk may be full
+            # Its disk may be full, and its share may hang.
+            env=unmeasured() | {"PYTHONPATH": _path(), "HUNG_FOLDER": str(self._share)},
         )
         self._said = asyncio.create_task(self._listen(self._process))
 
@@ -446,6 +504,12 @@ class Storm:
         status = await self._process.wait()
         await self._said
         return status
+
+
+def _path() -> str:
+    """Return where Python finds what makes the share hang, and everything else."""
+    there = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join(filter(None, (str(HUNG_MOUNT), str(ROOT), there)))
 
 
 async def weather(
