@@ -6,10 +6,13 @@ with DNS rebinding even read the answer.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
+from stash2plex.config_file import load
+from stash2plex.provider.setup import root_path
 from stash2plex.sandbox.agent import RegisteredProvider
 from tests.conftest import make_settings
 from tests.end_to_end.test_delivery import sample
@@ -158,3 +161,35 @@ async def test_the_name_under_which_plex_has_us(stash, plex, settings):
     async with running(settings, stash, plex) as daemon:
         assert (await status(daemon, SCENE, host=PUBLIC))[0] == 200
         assert (await status(daemon, SCENE, host="evil.example"))[0] == 421
+
+
+async def test_an_upgraded_compose_set_up_changes_nothing(stash, plex, tmp_path):
+    """The environment of the former compose.yaml, which set no secret."""
+    sample(stash, plex)
+    former = await asyncio.to_thread(
+        load,
+        None,
+        {
+            "STASH2PLEX_STASH__URL": "http://stash:9999",
+            "STASH2PLEX_PLEX__URL": "http://host.docker.internal:32400",
+            "STASH2PLEX_SERVER__TOKEN": "long-and-random",
+        },
+    )
+    assert root_path(former.provider) == "/plex"
+    made = make_settings(stash, plex, tmp_path)
+    settings = made.model_copy(update={"provider": former.provider})
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        # As Plex may have registered it: by the service, or by the published port.
+        for host in ("stash2plex:9898", "host.docker.internal:9898", "172.17.0.1:9898"):
+            code, text = await status(daemon, SCENE, host=host)
+            assert code == 200
+            assert f"http://{host}/img/" in text or '"Metadata"' in text
+            code, text = await status(
+                daemon,
+                MATCH,
+                host=host,
+                method="POST",
+                json={"type": 1, "title": "x", "filename": "1.mp4"},
+            )
+            assert (code, '"scene-1"' in text) == (200, True)
