@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-ui test-stash docs check run bench chaos plugin wheel image release install dev format lint types clean
+.PHONY: demo test quick test-ui test-stash docs check run bench chaos plugin wheel image release install dev format lint types clean
 
 demo: install
 	$(BIN)/stash2plex demo
@@ -14,6 +14,10 @@ test: dev lint types
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/python tests/complete_coverage.py
+
+# For daily work: under a minute, most of it the types.
+quick: dev lint types
+	$(BIN)/python -m pytest -q -n auto -m quick
 
 # The page in Stash, in a real browser. `make test` skips this part where one is missing.
 test-ui: dev $(VENV)/.ui tests/ui/node_modules/.installed

@@ -14,7 +14,8 @@ def system_zone() -> tuple[tzinfo, str | None]:
     The C library takes a TZ that it does not know for UTC, and so do we. Reads files.
     """
     try:
-        return tzlocal.get_localzone(), None
+        # Not what was found before: TZ may have been corrected.
+        return tzlocal.reload_localzone(), None
     except (LookupError, ValueError, OSError) as error:
         name = os.environ.get("TZ", "")
         if not name:

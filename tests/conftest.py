@@ -27,6 +27,17 @@ from stash2plex.stash.client import StashClient
 from tests.patience import patient
 from tests.running import RunningDaemon, running
 
+# What pretends to be a server, and what starts processes.
+_SERVERS = frozenset(
+    {"stash", "plex", "daemon", "config", "room", "setup", "serving_tls"}
+)
+_LONG = frozenset(
+    {
+        *("ui", "chaos", "stash_real", "upgrades", "bench", "docs", "end_to_end"),
+        *("reconcile", "test_cli.py", "test_package.py", "test_pictures.py"),
+        *("test_terminal.py", "test_plugin_source.py"),
+    }
+)
 # What no test takes on a usual machine, seconds.
 _LONGEST = 30.0
 
@@ -35,8 +46,14 @@ hypothesis_settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the time that this machine needs for it."""
+    """Give each test the time that this machine needs, and say which are quick.
+
+    Those that need neither server nor a process of their own are.
+    """
     for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if _SERVERS.isdisjoint(item.fixturenames) and folder not in _LONG:  # type: ignore[attr-defined]
+            item.add_marker("quick")
         own = item.get_closest_marker("timeout")
         seconds = patient(own.args[0] if own else _LONGEST)
         item.add_marker(pytest.mark.timeout(seconds), append=False)

@@ -215,9 +215,17 @@ def test_a_daily_line_runs_once_each_local_day(line, zone):
     assert days == [str((first + timedelta(days=n)).date()) for n in range(365)]
 
 
-@pytest.mark.parametrize("zone", ["America/Santiago", "Europe/Berlin", "Asia/Tehran"])
-def test_an_hourly_line_runs_once_each_elapsed_hour(zone):
-    found = times("17 * * * *", zone, "2026-03-01T00:00+00:00", 24 * 300)
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("America/Santiago", "2026-03-25"),
+        ("America/Santiago", "2026-09-01"),
+        ("Europe/Berlin", "2026-03-20"),
+        ("Europe/Berlin", "2026-10-20"),
+    ],
+)
+def test_an_hourly_line_runs_once_each_elapsed_hour(zone, start):
+    found = times("17 * * * *", zone, f"{start}T00:00+00:00", 24 * 14)
     moments = [datetime.fromisoformat(one) for one in found]
 
     assert {b - a for a, b in pairwise(moments)} == {timedelta(hours=1)}

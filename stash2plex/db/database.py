@@ -28,6 +28,8 @@ log = structlog.get_logger()
 # The file in the data directory.
 DATABASE = "stash2plex.db"
 
+# How long a lock that somebody else holds is waited for, seconds.
+_PATIENCE = 5.0
 # What to do where SQLite gets no lock.
 _NO_LOCKS = (
     "is server.data_dir on a share (CIFS, NFS)? Those give no locks that work: put it"
@@ -195,12 +197,13 @@ def read_fact(path: Path, name: str) -> str | None:
 
 @asynccontextmanager
 async def _connected(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    async with aiosqlite.connect(path, isolation_level=None) as connection:
+    async with aiosqlite.connect(
+        path, isolation_level=None, timeout=_PATIENCE
+    ) as connection:
         connection.row_factory = sqlite3.Row
         await connection.execute("PRAGMA journal_mode = WAL")
         await connection.execute("PRAGMA synchronous = FULL")
         await connection.execute("PRAGMA foreign_keys = ON")
-        await connection.execute("PRAGMA busy_timeout = 5000")
         yield connection
 
 

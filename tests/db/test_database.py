@@ -177,8 +177,9 @@ async def test_a_wrong_statement_says_nothing_of_the_disk(database, how):
     assert await database.fact("still") == "written"
 
 
-async def test_a_folder_without_locks_is_named(tmp_path):
+async def test_a_folder_without_locks_is_named(tmp_path, monkeypatch):
     """A share may answer every lock with "busy", although nobody has it."""
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
     path = tmp_path / "stash2plex.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("CREATE TABLE x (y)")
@@ -190,7 +191,8 @@ async def test_a_folder_without_locks_is_named(tmp_path):
     assert "on a share (CIFS, NFS)" in str(raised.value)
 
 
-async def test_locks_that_fail_later_are_named_too(tmp_path):
+async def test_locks_that_fail_later_are_named_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
     path = tmp_path / "stash2plex.db"
     async with Database.open(path) as database:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
