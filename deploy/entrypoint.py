@@ -10,6 +10,7 @@ whether it takes hooks.
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import signal
@@ -53,12 +54,18 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+def given(name: str) -> str:
+    """Return a variable; a blank one counts as unset."""
+    value = os.environ.get(name, "")
+    return value if value.strip() else ""
+
+
 def config_file() -> Path:
-    return Path(os.environ.get("STASH2PLEX_CONFIG") or CONFIG)
+    return Path(given("STASH2PLEX_CONFIG") or CONFIG)
 
 
 def data_folder() -> Path:
-    return Path(os.environ.get("STASH2PLEX_SERVER__DATA_DIR") or DATA)
+    return Path(given("STASH2PLEX_SERVER__DATA_DIR") or DATA)
 
 
 def become_user() -> None:
@@ -143,7 +150,7 @@ def run(command: list[str]) -> int:
         if child is None:
             early.append(number)
         else:
-            child.send_signal(number)
+            send(child, number)
 
     for one in PASSED_ON:
         signal.signal(one, pass_on)
@@ -157,9 +164,15 @@ def run(command: list[str]) -> int:
             child = subprocess.Popen(command, env=os.environ | told_where(ear))  # noqa: S603 - it is ours
         except OSError as error:
             complain(f"{command[0]} cannot be started: {error.strerror}")
-        for one in early:
-            child.send_signal(one)
+        for number in early:
+            send(child, number)
         return outlived(child, ear, bell)
+
+
+def send(child: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal; Popen's own way would take the exit status away."""
+    with suppress(ProcessLookupError):
+        os.kill(child.pid, number)
 
 
 def told_where(ear: socket.socket) -> dict[str, str]:
@@ -205,7 +218,7 @@ def outlived(
                     f"stash2plex: silent for {SILENCE:.0f} s; it is ended", flush=True
                 )
             # The first has Python say where every thread is.
-            child.send_signal(signal.SIGKILL if killed else signal.SIGABRT)
+            send(child, signal.SIGKILL if killed else signal.SIGABRT)
             ends_at, killed = time.monotonic() + LAST_WORDS, True
 
 
@@ -233,12 +246,14 @@ def host() -> str:
 def server(key: str, default: str) -> str:
     """Return a server setting; what is wrong with a file the daemon tells itself."""
     variable = f"STASH2PLEX_SERVER__{key.upper()}"
-    if given := os.environ.get(variable):
-        return given
+    if value := given(variable):
+        return value
     try:
-        if file := os.environ.get(f"{variable}_FILE"):
-            return Path(file).read_text(encoding="utf-8-sig").strip()
-        settings = tomllib.loads(config_file().read_text(encoding="utf-8"))
+        if file := given(f"{variable}_FILE"):
+            data = Path(file).read_bytes()
+            wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            return data.decode("utf-16" if wide else "utf-8-sig").strip()
+        settings = tomllib.loads(config_file().read_text(encoding="utf-8-sig"))
         return str(settings.get("server", {}).get(key, default))
     except (OSError, ValueError):
         return default

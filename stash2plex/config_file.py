@@ -98,8 +98,10 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             values[name] = value
     for name, file in given.items():
         target = name.removesuffix(_FILE_SUFFIX)
-        if target != name and target not in values:
-            values[target] = _read_secret(name, Path(file))
+        if target == name or target in values:
+            continue
+        if value := _read_secret(name, Path(file)):  # what is blank is unset here too
+            values[target] = value
     _refuse_unknown(values)
     for name, value in values.items():
         try:
@@ -115,7 +117,7 @@ def _is_ours(name: str, value: str) -> bool:
     if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS or not value.strip():
         return False
     rest = name.removeprefix(ENV_PREFIX)
-    if "__" in rest or rest.endswith(_FILE_SUFFIX):
+    if "__" in rest:
         return True
     is_link = _SERVICE_LINK.fullmatch(rest) or (
         _SERVICE_PORT.fullmatch(rest) and _SERVICE_URL.match(value)

@@ -113,7 +113,7 @@ _DISK_INTERVAL, _FULL_DISK_INTERVAL = 30.0, 5.0
 _GLANCE = 5.0
 # How long ago the last comparison may be at the start, seconds.
 _OVERDUE = 3600.0
-_WRITTEN_AT = "written_at"
+_WRITTEN_AT, _STARTED_AT = "written_at", "started_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,10 @@ async def ground(
         secrets.add(token)
         secrets.words = await asyncio.to_thread(words_of, folder)
         database = await stack.enter_async_context(Database.open(folder / DATABASE))
-        watching = DataFiles.opened(folder / DATABASE, folder / LOCK)
+        with suppress(StoreUnavailable):  # so that SQLite has made its other files
+            await database.set_fact(_STARTED_AT, started_at.isoformat())
+        own = [f"{DATABASE}{end}" for end in ("", "-wal", "-shm")]
+        watching = DataFiles.opened(*(folder / name for name in (*own, LOCK)))
         files = await asyncio.to_thread(watching.__enter__)
         stack.push(watching.__exit__)
         yield Ground(
@@ -330,7 +333,9 @@ async def _work(
         Schedule, settings.reconcile.interval, settings.reconcile.timezone
     )
 
-    listener = Listener(Notifications(settings.plex, identifier), catalog, own)
+    listener = Listener(
+        Notifications(settings.plex, identifier, connection.contact), catalog, own
+    )
 
     stash_probe = Probe(stash.prove, stash_breaker, settings.outage)
     plex_probe = Probe(
@@ -782,19 +787,21 @@ async def _minding(database: Database, folder: Path, wake: Callable[[], None]) -
 
 async def _guarding(files: DataFiles, database: Database) -> None:
     """Look after our files; raises `DataDirGone` once one was deleted."""
-    before: Path | None = None
     while True:
         await asyncio.sleep(_GLANCE)
         gone = await asyncio.to_thread(files.gone)
-        if gone is not None and before is not None:
-            msg = (
-                f"{gone} was deleted while the daemon ran, so that nothing it keeps"
-                " would be there at the next start; it has to start anew"
-            )
+        if gone is None:
+            database.lost = None  # it was away for a moment
+            continue
+        msg = (
+            f"{gone} was deleted while the daemon ran, so that nothing it keeps"
+            " would be there at the next start; it has to start anew"
+        )
+        if database.lost is not None:
             log.error("data_dir_gone", file=str(gone))
-            database.is_writable, database.lost = False, msg
             raise DataDirGone(msg)
-        before = gone
+        # From now on nothing is taken that would be lost.
+        database.is_writable, database.lost = False, msg
 
 
 async def _purging(

@@ -17,12 +17,12 @@ class DataFiles:
     """Files that must stay where they are."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        self._handles: dict[Path, int | None] = {file: _handle(file) for file in files}
+        self._handles = {file: _handle(file) for file in files if file.exists()}
 
     @classmethod
     @contextmanager
     def opened(cls, *files: Path) -> Iterator[DataFiles]:
-        """Watch *files*, which are there, for the length of the block."""
+        """Watch those of *files* that are there, for the length of the block."""
         watched = cls(files)
         try:
             yield watched

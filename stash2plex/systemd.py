@@ -68,4 +68,4 @@ class Systemd:
             ) as to,
         ):
             to.setblocking(False)
-            to.sendto(state.encode(), self._address)
+            to.sendto(state.encode("utf-8", "backslashreplace"), self._address)

@@ -9,6 +9,7 @@ _STEERING = (
     *(0x200E, 0x200F, 0x2028, 0x2029),
     *range(0x202A, 0x202F),
     *range(0x2066, 0x206A),
+    *range(0xD800, 0xE000),  # half a character, which no stream takes
 )
 _SPELLED = {
     code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"  # noqa: PLR2004 - of one byte

@@ -378,6 +378,8 @@ SERVICE_LINKS = {
     "STASH2PLEX_SERVER_SERVICE_HOST": "10.43.0.8",
     "STASH2PLEX_SERVER_PORT": "tcp://10.43.0.8:9898",
     "STASH2PLEX_SERVER_PORT_9898_TCP": "tcp://10.43.0.8:9898",
+    # of a port called file
+    "STASH2PLEX_SERVICE_PORT_FILE": "9",
 }
 
 
@@ -465,3 +467,14 @@ def test_a_token_file_works_whatever_editor_wrote_it(file, tmp_path, content):
 
     (tmp_path / "token").write_bytes(content)
     assert token_of(ServerSettings(data_dir=tmp_path)) == "abc"
+
+
+def test_a_file_with_nothing_in_it_counts_as_unset(file, tmp_path):
+    (tmp_path / "blank").write_text("\n")
+    file.write_text('[plex]\ntoken = "of the file"\n')
+    told = {
+        "STASH2PLEX_PLEX__TOKEN_FILE": str(tmp_path / "blank"),
+        "STASH2PLEX_SERVER__PORT_FILE": str(tmp_path / "blank"),
+    }
+
+    assert load(file, told) == load(file, {})

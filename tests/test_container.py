@@ -423,3 +423,39 @@ async def test_init_where_nothing_can_be_written(room, environment):
         f"stash2plex: {folder} cannot be written by {NOBODY}:{NOBODY}; mount a folder"
         " there that is writable for it: the one of PUID and PGID, or of --user\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        (b"\xef\xbb\xbf[server]\nport = 18123\n", {}),
+        (b"[server]\nport = 18123\n", {"STASH2PLEX_SERVER__PORT": " "}),
+    ],
+)
+def test_the_port_is_read_as_the_daemon_reads_it(room, monkeypatch, text, variables):
+    entrypoint = runpy.run_path(str(room / "entrypoint.py"))
+    file = room / "config.toml"
+    file.write_bytes(text)
+    for name, value in {"STASH2PLEX_CONFIG": str(file), **variables}.items():
+        monkeypatch.setenv(name, value)
+
+    assert entrypoint["server"]("port", "9898") == "18123"
+
+
+async def test_a_signal_at_the_end_takes_no_exit_status_away(room, environment):
+    """The command may have ended, and not been looked after yet."""
+    command = room / "bin" / "stash2plex"
+    command.write_text("#!/bin/sh\nread line < go\nexit 7\n")
+    os.mkfifo(room / "go")
+    async with started(room, environment | {"PUID": "0"}, "paths") as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        async with asyncio.timeout(patient(10)):
+            while not (child := children.read_text().strip()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            os.kill(process.pid, signal.SIGSTOP)
+            (room / "go").write_text("on\n")
+            while Path(f"/proc/{child}/stat").read_text().split()[2] != "Z":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGCONT)
+        assert await process.wait() == 7

@@ -16,6 +16,15 @@ COSTLY = [
     r"/m/(?P<a>(?:[^/]+/?)+)\.mp4",
     r"/m/(?P<a>(?:\w+)+)\.mp4",
     r"/m/(?P<a>(?:a|aa)+)\.mp4",
+    # What leads up to it is no plain text.
+    r"[A-Z]:/Videos/(?P<a>.+)/(?P<b>.+)/(?P<c>.+)/(?P<d>.+)\.mp4",
+    r"/(?:media|data)/(?P<a>.+)/(?P<b>.+)/(?P<c>.+)/(?P<d>.+)\.mp4",
+    r"/mnt/disk\d/(?P<a>.+)/(?P<b>.+)/(?P<c>.+)/(?P<d>.+)\.mp4",
+    r"/data/Films \(HD\)/(?P<a>.+)/(?P<b>.+)/(?P<c>.+)/(?P<d>.+)\.mp4",
+    # What repeats is no usual letter, or has an end.
+    r"/data/(?P<a>(?:[x-z]+)+)/end",
+    r"/data/(?P<a>(?:[x-z]{1,60}){1,60})/end",
+    r"/data/(?P<a>(?:.{1,90}){1,90})/end",
 ]
 QUICK = [
     r"^/media/(?P<rest>.+)$",
@@ -23,6 +32,8 @@ QUICK = [
     r"^/media/(?P<a>.+)/(?P<b>[^/]+)\.mp4$",
     r"/m/(?P<a>(?:[^/]+/)*)(?P<b>[^/]+)",
     r"^//nas/(?P<share>[\w+*]+)/(?P<rest>.*)$",
+    r"^/mnt/disk(?P<n>\d+)/(?P<rest>.+)$",
+    r"^/data/(?P<s>[^/]+)/(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d) (?P<rest>.+)$",
 ]
 
 

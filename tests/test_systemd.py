@@ -186,3 +186,9 @@ async def test_a_watchdog_s_signal_leaves_the_stacks(config):  # noqa: F811
 
     assert "Fatal Python error: Aborted" in told
     assert "most recent call first" in told
+
+
+async def test_a_status_that_is_no_text_is_told_all_the_same(manager):
+    Systemd({"NOTIFY_SOCKET": manager.address}).ready("no \udcff here")
+
+    assert await manager.until("STATUS=no \\udcff here")

@@ -39,9 +39,11 @@ _DROP_FILES = (
 # How long what was resolved is kept, seconds.
 _KEPT = 30 * 24 * 3600.0
 # So many gaps of files that nothing lists are kept, of one caller and in all; what such
-# a gap says is no longer than this, and of no more places.
+# a gap says, and the places that it names, are no longer than this.
 _MOST_OF_CALLER, _MOST_FILES = 1000, 10_000
-_LONGEST_DETAIL, _MOST_PLACES = 1000, 50
+_LONGEST_DETAIL, _LONGEST_PLACES = 1000, 10_000
+# How many more there may be for a moment.
+_COUNTED_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Gaps:
         self._now = now
         # Whether there may be gaps of files; most libraries have none.
         self._any_file = True
+        self._recorded = 0  # gaps of files
 
     async def record_scene(
         self,
@@ -140,13 +143,14 @@ class Gaps:
         async with self._database.transaction(durable=False) as transaction:
             now = self._now()
             await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
-            some = sorted(one.casefold() for one in keys)[:_MOST_PLACES]
-            detail, places = detail[:_LONGEST_DETAIL], json.dumps(some)
+            detail, places = detail[:_LONGEST_DETAIL], json.dumps(_some(keys))
             teller = caller if item is None else None
             await transaction.run(
                 _RECORD, kind, subject, path, detail, now, name, places, None, teller
             )
-            if teller is not None:
+            self._recorded += 1
+            # Not each time: it looks at all of them.
+            if teller is not None and self._recorded % _COUNTED_EVERY == 0:
                 await transaction.run(_DROP_OF_CALLER, teller, _MOST_OF_CALLER)
                 await transaction.run(_DROP_FILES, _MOST_FILES)
 
@@ -356,6 +360,18 @@ class Gaps:
         )
         found = {row["kind"]: row["count"] for row in rows}
         return {kind: found.get(kind, 0) for kind in GapKind}
+
+
+def _some(keys: Iterable[str]) -> list[str]:
+    """Return as many keys of places as a gap keeps, compared without case."""
+    found: list[str] = []
+    length = 0
+    for key in sorted({one.casefold() for one in keys}):
+        length += len(key)
+        if length > _LONGEST_PLACES:
+            break
+        found.append(key)
+    return found
 
 
 def _subjects(scene_ids: Iterable[int]) -> str:

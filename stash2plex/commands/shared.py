@@ -19,7 +19,7 @@ WELL, FAILED, MISUSED = 0, 1, 2
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the configuration that *options* name; raises `ConfigError`."""
-    named = options.config or os.environ.get(CONFIG_VARIABLE)
+    named = options.config or os.environ.get(CONFIG_VARIABLE, "").strip()
     return load(Path(named) if named else None, os.environ)
 
 

@@ -19,6 +19,7 @@ import structlog
 from stash2plex.config import PlexSettings
 from stash2plex.errors import ServiceUnavailable
 from stash2plex.link import no_redirects
+from stash2plex.net.contact import NOBODY, Contact
 from stash2plex.net.failures import reason
 from stash2plex.scene import MOST_SQLITE_HOLDS
 
@@ -80,8 +81,12 @@ class OwnWrites:
 class Notifications:
     """One connection after another to the socket."""
 
-    def __init__(self, settings: PlexSettings, client_identifier: str) -> None:
+    def __init__(
+        self, settings: PlexSettings, client_identifier: str, contact: Contact = NOBODY
+    ) -> None:
+        """Connect to the server of *settings*; *contact* is told whether that works."""
         self._settings = settings
+        self._contact = contact
         self._headers = {
             "X-Plex-Token": settings.token.get_secret_value(),
             "X-Plex-Client-Identifier": client_identifier,
@@ -114,7 +119,9 @@ class Notifications:
                             yield hint
         except (aiohttp.ClientError, OSError) as error:
             why = reason(error, self._settings.url, "plex")
-            raise ServiceUnavailable("Plex", f"notification socket: {why}") from None
+            raise self._contact.broken(
+                "Plex", error, f"notification socket: {why}"
+            ) from None
         raise ServiceUnavailable("Plex", "it closed the notification socket")
 
 

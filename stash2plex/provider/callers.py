@@ -8,6 +8,7 @@ is asked whether it has us under them.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -38,8 +39,8 @@ _OWN = (".local", ".lan", ".home.arpa", ".internal")
 # What a page can have a browser post without asking us first: the three that
 # https://fetch.spec.whatwg.org/#cors-safelisted-request-header names.
 _OF_PAGES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
-# Plex is asked, and a refusal is told of, no more often than this, seconds.
-_ASKED_EVERY, _TOLD_EVERY = 30.0, 60.0
+# So long what Plex said holds, and no refusal is told of after another, seconds.
+_FRESH, _TOLD_EVERY = 2.0, 60.0
 
 
 class Callers:
@@ -63,6 +64,7 @@ class Callers:
         self._names = {one.lower().rstrip(".") for one in named if one}
         self._registered: frozenset[str] = frozenset()
         self._asked_at = self._told_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
         """Go on with what Plex said before."""
@@ -103,16 +105,21 @@ class Callers:
         return name in self._names or name in self._registered
 
     async def _ask_plex(self) -> None:
-        """Learn under which names Plex has us by now."""
-        now = self._now()
-        if now - self._asked_at < _ASKED_EVERY:
-            return
-        self._asked_at = now
+        """Learn under which names Plex has us by now; who asks meanwhile waits too."""
+        if self._asking is None:
+            if self._now() - self._asked_at < _FRESH:
+                return
+            self._asking = asyncio.create_task(self._read_registration())
+        await asyncio.shield(self._asking)
+
+    async def _read_registration(self) -> None:
         try:
             known = await self._plex.metadata_providers() or []
         except Stash2PlexError as error:
             log.debug("registration_not_read", error=str(error))
             return
+        finally:
+            self._asking, self._asked_at = None, self._now()
         roots = [one.root for one in known if one.identifier == self._identifier]
         found = frozenset(name for root in roots if (name := host_of(root)))
         if found and found != self._registered:

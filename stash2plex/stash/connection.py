@@ -48,6 +48,7 @@ from stash2plex.stash import queries
 from stash2plex.stash.answers import version_from
 from stash2plex.stash.dialect import TYPES, Dialect, is_input
 from stash2plex.text import shortened
+from stash2plex.visible import visible_lines
 
 T = TypeVar("T")
 
@@ -385,7 +386,7 @@ class StashConnection:
 
         Whole SQL with its values comes in some errors, and what we sent in others.
         """
-        return shortened(self._secrets.mask(message))
+        return shortened(visible_lines(self._secrets.mask(message)))
 
     def _message(self, error: Mapping[str, Any]) -> str:
         return self.quoted(str(error.get("message", "")))

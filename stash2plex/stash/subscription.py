@@ -73,7 +73,7 @@ async def subscription(
     except Redirected as error:
         raise stash.redirected(error.location) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise ServiceUnavailable("Stash", await stash.reason(error)) from None
+        raise stash.contact.broken("Stash", error, await stash.reason(error)) from None
     raise ServiceUnavailable("Stash", "it ended the subscription")
 
 

@@ -103,7 +103,7 @@ def counted(settings):
 async def test_what_one_caller_leaves_behind_is_bounded(database, clock, monkeypatch):
     monkeypatch.setattr("stash2plex.catalog.gaps._MOST_OF_CALLER", most := 100)
     gaps = Gaps(database, now=clock)
-    for caller, count in (("10.0.0.7", most + 50), ("10.0.0.8", 3)):
+    for caller, count in (("10.0.0.7", most + 60), ("10.0.0.8", 40)):
         for number in range(count):
             clock.now += 1
             path = f"/{caller}/{number}/" + "x" * 1000
@@ -121,9 +121,10 @@ async def test_what_one_caller_leaves_behind_is_bounded(database, clock, monkeyp
         " sum(path LIKE '/10.0.0.7/0/%') AS oldest FROM gap"
     )
 
-    assert (rows["gaps"], rows["others"], rows["oldest"]) == (most + 3, 3, 0)
+    assert rows["gaps"] <= most + 90  # counted every now and then
+    assert (rows["others"], rows["oldest"]) == (40, 0)
     assert rows["detail"] == 1000
-    assert rows["places"] < 60_000
+    assert rows["places"] < 12_000
 
 
 async def test_files_that_no_comparison_sees_are_dropped(daemon):
@@ -148,8 +149,15 @@ async def test_paths_that_no_disk_has_are_no_file(daemon):
     assert (await daemon.get("gaps"))["total"] == 0
 
 
-@pytest.mark.parametrize("name", ["stash2plex.db", "lock"])
-@pytest.mark.parametrize("how", ["deleted", "replaced"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("stash2plex.db", "deleted"),
+        ("stash2plex.db", "replaced"),
+        ("stash2plex.db-wal", "deleted"),
+        ("lock", "replaced"),
+    ],
+)
 async def test_a_file_that_is_deleted_ends_the_daemon(name, how, config, tmp_path):  # noqa: F811
     """Hooks would be taken, and lost at the next start."""
     file = tmp_path / "data" / name
@@ -162,7 +170,7 @@ async def test_a_file_that_is_deleted_ends_the_daemon(name, how, config, tmp_pat
             asyncio.timeout(patient(20)),
             aiohttp.ClientSession(headers=TOKEN) as session,
         ):
-            refused = False
+            refused, seen = False, set()
             while daemon.process.returncode is None:
                 hook = {"type": "Scene.Update.Post", "id": 1, "fields": ["title"]}
                 try:
@@ -171,11 +179,13 @@ async def test_a_file_that_is_deleted_ends_the_daemon(name, how, config, tmp_pat
                     ) as answer:
                         assert answer.status in ({503} if refused else {202, 503})
                         refused = answer.status == 503
+                        seen.add(answer.status)
                 except aiohttp.ClientError:
                     refused = True
                 await asyncio.sleep(0.02)
         told = daemon.log.read_text()
         assert daemon.process.returncode == 1
+        assert 503 in seen
         assert f"{file} was deleted while the daemon ran" in told
         assert "Traceback" not in told
     async with started(config) as daemon:

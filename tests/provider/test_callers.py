@@ -193,3 +193,22 @@ async def test_an_upgraded_compose_set_up_changes_nothing(stash, plex, tmp_path)
                 json={"type": 1, "title": "x", "filename": "/media/1.mp4"},
             )
             assert (code, "scene-1" in text) == (200, True), text
+
+
+async def test_nobody_is_refused_while_plex_is_asked(stash, plex, settings):
+    """Plex scans with several requests at once."""
+    sample(stash, plex)
+    plex.providers[IDENTIFIER] = RegisteredProvider(
+        1, f"http://{PUBLIC}:9898/plex", IDENTIFIER, "Stash2Plex", "", ""
+    )
+    async with running(settings, stash, plex) as daemon:
+        await daemon.cataloged()
+        assert (await status(daemon, SCENE, host="evil.example"))[0] == 421
+    plex.latency = 0.2
+    async with running(settings, stash, plex) as daemon:
+        asked = [status(daemon, SCENE, host=PUBLIC) for _ in range(8)]
+        codes = [code for code, _ in await asyncio.gather(*asked)]
+        found = {one["code"] for one in (await daemon.get("health"))["findings"]}
+
+    assert codes == [200] * 8
+    assert "provider_host" in found  # of the other name

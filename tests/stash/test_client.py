@@ -370,3 +370,15 @@ async def test_a_key_that_stash_echoes_is_stored_nowhere(stash, plex, tmp_path):
 
     assert "no context for ApiKey *** to be had" in str(found)
     assert stash.api_key not in str(found)
+
+
+async def test_half_a_character_in_an_error_is_spelled_out(stash, plex, tmp_path):
+    """No stream and no database takes it."""
+    stash.failing[1] = "no \ud800 here"
+    sample(stash, plex, 1)
+    async with running(make_settings(stash, plex, tmp_path), stash, plex) as daemon:
+        await daemon.hook(1)
+        await daemon.until(lambda s: s["queue"]["dead"])
+        (dead,) = (await daemon.get("dead"))["dead"]
+
+    assert "no \\ud800 here" in dead["error"]
