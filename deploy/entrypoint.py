@@ -43,15 +43,28 @@ def main() -> NoReturn:
     become_user()
     if arguments[0] == "run":
         demand_a_place_for_data()
-    elif "init" in arguments and "--help" not in arguments:
-        demand_a_place_for_configuration()
-    if arguments[0] != "--config" and config_file().exists():
-        arguments = ["--config", str(config_file()), *arguments]
+    file, command = named(arguments)
+    makes_one = command[:1] == ["init"] and "--help" not in command
+    if makes_one:
+        demand_a_place_for_configuration(file)
+    if file == config_file() and arguments[0] != "--config" and file.exists():
+        arguments = ["--config", str(file), *arguments]
     code = run(["stash2plex", *arguments])
-    if code == 0 and "init" in arguments and "--help" not in arguments:
+    if code == 0 and makes_one:
         print("Here that means: docker compose up -d, and then")
         print("  docker compose exec stash2plex entrypoint install-plugin --via-stash")
     sys.exit(code)
+
+
+def named(arguments: list[str]) -> tuple[Path, list[str]]:
+    """Return the configuration file that is meant, and the command with its own."""
+    match arguments:
+        case ["--config", file, *command]:
+            return Path(file), command
+        case [first, *command] if first.startswith("--config="):
+            return Path(first.partition("=")[2]), command
+        case _:
+            return config_file(), arguments
 
 
 def given(name: str) -> str:
@@ -124,9 +137,9 @@ def demand_a_place_for_data() -> None:
         )
 
 
-def demand_a_place_for_configuration() -> None:
+def demand_a_place_for_configuration(file: Path) -> None:
     """End in one line if ``init`` could not write what it makes."""
-    folder = config_file().parent
+    folder = file.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         complain(
             f"{folder} cannot be written by {os.getuid()}:{os.getgid()}; mount a folder"
@@ -194,14 +207,19 @@ def outlived(
 
     Returns its exit status.
     """
-    ends_at, killed = float("inf"), False
+    heard, silent, killed = False, 0.0, False
+    looked_at = time.monotonic()
     while True:
         # A signal, such as that of its end, is a reason to look as well.
         ready, _, _ = select.select([ear, bell], [], [], GLANCE)
+        # A container that was paused, or a machine that slept, was not silent.
+        now = time.monotonic()
+        silent += min(now - looked_at, 2 * GLANCE)
+        looked_at = now
         if bell in ready:
             bell.recv(4096)
         if ear in ready and b"WATCHDOG=1" in ear.recv(4096):
-            ends_at = time.monotonic() + SILENCE
+            heard, silent = True, 0.0
         while True:
             try:
                 process, status = os.waitpid(-1, os.WNOHANG)
@@ -212,14 +230,14 @@ def outlived(
             if process == child.pid:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
-        if time.monotonic() > ends_at:
+        if heard and silent > (LAST_WORDS if killed else SILENCE):
             if not killed:
                 print(
                     f"stash2plex: silent for {SILENCE:.0f} s; it is ended", flush=True
                 )
             # The first has Python say where every thread is.
             send(child, signal.SIGKILL if killed else signal.SIGABRT)
-            ends_at, killed = time.monotonic() + LAST_WORDS, True
+            silent, killed = 0.0, True
 
 
 def healthcheck() -> int:

@@ -709,7 +709,7 @@ async def _outage_log(
     *tell* is told whenever one of them opens or closes.
     """
 
-    def told(_: Move) -> None:
+    def told(_: Move | None = None) -> None:
         away = [one for one in breakers if one.state is not State.CLOSED]
         causes = "; ".join(str(one.error) for one in away)
         tell(f"Takes hooks; {causes}" if away else "Takes hooks; both servers answer")
@@ -718,6 +718,7 @@ async def _outage_log(
     for breaker in breakers:
         await log.adopt(breaker)
         breaker.listeners.append(told)
+    told()
     return log
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -57,11 +57,12 @@ async def run(
             found = await asyncio.to_thread(load)
         except ConfigError as error:
             log.error("configuration_invalid", error=str(error))  # noqa: TRY400
-            service.ready(
-                "Takes hooks, with the former configuration: the file is invalid,"
-                f" {error}"
+            service.note(
+                f"with the former configuration, since the file is wrong: {error}"
             )
+            service.ready()
             return
+        service.note("")
         found, told = _kept(found, current)
         if changed := differences(current, found):
             log.info("configuration_changed", keys=changed)
@@ -111,8 +112,17 @@ async def run(
             await former.aclose()
 
 
-def leave_in_any_case() -> None:
-    """End the process by force unless it ends by itself: a thread may hang for ever.
+async def leaving(work: Coroutine[Any, Any, None]) -> None:
+    """Do *work*; when it fails, end the process whatever a thread waits for."""
+    try:
+        await work
+    except BaseException:
+        leave_in_any_case(1)
+        raise
+
+
+def leave_in_any_case(status: int = 0) -> None:
+    """End the process with *status* unless it ends by itself: a thread may hang.
 
     What is on disk is sound at any moment, and supervisors wait no longer than this.
     """
@@ -120,7 +130,7 @@ def leave_in_any_case() -> None:
     def leave() -> None:
         log.warning("daemon_left", seconds=_PATIENCE)
         sys.stdout.flush()
-        os._exit(0)
+        os._exit(status)
 
     timer = threading.Timer(_PATIENCE, leave)
     timer.daemon = True

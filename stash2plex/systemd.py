@@ -26,18 +26,28 @@ class Systemd:
         # A name in the abstract namespace.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._interval = 0.0
+        self._text, self._note = "Takes hooks", ""
         watched = environment.get("WATCHDOG_PID", "") in {"", str(os.getpid())}
         period = environment.get("WATCHDOG_USEC", "")
         if watched and period.isdecimal():
             self._interval = int(period) * _MICROSECOND / 2
 
-    def ready(self, status: str = "Takes hooks") -> None:
-        """Say that hooks are taken, at the start and after a reload, and how."""
-        self._tell(f"READY=1\nSTATUS={visible(status)}")
+    def ready(self) -> None:
+        """Say that hooks are taken, at the start or after a reload, and how."""
+        self._tell(f"READY=1\n{self._status_line()}")
 
     def status(self, text: str) -> None:
         """Say how it goes, in a few words for ``systemctl status``."""
-        self._tell(f"STATUS={visible(text)}")
+        self._text = text
+        self._tell(self._status_line())
+
+    def note(self, text: str) -> None:
+        """Add *text* to all that is said of how it goes; "" takes it back."""
+        self._note = text
+
+    def _status_line(self) -> str:
+        told = "; ".join(filter(None, (self._text, self._note)))
+        return f"STATUS={visible(told)}"
 
     def reloading(self) -> None:
         """Say that the configuration is read again."""

@@ -120,11 +120,13 @@ def test_the_unit_leaves_us_the_time_that_we_need():
 
 async def test_the_status_says_how_it_goes(config, manager, stash, plex):  # noqa: F811
     async with started(config, NOTIFY_SOCKET=manager.address) as daemon:
-        await manager.until("STATUS=Takes hooks")
+        await manager.until("STATUS=Takes hooks; both servers answer")
         text = config.read_text()
         config.write_text("nonsense")
         daemon.process.send_signal(signal.SIGHUP)
-        told = await manager.until_begins("STATUS=Takes hooks, with the former")
+        told = await manager.until_begins(
+            "STATUS=Takes hooks; both servers answer; with the former"
+        )
         assert "config.toml: is not valid TOML" in told
         config.write_text(text)
 
@@ -189,6 +191,6 @@ async def test_a_watchdog_s_signal_leaves_the_stacks(config):  # noqa: F811
 
 
 async def test_a_status_that_is_no_text_is_told_all_the_same(manager):
-    Systemd({"NOTIFY_SOCKET": manager.address}).ready("no \udcff here")
+    Systemd({"NOTIFY_SOCKET": manager.address}).status("no \udcff here")
 
     assert await manager.until("STATUS=no \\udcff here")

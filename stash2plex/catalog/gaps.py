@@ -40,8 +40,8 @@ _DROP_FILES = (
 _KEPT = 30 * 24 * 3600.0
 # So many gaps of files that nothing lists are kept, of one caller and in all; what such
 # a gap says, and the places that it names, are no longer than this.
-_MOST_OF_CALLER, _MOST_FILES = 1000, 10_000
-_LONGEST_DETAIL, _LONGEST_PLACES = 1000, 10_000
+_MOST_OF_CALLER, _MOST_FILES = 1000, 3000
+_LONGEST_DETAIL, _LONGEST_PLACES = 1000, 3000
 # How many more there may be for a moment.
 _COUNTED_EVERY = 50
 
@@ -368,7 +368,7 @@ def _some(keys: Iterable[str]) -> list[str]:
     length = 0
     for key in sorted({one.casefold() for one in keys}):
         length += len(key)
-        if length > _LONGEST_PLACES:
+        if found and length > _LONGEST_PLACES:
             break
         found.append(key)
     return found

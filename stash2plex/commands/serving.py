@@ -42,9 +42,8 @@ def run(options: argparse.Namespace) -> int:
     # So that a watchdog's SIGABRT leaves the stacks of all threads.
     faulthandler.enable()
     with _first_error_alone():
-        asyncio.run(
-            reload.run(settings, secrets, load=read, adopt=adopt, service=service)
-        )
+        work = reload.run(settings, secrets, load=read, adopt=adopt, service=service)
+        asyncio.run(reload.leaving(work))
     return WELL
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from stash2plex.errors import Stash2PlexError
 from stash2plex.hosts import is_loopback
 from stash2plex.plex.item import Section
 from stash2plex.plex.library import PlexLibrary
-from stash2plex.provider.callers import REFUSED, host_of
+from stash2plex.provider.callers import REFUSED, REGISTERED, host_of
 from stash2plex.provider.setup import root_path, root_url, steps
 
 # How long a caller that was refused is told of.
@@ -53,7 +54,9 @@ def _refused(settings: Settings) -> Finding | None:
     if told is None:
         return None
     found = json.loads(told)
+    registered = read_fact(settings.server.data_dir / DATABASE, REGISTERED)
     ours = {*settings.server.allowed_hosts, host_of(settings.provider.public_url)}
+    ours |= {socket.gethostname().lower(), *json.loads(registered or "[]")}
     age = datetime.now(UTC) - datetime.fromisoformat(found["at"])
     if found["host"] in ours or age > _LATELY:
         return None

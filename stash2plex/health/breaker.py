@@ -78,7 +78,8 @@ class CircuitBreaker:
         self._open_seconds = open_seconds
         self._now = now
         self._failures = 0
-        self._unanswered = 0  # probes, and connections that were refused
+        self._unanswered = 0  # probes
+        self._unreached = 0  # attempts to connect
         # Whether the last that was heard of it is a failure.
         self.is_failing = False
         self._opened_at = 0.0
@@ -147,7 +148,7 @@ class CircuitBreaker:
     def succeed(self) -> None:
         """Note that the server did what it was asked."""
         self.is_failing = False
-        self._failures = self._unanswered = 0
+        self._failures = self._unanswered = self._unreached = 0
         self._stumbled_over.clear()
         self._counted.clear()
         if self.state is not State.CLOSED:
@@ -161,12 +162,14 @@ class CircuitBreaker:
         It ends no outage, and what stumbled stays in mind.
         """
         if self.state is State.CLOSED:
-            self._failures = self._unanswered = 0
+            self._failures = self._unanswered = self._unreached = 0
+            self.is_failing = False
 
     def fail(self, error: ServiceUnavailable) -> None:
         """Note that the server did not answer, or refused our token."""
-        self.is_failing = True
         self._failures += 1
+        # Once may be about one request.
+        self.is_failing = self._failures > 1 or isinstance(error, NotWorking)
         self._note_failure()
         self.error = error
         hopeless = isinstance(error, NotWorking)
@@ -211,7 +214,7 @@ class CircuitBreaker:
             case State.HALF_OPEN if not self._tried:
                 self.succeed()
             case State.CLOSED:
-                self._unanswered = 0
+                self._unanswered = self._unreached = 0
                 if not self._failures and not self._stumbled_over:
                     self._failing_since = None
 
@@ -229,23 +232,28 @@ class CircuitBreaker:
         elif self.state is not State.CLOSED:
             self._reword(error)
         elif not isinstance(error, Unreachable):  # which was counted where it happened
-            self.unreached(error)
+            self.is_failing = True
+            self._unanswered += 1
+            self._open_after(self._unanswered, error)
 
     def unreached(self, error: ServiceUnavailable) -> None:
         """Note that no connection to the server could be made, whoever tried it."""
         self.is_failing = True
         if self.state is State.CLOSED:
-            self._note_failure()
-            self._unanswered += 1
-            if self._unanswered >= self._threshold:
-                self.error = error
-                self._open()
+            self._unreached += 1
+            self._open_after(self._unreached, error)
 
     def reached(self) -> None:
-        """Note an answer, whatever it says: those without are in a row no more."""
-        self.is_failing = False
-        if self.state is State.CLOSED:
-            self._unanswered = 0
+        """Note an answer, whatever it says: connections can be made."""
+        if self._unreached and not (self._failures or self._unanswered):
+            self.is_failing = False
+        self._unreached = 0
+
+    def _open_after(self, failures: int, error: ServiceUnavailable) -> None:
+        self._note_failure()
+        if failures >= self._threshold:
+            self.error = error
+            self._open()
 
     def _reword(self, error: ServiceUnavailable) -> None:
         """Say what an outage is about by now, as when a server came back half-way."""

@@ -197,6 +197,7 @@ class PlexConnection:
         return await first_reason(error, self._settings.url, "plex")
 
     async def _read(self, answer: aiohttp.ClientResponse) -> Element | None:
+        self.contact.reached()
         self.clock = _unix_time(answer.headers.get(hdrs.DATE, ""))
         if answer.status not in _SUCCESS:
             text = self._secrets.mask(await error_text(answer))
@@ -204,7 +205,6 @@ class PlexConnection:
                 answer.status, text, pause_asked(answer.headers, time.time())
             )
         self._has_answered = True
-        self.contact.reached()
         if answer.method == hdrs.METH_GET:
             return await parse(pieces(answer))
         # Some edits answer with a bare path as text (seen by plexapi too); what starts

@@ -39,8 +39,9 @@ _OWN = (".local", ".lan", ".home.arpa", ".internal")
 # What a page can have a browser post without asking us first: the three that
 # https://fetch.spec.whatwg.org/#cors-safelisted-request-header names.
 _OF_PAGES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
-# So long what Plex said holds, and no refusal is told of after another, seconds.
-_FRESH, _TOLD_EVERY = 2.0, 60.0
+# So long what Plex said holds, or it is left alone when it said nothing; so long a
+# request waits for it; and no refusal is told of sooner after another. Seconds.
+_FRESH, _AGAIN, _PATIENCE, _TOLD_EVERY = 2.0, 30.0, 3.0, 60.0
 
 
 class Callers:
@@ -63,7 +64,7 @@ class Callers:
         named = (*allowed, socket.gethostname(), host_of(provider.public_url))
         self._names = {one.lower().rstrip(".") for one in named if one}
         self._registered: frozenset[str] = frozenset()
-        self._asked_at = self._told_at = float("-inf")
+        self._asked_again_at = self._told_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
@@ -107,19 +108,23 @@ class Callers:
     async def _ask_plex(self) -> None:
         """Learn under which names Plex has us by now; who asks meanwhile waits too."""
         if self._asking is None:
-            if self._now() - self._asked_at < _FRESH:
+            if self._now() < self._asked_again_at:
                 return
             self._asking = asyncio.create_task(self._read_registration())
-        await asyncio.shield(self._asking)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.shield(self._asking)
 
     async def _read_registration(self) -> None:
+        wait = _AGAIN
         try:
             known = await self._plex.metadata_providers() or []
-        except Stash2PlexError as error:
+            wait = _FRESH
+        except (Stash2PlexError, RuntimeError) as error:  # the other: it has ended
             log.debug("registration_not_read", error=str(error))
             return
         finally:
-            self._asking, self._asked_at = None, self._now()
+            self._asking, self._asked_again_at = None, self._now() + wait
         roots = [one.root for one in known if one.identifier == self._identifier]
         found = frozenset(name for root in roots if (name := host_of(root)))
         if found and found != self._registered:

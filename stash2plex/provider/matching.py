@@ -44,7 +44,7 @@ _MOST_DOUBTED = 50
 # How often a decision is made anew because Stash says something else by now.
 _ROUNDS = 3
 _FOLDER_AND_NAME = 2  # parts of a path
-# Paths of so many characters are tried on the rules beside the event loop.
+# Over paths of so many characters rules take their time.
 _LONG = 300
 _STASH_BOX_ID = re.compile(
     r"([a-z][a-z0-9+.-]*)://([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})",
@@ -129,6 +129,7 @@ class ProviderMatcher:
         self._paths = PathMap(settings.path_rules)
         self._roots = MediaRoots(settings.provider.media_roots)
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+        self._long_path = asyncio.Lock()
         # Questions to Stash under way: who asks the same shares the answer.
         self._asked: dict[Places, asyncio.Task[None]] = {}
         # Scenes that were the answer lately: Plex has an item of them by now.
@@ -243,6 +244,7 @@ class ProviderMatcher:
     # --- by file --------------------------------------------------------------
 
     async def _by_file(self, hints: Hints, decision: Decision) -> None:
+        folders = tuple(self._catalog.folders or ())
         places = await self._places(hints)
         keys = list(places.keys)
         decision.place, decision.keys = places.certain, frozenset(keys)
@@ -253,7 +255,8 @@ class ProviderMatcher:
         await self._catalog.look_for_folders()
         if self._catalog.folders is None:
             raise CatalogIncomplete("Plex has not said yet where its libraries are")
-        places = await self._places(hints)
+        if tuple(self._catalog.folders) != folders:
+            places = await self._places(hints)
         await self._by_asking(hints, places, decision, exact)
 
     async def _by_asking(
@@ -331,11 +334,15 @@ class ProviderMatcher:
         self._settle(decision, "path", ids, f"it has {exact[0].path!r}")
 
     async def _places(self, hints: Hints) -> Places:
-        """Return where the file may be; rules take their time over long paths."""
+        """Return where the file may be; rules take their time over long paths.
+
+        One at a time, in a thread: between two rules others have their turn.
+        """
         folders = self._catalog.folders or ()
         if len(hints.path) < _LONG:
             return places_of(hints.path, folders, self._paths)
-        return await asyncio.to_thread(places_of, hints.path, folders, self._paths)
+        async with self._long_path:
+            return await asyncio.to_thread(places_of, hints.path, folders, self._paths)
 
     async def _note_item(self, keys: Sequence[str], decision: Decision) -> None:
         """Learn which item of Plex is asked about, if it is listed by now."""

@@ -56,15 +56,17 @@ def places_of(path: str, folders: Sequence[str], paths: PathMap) -> Places:
     likely = list(dict.fromkeys(absolute or joined))
     others = () if absolute else (*odd, path, f"/{relative}")
     rest = [one for one in dict.fromkeys(others) if one not in likely]
-    mapped = [isinstance(paths.to_stash(one), Mapped) for one in likely]
-    twins = (paths.to_stash(one) for one in (*likely, *rest))
+    answers = {one: paths.to_stash(one) for one in (*likely, *rest)}
+    mapped = [isinstance(answers[one], Mapped) for one in likely]
     return Places(
         name=path,
         likely=tuple(likely),
         odd=tuple(rest),
         keys=_keys(likely, paths),
         odd_keys=_keys(rest, paths),
-        twins=tuple(dict.fromkeys(t.path for t in twins if isinstance(t, Mapped))),
+        twins=tuple(
+            dict.fromkeys(t.path for t in answers.values() if isinstance(t, Mapped))
+        ),
         is_unmapped=paths.has_rules and not any(mapped),
         is_mapped=paths.has_rules and bool(mapped) and all(mapped),
     )

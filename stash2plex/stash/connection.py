@@ -285,8 +285,10 @@ class StashConnection:
                     request, extra_args={"allow_redirects": False}
                 )
         except TransportQueryError as error:
+            self.contact.reached()
             return self._sorted_out(error)
         except TransportServerError as error:
+            self.contact.reached()
             if error.code == FIRST_ERROR and error.__cause__:
                 # Go's servers answer so where they expect TLS.
                 told = await self.reason(error)

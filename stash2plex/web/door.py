@@ -33,6 +33,13 @@ _GRACE = 2.0
 _ON_THE_WAY = 0.3
 
 
+class _Closing(asyncio.Protocol):
+    """Ends a connection as soon as it is there."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
 class Door:
     """Hands each connection to the application of the moment."""
 
@@ -107,7 +114,7 @@ class Door:
     def _connection(self) -> asyncio.Protocol:
         assert self._runner  # noqa: S101 - nobody listens before
         server = self._runner.server
-        return Connection(self._connections, server or asyncio.Protocol)
+        return Connection(self._connections, server or _Closing)
 
     async def _close(self) -> None:
         if self._server is not None:

@@ -124,7 +124,7 @@ async def test_what_one_caller_leaves_behind_is_bounded(database, clock, monkeyp
     assert rows["gaps"] <= most + 90  # counted every now and then
     assert (rows["others"], rows["oldest"]) == (40, 0)
     assert rows["detail"] == 1000
-    assert rows["places"] < 12_000
+    assert rows["places"] < 4000
 
 
 async def test_files_that_no_comparison_sees_are_dropped(daemon):
