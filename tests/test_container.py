@@ -360,9 +360,8 @@ async def test_other_commands_and_a_configuration_file(room, environment):
     assert status == 1
 
 
-@needs_root
-async def test_a_daemon_that_falls_silent_is_ended(room, environment):
-    """As systemd would; Docker starts again what ended, not what is unhealthy."""
+def make_impatient(room):
+    """Have the entry point in *room* wait for a second where it waits for minutes."""
     file = room / "entrypoint.py"
     text = file.read_text()
     for slow, quick in (
@@ -372,12 +371,43 @@ async def test_a_daemon_that_falls_silent_is_ended(room, environment):
         assert slow in text
         text = text.replace(slow, quick)
     file.write_text(text)
+
+
+def child_of(process):
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    (child,) = children.read_text().split()
+    return int(child)
+
+
+@needs_root
+async def test_a_container_that_was_paused_was_not_silent(room, environment):
+    """Time goes on while nothing of it runs, as in a machine that sleeps."""
+    make_impatient(room)
     environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
     async with started(room, environment) as process:
         await ready(process, environment)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        (child,) = children.read_text().split()
-        os.kill(int(child), signal.SIGSTOP)
+        both = (process.pid, child_of(process))
+        for one in both:
+            os.kill(one, signal.SIGSTOP)
+        await asyncio.sleep(2)  # longer than it may be silent
+        for one in both:
+            os.kill(one, signal.SIGCONT)
+        await ready(process, environment)
+        process.terminate()
+        out, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert b"silent for" not in out
+
+
+@needs_root
+async def test_a_daemon_that_falls_silent_is_ended(room, environment):
+    """As systemd would; Docker starts again what ended, not what is unhealthy."""
+    make_impatient(room)
+    environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
+    async with started(room, environment) as process:
+        await ready(process, environment)
+        os.kill(child_of(process), signal.SIGSTOP)
         async with asyncio.timeout(patient(20)):
             out, _ = await process.communicate()
 
@@ -459,3 +489,21 @@ async def test_a_signal_at_the_end_takes_no_exit_status_away(room, environment):
         os.kill(process.pid, signal.SIGTERM)
         os.kill(process.pid, signal.SIGCONT)
         assert await process.wait() == 7
+
+
+@needs_root
+async def test_init_may_write_elsewhere(room, environment):
+    """Where the folder of the default configuration cannot be written."""
+    environment |= {"STASH2PLEX_CONFIG": "/proc/nothing/config.toml"}
+    os.chown(room / "data", NOBODY, NOBODY)
+    file = room / "data" / "config.toml"
+    status, text = await said(
+        room, environment, "--config", str(file), "init", "--help", user=NOBODY
+    )
+    assert (status, "usage:" in text) == (0, True)
+    status, text = await said(
+        room, environment, "--config", str(file), "init", user=NOBODY
+    )
+
+    assert status == 0, text
+    assert file.exists()

@@ -194,3 +194,16 @@ async def test_a_status_that_is_no_text_is_told_all_the_same(manager):
     Systemd({"NOTIFY_SOCKET": manager.address}).status("no \udcff here")
 
     assert await manager.until("STATUS=no \\udcff here")
+
+
+async def test_an_outage_is_told_after_a_start_too(config, manager, stash, plex):  # noqa: F811
+    text = config.read_text() + "[outage]\nfailure_threshold = 1\nprobe_min = 0.05\n"
+    config.write_text(text)
+    plex.status = 503
+    async with started(config, NOTIFY_SOCKET=manager.address) as daemon:
+        await manager.until_begins("STATUS=Takes hooks; Plex is unavailable")
+        daemon.process.kill()
+    async with started(config, NOTIFY_SOCKET=manager.address):
+        told = await manager.until("READY=1")
+
+    assert told[-1].startswith("STATUS=Takes hooks; Plex is unavailable")

@@ -6,7 +6,12 @@ import asyncio
 
 import pytest
 
-from stash2plex.errors import AccessDenied, ServerFault, ServiceUnavailable
+from stash2plex.errors import (
+    AccessDenied,
+    ServerFault,
+    ServiceUnavailable,
+    Unreachable,
+)
 from stash2plex.health.breaker import CircuitBreaker, State
 from tests.patience import patient
 
@@ -154,3 +159,29 @@ async def test_whoever_waits_hears_of_every_change(breaker):
     open_up(breaker)
 
     await asyncio.wait_for(waiting, patient(1))
+
+
+def test_one_failure_may_be_about_one_request(breaker):
+    breaker.fail(DOWN)
+    assert not breaker.is_failing
+
+    breaker.fail(DOWN)
+    assert breaker.is_failing
+    breaker.reached()  # which says nothing of what it was asked for
+    assert breaker.is_failing
+    breaker.succeed()
+    assert not breaker.is_failing
+
+
+def test_connections_that_are_refused_in_a_row(breaker):
+    refused = Unreachable("Plex", "connection refused")
+    breaker.unreached(refused)
+    assert breaker.is_failing
+    breaker.reached()
+    assert not breaker.is_failing
+    for _ in range(2):
+        breaker.unreached(refused)
+    assert breaker.state is State.CLOSED
+
+    breaker.unreached(refused)
+    assert breaker.state is State.OPEN
