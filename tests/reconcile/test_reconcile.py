@@ -778,7 +778,7 @@ async def test_a_tag_of_many_scenes_does_not_starve_fresh_edits(tmp_path):
             took = time.monotonic() - begun
             writes = sum(item.writes for item in plex.items.values())
 
-    assert took < 5
+    assert took < patient(5)
     assert writes < many / 2
     # Ids in bulk, and what was delivered meanwhile.
     assert read < many / 100
