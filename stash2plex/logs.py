@@ -196,12 +196,12 @@ def _made_visible(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def _shown(value: object, spelled: Callable[[str], str]) -> object:
     match value:
-        case str():
-            return spelled(value)
+        case None | bool() | int() | float():
+            return value
         case dict() | list() | tuple() | set() | frozenset():
             return spelled(repr(value))  # which is what would be printed
         case _:
-            return value
+            return spelled(str(value))
 
 
 def _as_json(document: object, **options: Any) -> str:

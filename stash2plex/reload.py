@@ -30,7 +30,7 @@ log = structlog.get_logger()
 # Who is already bound to an address and a folder keeps them.
 _NEEDS_RESTART = "server"
 # How long the end may take, seconds: it has ten.
-_PATIENCE = 9.0
+_PATIENCE, _LAST_WORDS = 9.0, 0.5
 
 
 async def run(
@@ -127,9 +127,15 @@ def leave_in_any_case(status: int = 0) -> None:
     What is on disk is sound at any moment, and supervisors wait no longer than this.
     """
 
-    def leave() -> None:
+    def tell() -> None:
         log.warning("daemon_left", seconds=_PATIENCE)
         sys.stdout.flush()
+
+    def leave() -> None:
+        # Whoever reads the log may hang as well.
+        telling = threading.Thread(target=tell, daemon=True)
+        telling.start()
+        telling.join(_LAST_WORDS)
         os._exit(status)
 
     timer = threading.Timer(_PATIENCE, leave)

@@ -376,7 +376,11 @@ def test_nor_does_it_reach_the_log(style, tmp_path):
     with (tmp_path / "log").open("w+") as stream:
         configure("info", style, Secrets(), stream=stream)
         structlog.get_logger().warning(
-            "request_failed", route=STEERING, files=[STEERING], error={"x": STEERING}
+            "request_failed",
+            route=STEERING,
+            files=[STEERING],
+            error={"x": STEERING},
+            folder=Path(STEERING),
         )
         try:
             raise ValueError(STEERING)
