@@ -457,7 +457,7 @@ async def _work(
                 ),
                 "disk": partial(_minding, database, base.folder, worker.wake),
                 "catalog": catalog.run,
-                "undelivered": partial(_catching_up, jobs, worker.wake)
+                "undelivered": partial(_once, partial(_catching_up, jobs, worker.wake))
                 if settings.sync.enabled
                 else None,
                 "completion": completion.run if completion else None,
@@ -477,7 +477,7 @@ async def _work(
                 "hook lines": hook_lines.run,
                 "plugins": plugins.run,
                 "reconciler": reconciler.run,
-                "first comparison": partial(_at_start, reconciler, runs)
+                "first comparison": partial(_once, partial(_at_start, reconciler, runs))
                 if settings.reconcile.on_start
                 else None,
                 "stash breaker": partial(_on_closing, stash_breaker, wake_held),
@@ -731,33 +731,31 @@ async def _compare(reconciler: Reconciler, reason: str) -> bool:
     return True
 
 
-async def _at_start(reconciler: Reconciler, runs: Runs) -> None:
-    """Ask for a comparison if the last was over an hour ago, or none ever was."""
+async def _once(do: Callable[[], Awaitable[None]]) -> None:
+    """Do something that wants the database, as soon as that can be written."""
     while True:
         try:
-            done = [one for one in await runs.listed() if one.state == "done"]
-            last = next((one for one in done if not one.dry_run), None)
-            if last is None or not 0 <= time.time() - last.started_at < _OVERDUE:
-                await reconciler.request("24h", reason="start")
+            await do()
         except StoreUnavailable as error:
             log.warning("store_unavailable", error=str(error))
             await asyncio.sleep(_FULL_DISK_INTERVAL)
         else:
             return
+
+
+async def _at_start(reconciler: Reconciler, runs: Runs) -> None:
+    """Ask for a comparison if the last was over an hour ago, or none ever was."""
+    done = [one for one in await runs.listed() if one.state == "done"]
+    last = next((one for one in done if not one.dry_run), None)
+    if last is None or not 0 <= time.time() - last.started_at < _OVERDUE:
+        await reconciler.request("24h", reason="start")
 
 
 async def _catching_up(jobs: JobStore, wake: Callable[[], None]) -> None:
     """Enqueue what was asked for while ``sync.enabled`` was false."""
-    while True:
-        try:
-            if count := await jobs.enqueue_undelivered():
-                log.info("undelivered_enqueued", count=count)
-                wake()
-        except StoreUnavailable as error:
-            log.warning("store_unavailable", error=str(error))
-            await asyncio.sleep(_FULL_DISK_INTERVAL)
-        else:
-            return
+    if count := await jobs.enqueue_undelivered():
+        log.info("undelivered_enqueued", count=count)
+        wake()
 
 
 async def _copying(path: Path) -> None:

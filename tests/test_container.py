@@ -360,8 +360,9 @@ async def test_other_commands_and_a_configuration_file(room, environment):
     assert status == 1
 
 
-def make_impatient(room):
-    """Have the entry point in *room* wait for a second where it waits for minutes."""
+@pytest.fixture
+async def impatient(room, environment):
+    """A daemon whose entry point waits for a second where it would for minutes."""
     file = room / "entrypoint.py"
     text = file.read_text()
     for slow, quick in (
@@ -371,47 +372,46 @@ def make_impatient(room):
         assert slow in text
         text = text.replace(slow, quick)
     file.write_text(text)
+    environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
+    async with started(room, environment) as process:
+        await ready(process, environment)
+        yield process
+
+
+def children_of(process):
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().strip()
 
 
 def child_of(process):
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    (child,) = children.read_text().split()
+    (child,) = children_of(process).split()
     return int(child)
 
 
 @needs_root
-async def test_a_container_that_was_paused_was_not_silent(room, environment):
+async def test_a_container_that_was_paused_was_not_silent(impatient, environment):
     """Time goes on while nothing of it runs, as in a machine that sleeps."""
-    make_impatient(room)
-    environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
-    async with started(room, environment) as process:
-        await ready(process, environment)
-        both = (process.pid, child_of(process))
-        for one in both:
-            os.kill(one, signal.SIGSTOP)
-        await asyncio.sleep(2)  # longer than it may be silent
-        for one in both:
-            os.kill(one, signal.SIGCONT)
-        await ready(process, environment)
-        process.terminate()
-        out, _ = await process.communicate()
+    both = (impatient.pid, child_of(impatient))
+    for one in both:
+        os.kill(one, signal.SIGSTOP)
+    await asyncio.sleep(2)  # longer than it may be silent
+    for one in both:
+        os.kill(one, signal.SIGCONT)
+    await ready(impatient, environment)
+    impatient.terminate()
+    out, _ = await impatient.communicate()
 
-    assert process.returncode == 0
+    assert impatient.returncode == 0
     assert b"silent for" not in out
 
 
 @needs_root
-async def test_a_daemon_that_falls_silent_is_ended(room, environment):
+async def test_a_daemon_that_falls_silent_is_ended(impatient):
     """As systemd would; Docker starts again what ended, not what is unhealthy."""
-    make_impatient(room)
-    environment |= {"PUID": str(NOBODY), "PGID": str(NOBODY)}
-    async with started(room, environment) as process:
-        await ready(process, environment)
-        os.kill(child_of(process), signal.SIGSTOP)
-        async with asyncio.timeout(patient(20)):
-            out, _ = await process.communicate()
+    os.kill(child_of(impatient), signal.SIGSTOP)
+    async with asyncio.timeout(patient(20)):
+        out, _ = await impatient.communicate()
 
-    assert process.returncode == 128 + signal.SIGKILL
+    assert impatient.returncode == 128 + signal.SIGKILL
     assert b"silent for 1 s; it is ended" in out
 
 
@@ -478,9 +478,8 @@ async def test_a_signal_at_the_end_takes_no_exit_status_away(room, environment):
     command.write_text("#!/bin/sh\nread line < go\nexit 7\n")
     os.mkfifo(room / "go")
     async with started(room, environment | {"PUID": "0"}, "paths") as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         async with asyncio.timeout(patient(10)):
-            while not (child := children.read_text().strip()):  # noqa: ASYNC110
+            while not (child := children_of(process)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             os.kill(process.pid, signal.SIGSTOP)
             (room / "go").write_text("on\n")

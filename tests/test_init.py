@@ -382,3 +382,11 @@ async def test_titles_with_brackets(stash, plex, tmp_path, capsys):
     assert await init(*both(stash, plex)) == 0
 
     assert "'Movies [/adult]'" in capsys.readouterr().out
+
+
+async def test_a_blank_variable_names_no_file(stash, plex, tmp_path, monkeypatch):
+    monkeypatch.setenv("STASH2PLEX_CONFIG", " ")
+    sample(stash, plex)
+
+    assert await init(*both(stash, plex)) == 0
+    assert written(tmp_path)

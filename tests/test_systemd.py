@@ -10,10 +10,11 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from stash2plex.systemd import Systemd
-from tests.end_to_end.test_process import config, started  # noqa: F401 - a fixture
+from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401 - a fixture
 from tests.patience import patient
 
 UNIT = Path(__file__).parents[1] / "deploy" / "stash2plex.service"
@@ -131,28 +132,32 @@ async def test_the_status_says_how_it_goes(config, manager, stash, plex):  # noq
         config.write_text(text)
 
 
+@pytest.fixture
+def journal(tmp_path):
+    """A file that stands for the journal, and what a service is told of it."""
+    with (tmp_path / "journal").open("ab") as file:
+        there = os.fstat(file.fileno())
+        yield file, {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
+
+
 @pytest.mark.parametrize("style", ["json", "console"])
-async def test_levels_reach_the_journal(config, tmp_path, style):  # noqa: F811
+async def test_levels_reach_the_journal(config, tmp_path, journal, style):  # noqa: F811
     """Each line begins with its level, and has no second time stamp."""
     config.write_text(
         config.read_text() + f'[log]\nformat = "{style}"\n[outage]\nprobe_min = 0.05\n'
     )
-    text = config.read_text()
-    log = tmp_path / "journal"
-    log.touch()
-    there = log.stat()
-    with log.open("ab") as file:
-        told = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
-        async with started(config, file, **told) as daemon:
-            await daemon.ready()
-            config.write_text("nonsense")
-            daemon.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(patient(20)):
-                while "configuration_invalid" not in log.read_text():  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
-            config.write_text(text)
-            daemon.process.terminate()
-            await daemon.process.wait()
+    text, log = config.read_text(), tmp_path / "journal"
+    file, told = journal
+    async with started(config, file, **told) as daemon:
+        await daemon.ready()
+        config.write_text("nonsense")
+        daemon.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(patient(20)):
+            while "configuration_invalid" not in log.read_text():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        config.write_text(text)
+        daemon.process.terminate()
+        await daemon.process.wait()
     lines = log.read_text().splitlines()
 
     assert all(line[0] == "<" and line[2] == ">" for line in lines), lines
@@ -166,16 +171,13 @@ async def test_levels_reach_the_journal(config, tmp_path, style):  # noqa: F811
 async def test_why_it_does_not_start_reaches_the_journal_as_an_error(
     config,  # noqa: F811
     tmp_path,
+    journal,
 ):
     config.write_text("nonsense")
-    log = tmp_path / "journal"
-    log.touch()
-    there = log.stat()
-    with log.open("ab") as file:
-        told = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
-        async with started(config, file, **told) as daemon:
-            assert await daemon.process.wait() == 2
-    assert log.read_text().startswith("<3>stash2plex: ")
+    file, told = journal
+    async with started(config, file, **told) as daemon:
+        assert await daemon.process.wait() == 2
+    assert (tmp_path / "journal").read_text().startswith("<3>stash2plex: ")
     assert "RestartPreventExitStatus=2" in UNIT.read_text()
 
 
@@ -202,8 +204,19 @@ async def test_an_outage_is_told_after_a_start_too(config, manager, stash, plex)
     plex.status = 503
     async with started(config, NOTIFY_SOCKET=manager.address) as daemon:
         await manager.until_begins("STATUS=Takes hooks; Plex is unavailable")
+        await until_written(daemon.url)
         daemon.process.kill()
     async with started(config, NOTIFY_SOCKET=manager.address):
         told = await manager.until("READY=1")
 
     assert told[-1].startswith("STATUS=Takes hooks; Plex is unavailable")
+
+
+async def until_written(url):
+    """Wait until an outage is on disk, where the next start finds it."""
+    async with asyncio.timeout(patient(20)), aiohttp.ClientSession(headers=TOKEN) as us:
+        while True:
+            async with us.get(f"{url}/api/v1/outages") as answer:
+                if answer.ok and (await answer.json())["outages"]:
+                    return
+            await asyncio.sleep(0.02)

@@ -97,27 +97,15 @@ class Gaps:
         subject = f"scene:{scene_id}"
         now = self._now()
         await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
-        await transaction.run(
-            _RECORD, kind, subject, path, detail, now, None, None, None, None
-        )
+        await transaction.run(_RECORD, *_row(kind, subject, path, detail, now))
 
     async def record_item(
         self, transaction: Transaction, rating_key: int, *, path: str, detail: str
     ) -> None:
         """Note that Plex has an item that no scene belongs to."""
         now, subject = self._now(), f"item:{rating_key}"
-        await transaction.run(
-            _RECORD,
-            GapKind.MISSING_IN_STASH,
-            subject,
-            path,
-            detail,
-            now,
-            None,
-            None,
-            None,
-            None,
-        )
+        row = _row(GapKind.MISSING_IN_STASH, subject, path, detail, now)
+        await transaction.run(_RECORD, *row)
         await _close_twins(transaction, [(subject, path)], now)
 
     async def record_file(
@@ -145,9 +133,17 @@ class Gaps:
             await transaction.run(_RESOLVE_OTHERS, now, subject, kind)
             detail, places = detail[:_LONGEST_DETAIL], json.dumps(_some(keys))
             teller = caller if item is None else None
-            await transaction.run(
-                _RECORD, kind, subject, path, detail, now, name, places, None, teller
+            row = _row(
+                kind,
+                subject,
+                path,
+                detail,
+                now,
+                name=name,
+                places=places,
+                caller=teller,
             )
+            await transaction.run(_RECORD, *row)
             self._recorded += 1
             # Not each time: it looks at all of them.
             if teller is not None and self._recorded % _COUNTED_EVERY == 0:
@@ -204,16 +200,8 @@ class Gaps:
             await transaction.run_many(
                 _RECORD,
                 [
-                    (
-                        one.kind,
-                        one.subject,
-                        one.path,
-                        one.detail,
-                        now,
-                        None,
-                        None,
-                        run_id,
-                        None,
+                    _row(
+                        one.kind, one.subject, one.path, one.detail, now, run_id=run_id
                     )
                     for one in found
                 ],
@@ -360,6 +348,22 @@ class Gaps:
         )
         found = {row["kind"]: row["count"] for row in rows}
         return {kind: found.get(kind, 0) for kind in GapKind}
+
+
+def _row(
+    kind: str,
+    subject: str,
+    path: str,
+    detail: str,
+    now: float,
+    *,
+    name: str | None = None,
+    places: str | None = None,
+    run_id: int | None = None,
+    caller: str | None = None,
+) -> tuple[object, ...]:
+    """Return the values of `_RECORD`; what only some gaps have is None."""
+    return (kind, subject, path, detail, now, name, places, run_id, caller)
 
 
 def _some(keys: Iterable[str]) -> list[str]:

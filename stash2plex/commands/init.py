@@ -21,11 +21,10 @@ from pydantic import ValidationError
 from rich.prompt import Confirm, Prompt
 
 from stash2plex import config_writer, path_report
-from stash2plex.commands.shared import WELL
+from stash2plex.commands.shared import WELL, named_file
 from stash2plex.commands.terminal import Terminal, waiting
 from stash2plex.config import ENV_PREFIX, PlexSettings, Settings, StashSettings
 from stash2plex.config_file import (
-    CONFIG_VARIABLE,
     DEFAULT_FILE,
     from_environment,
     load,
@@ -53,8 +52,7 @@ _CLIENT = "stash2plex-init"
 
 def init(options: argparse.Namespace) -> int:
     """Write a configuration file, after trying both servers."""
-    named = options.config or os.environ.get(CONFIG_VARIABLE)
-    file = Path(named or DEFAULT_FILE)
+    file = named_file(options) or Path(DEFAULT_FILE)
     if file.exists() and not options.force:
         raise ConfigError(
             f"{file}: is there already; --force writes another, and keeps the old one"

@@ -19,8 +19,13 @@ WELL, FAILED, MISUSED = 0, 1, 2
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the configuration that *options* name; raises `ConfigError`."""
+    return load(named_file(options), os.environ)
+
+
+def named_file(options: argparse.Namespace) -> Path | None:
+    """Return the configuration file that is named, None for the usual one."""
     named = options.config or os.environ.get(CONFIG_VARIABLE, "").strip()
-    return load(Path(named) if named else None, os.environ)
+    return Path(named) if named else None
 
 
 def print_json(document: object) -> None:

@@ -23,9 +23,7 @@ async def _looked_at(folder: Path) -> Finding:
     code, fix = "media_root", "mount it, or take it out of provider.media_roots"
     try:
         async with asyncio.timeout(DEADLINE):
-            problem = await asyncio.shield(
-                in_daemonic_thread("media root", _problem, folder)
-            )
+            problem = await in_daemonic_thread("media root", _problem, folder)
     except TimeoutError:
         message = (
             f"{str(folder)!r} does not answer: its share or disk hangs; files there are"

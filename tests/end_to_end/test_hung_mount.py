@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from tests.end_to_end.test_delivery import sample
 from tests.end_to_end.test_process import TOKEN, config, started  # noqa: F401
 from tests.patience import patient
+from tests.test_terminal import told
 
 HUNG = Path(__file__).parents[1] / "hung_mount"
 MATCHES = 12
@@ -70,21 +70,11 @@ async def test_a_hung_mount_holds_up_nothing(config, stash, plex, hung, tmp_path
     assert daemon.log.read_text().count('"media_root_hangs"') == 1
 
 
-async def test_check_names_a_hung_mount(config, stash, plex, hung):  # noqa: F811
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stash2plex",
-        "--config",
-        str(config),
-        "check",
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | hung,
-    )
+async def test_check_names_a_hung_mount(stash, plex, hung, tmp_path):
     async with asyncio.timeout(patient(25)):
-        told, _ = await process.communicate()
+        _, out, _ = await told(tmp_path, "check", **hung)
 
-    assert b"does not answer: its share or disk hangs" in told
+    assert b"does not answer: its share or disk hangs" in out
 
 
 async def test_a_thread_that_never_ends_does_not_keep_the_process(
